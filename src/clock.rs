@@ -1,0 +1,83 @@
+//! The only place that reads the clock. Everything else takes a [`Timestamp`] as an argument.
+//! `UMCP_CLOCK` (RFC 3339) fixes the time for tests of the command line.
+
+use serde::{Deserialize, Serialize};
+
+/// Microseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis * 1000)
+    }
+
+    pub const fn millis(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// Milliseconds from `earlier` to `self`; zero when the clock went backwards.
+    pub const fn since_ms(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0) / 1000
+    }
+
+    #[must_use]
+    pub const fn plus_ms(self, millis: u64) -> Self {
+        Self(self.0.saturating_add(millis.saturating_mul(1000)))
+    }
+
+    /// RFC 3339 in UTC with milliseconds, as in `--json` output.
+    pub fn rfc3339(self) -> String {
+        jiff::Timestamp::from_microsecond(i64::try_from(self.0).unwrap_or(i64::MAX)).map_or_else(
+            |_| "invalid time".into(),
+            |time| time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        )
+    }
+
+    /// Parses RFC 3339.
+    pub fn parse(text: &str) -> Option<Self> {
+        let time: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(time.as_microsecond()).ok().map(Self)
+    }
+}
+
+/// Where the time comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Clock {
+    System,
+    Fixed(Timestamp),
+}
+
+impl Clock {
+    /// The system's clock, or the one fixed by `UMCP_CLOCK`.
+    pub fn from_env() -> Self {
+        std::env::var("UMCP_CLOCK")
+            .ok()
+            .and_then(|text| Timestamp::parse(&text))
+            .map_or(Self::System, Self::Fixed)
+    }
+
+    pub fn now(self) -> Timestamp {
+        match self {
+            Self::Fixed(time) => time,
+            Self::System => Timestamp(
+                std::time::SystemTime::now()
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX)),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_and_read_back() {
+        let time = Timestamp::from_millis(1_763_717_400_123);
+        assert_eq!(time.rfc3339(), "2025-11-21T09:30:00.123Z");
+        assert_eq!(Timestamp::parse(&time.rfc3339()), Some(time));
+    }
+}

@@ -1,0 +1,117 @@
+//! Every error code of the program, in one table: code, name, kind and the long explanation.
+//! Codes are never reused. The number's hundred follows the area, not the kind.
+
+use super::Kind;
+
+/// One error code. `umcp explain CODE` prints `explanation`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    /// `UM` and four digits.
+    pub code: &'static str,
+    /// The same in words, for scripts.
+    pub name: &'static str,
+    pub kind: Kind,
+    pub explanation: &'static str,
+}
+
+macro_rules! codes {
+    ($($constant:ident = $code:literal $name:literal $kind:ident $explanation:literal;)*) => {
+        $(pub const $constant: Code =
+            Code { code: $code, name: $name, kind: Kind::$kind, explanation: $explanation };)*
+        /// All codes, in the order of the table.
+        pub const ALL: &[&Code] = &[$(&$constant),*];
+    };
+}
+
+codes! {
+    FAILED = "UM0001" "failed" Failed "The command failed for the reason given in its message.";
+    BUG = "UM0002" "internal" Bug "umcp broke one of its own rules. This is a bug of umcp, not of your setup; the message and the log (`umcp gateway logs`) are what a report needs.";
+    USAGE = "UM0003" "usage" Usage "The command line could not be understood. `umcp help all` shows every command, `umcp COMMAND --help` one of them.";
+    INPUT_NEEDED = "UM0004" "input_needed" InputNeeded "The command wanted to ask a question, but there is no terminal or `--no-input` was given. The hint names the flag that answers the question.";
+    NOT_CONFIRMED = "UM0005" "not_confirmed" Refused "A step that cannot be undone was not confirmed. Give `--yes` to confirm it.";
+    TIMED_OUT = "UM0006" "timed_out" TimedOut "The operation did not finish within its deadline. `--timeout` sets another.";
+    INTERRUPTED = "UM0007" "interrupted" Interrupted "The command was interrupted (Ctrl-C).";
+    TERMINATED = "UM0008" "terminated" Terminated "The command was asked to end.";
+    PARTIAL = "UM0009" "partial" Partial "Some of the items succeeded and some did not; the output lists both.";
+    DIFFERS = "UM0010" "differs" Differs "A check ran to its end and found differences.";
+    IO = "UM0011" "io" Failed "The operating system refused a file operation; the message names the path and the reason.";
+
+    FILE_INVALID = "UM0101" "file_invalid" Invalid "A file could not be read as what it should be. The message shows file, line and column.";
+    FILE_TOO_LARGE = "UM0102" "file_too_large" Invalid "Files of settings and servers may have at most 1 MiB.";
+    FIELD_UNKNOWN = "UM0103" "field_unknown" Invalid "A field has a name that nothing reads; the hint names the nearest one that is known.";
+    VALUE_INVALID = "UM0104" "value_invalid" Invalid "A value is outside what its field takes.";
+    FORMAT_UNKNOWN = "UM0105" "format_unknown" Invalid "The file is none of the known formats for servers.";
+    SETTING_UNKNOWN = "UM0106" "setting_unknown" NotFound "There is no setting of that name. `umcp config show` lists them all.";
+    FILE_NOT_FOUND = "UM0107" "file_not_found" NotFound "The named file does not exist.";
+
+    STORE_LOCKED = "UM0201" "store_locked" Unavailable "Another process has the store open. Short commands wait 250 ms for each other; the daemon answers for the store while it runs.";
+    STORE_DAMAGED = "UM0202" "store_damaged" Unavailable "A record failed its checksum or the file cannot be opened. umcp never returns damaged data and does not touch the file; restore a backup or run `umcp doctor`.";
+    STORE_NEWER = "UM0203" "store_newer" Unavailable "The store was written by a newer umcp. It was not touched. Update the program.";
+    STORE_FULL = "UM0204" "store_full" Unavailable "The disk is full. Everything acknowledged is safe; free some space and try again.";
+    STORE_IO = "UM0205" "store_io" Unavailable "Reading or writing the store failed. Nothing was acknowledged that is not on disk.";
+
+    DAEMON_START = "UM0301" "daemon_start" Unavailable "The daemon could not be started; the message holds its own reason.";
+    DAEMON_UNAVAILABLE = "UM0302" "daemon_unavailable" Unavailable "The daemon did not answer, or went away while it was asked.";
+    DAEMON_NEWER = "UM0303" "daemon_newer" Unavailable "The running daemon is newer than this program and speaks another protocol. Update this program, or stop the daemon with the newer one.";
+    WIRE_INVALID = "UM0304" "wire_invalid" Bug "A line on the local socket could not be understood.";
+    NOT_PRIVATE = "UM0305" "not_private" Unavailable "A file or socket that must belong to you alone is open to others.";
+
+    SERVER_NOT_FOUND = "UM0401" "server_not_found" NotFound "No server of that name is known. `umcp server list` shows all.";
+    SERVER_EXISTS = "UM0402" "server_exists" Conflict "A server of that name exists already.";
+    SERVER_DISABLED = "UM0403" "server_disabled" Refused "The server is disabled. `umcp server enable NAME` brings it back.";
+    SERVER_INVALID = "UM0404" "server_invalid" Invalid "The server's entry cannot work as it stands.";
+    NAME_INVALID = "UM0405" "name_invalid" Invalid "Names use letters, digits, `-` and `_`, start with a letter or digit and have at most 40 characters; `umcp` is reserved.";
+    TOOL_NOT_FOUND = "UM0406" "tool_not_found" NotFound "No tool of that name is known. `umcp tool list` shows all, `umcp tool search` finds by meaning.";
+    TOOL_DISABLED = "UM0407" "tool_disabled" Refused "The tool is disabled. `umcp tool enable NAME` brings it back.";
+    ARGUMENTS_INVALID = "UM0408" "arguments_invalid" Usage "The arguments do not fit the tool's schema; the message names the path inside the arguments.";
+    PROFILE_NOT_FOUND = "UM0409" "profile_not_found" NotFound "No profile of that name is known. `umcp profile list` shows all.";
+    PROFILE_EXISTS = "UM0410" "profile_exists" Conflict "A profile of that name exists already.";
+    CLIENT_NOT_FOUND = "UM0411" "client_not_found" NotFound "umcp knows no client of that name. `umcp client list` shows the ones it knows.";
+    TOKEN_NOT_FOUND = "UM0412" "token_not_found" NotFound "No token of that name or id is known.";
+    RESULT_NOT_FOUND = "UM0413" "result_not_found" NotFound "A stored result was not found; results are kept for a limited time.";
+    UNDO_NOTHING = "UM0414" "undo_nothing" NotFound "There is nothing to undo.";
+    UNDO_CHANGED = "UM0415" "undo_changed" Conflict "The file was changed after umcp edited it, so putting the old one back would lose that change.";
+    CODE_NOT_FOUND = "UM0416" "code_not_found" NotFound "No error code of that name is known.";
+    SECRET_MISSING = "UM0417" "secret_missing" Credential "A value refers to a secret or a variable that is not set.";
+    TOKEN_EXISTS = "UM0418" "token_exists" Conflict "A token of that name exists already.";
+    PROMPT_NOT_FOUND = "UM0419" "prompt_not_found" NotFound "No prompt of that name is known.";
+    RESOURCE_NOT_FOUND = "UM0420" "resource_not_found" NotFound "No server offers that resource.";
+
+    UPSTREAM_START = "UM0501" "upstream_start" Upstream "The server could not be started or ended at once; its last lines of stderr are in the message. `umcp server logs NAME` shows more.";
+    UPSTREAM_DIED = "UM0502" "upstream_died" Upstream "The server ended while it was working on the call. It is started again at the next call.";
+    UPSTREAM_TIMEOUT = "UM0503" "upstream_timeout" TimedOut "The server did not answer in time. The call was cancelled; the server keeps running.";
+    UPSTREAM_PROTOCOL = "UM0504" "upstream_protocol" Upstream "The server sent something that is not valid MCP.";
+    UPSTREAM_TOO_LARGE = "UM0505" "upstream_too_large" Upstream "The server sent a message above 16 MiB.";
+    UPSTREAM_BUSY = "UM0506" "upstream_busy" Unavailable "The server has as many calls running and waiting as it may. Try again in a moment.";
+    UPSTREAM_OPEN = "UM0507" "upstream_open" Unavailable "The server failed repeatedly and is left alone for a while. `umcp server status` shows when it is tried again; `umcp health breakers --reset NAME` tries now.";
+    UPSTREAM_LOOPING = "UM0508" "upstream_crash_loop" Upstream "The server was started five times within two minutes and ended each time, so umcp stopped trying. `umcp server restart NAME` tries again.";
+    UPSTREAM_CONNECT = "UM0509" "upstream_connect" Network "No connection to the server could be made.";
+    UPSTREAM_HTTP = "UM0510" "upstream_http" Network "The server answered with an HTTP error.";
+    UPSTREAM_LIMITED = "UM0511" "upstream_rate_limited" Unavailable "The server asked to slow down.";
+    UPSTREAM_SIGN_IN = "UM0512" "upstream_sign_in" Credential "The server wants a sign-in.";
+    TOOL_FAILED = "UM0513" "tool_failed" Upstream "The tool itself reported an error; its own words are shown.";
+    UPSTREAM_ERROR = "UM0514" "upstream_error" Upstream "The server answered the request with an error; its own words are shown.";
+    CANCELLED = "UM0515" "cancelled" Interrupted "The call was cancelled.";
+
+    BIND_FAILED = "UM0601" "bind_failed" Network "The address could not be listened on.";
+    BIND_REFUSED = "UM0602" "bind_refused" Refused "An address that other machines can reach needs a key and TLS, or `--insecure` spelled out.";
+    UNAUTHORIZED = "UM0603" "unauthorized" Credential "The request has no valid key.";
+}
+
+/// Finds a code by its number (`UM0401`, any case) or its name (`server_not_found`).
+pub fn find(word: &str) -> Option<&'static Code> {
+    ALL.iter().copied().find(|code| code.code.eq_ignore_ascii_case(word) || code.name == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn codes_and_names_are_unique() {
+        let codes: BTreeSet<_> = ALL.iter().map(|code| code.code).collect();
+        let names: BTreeSet<_> = ALL.iter().map(|code| code.name).collect();
+        assert_eq!((codes.len(), names.len()), (ALL.len(), ALL.len()));
+    }
+}

@@ -1,0 +1,23 @@
+//! Identifiers: version 7 UUIDs with a short prefix that says what they name. No randomness elsewhere.
+
+/// A fresh id such as `srv_0199c3f0a1b27e0c8d3f5a6b7c8d9e0f`; sorts by time of creation within one prefix.
+pub fn fresh(prefix: &str) -> String {
+    format!("{prefix}_{}", uuid::Uuid::now_v7().simple())
+}
+
+/// `length` bytes from the operating system's generator, as lower-case hex.
+pub fn random_hex(length: usize) -> String {
+    use ring::rand::SecureRandom;
+    let mut bytes = vec![0; length];
+    ring::rand::SystemRandom::new().fill(&mut bytes).expect("the operating system has a random generator");
+    hex(&bytes)
+}
+
+/// Lower-case hex of `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        use std::fmt::Write;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,8 @@
+//! `umcp`: every MCP server, skill and workflow of one developer behind one endpoint.
+//! ARCHITECTURE.md draws the house; `tests/it/house.rs` holds the code to it.
+
+pub mod clock;
+pub mod error;
+pub mod ids;
+pub mod paths;
+pub mod servers;
