@@ -1,0 +1,212 @@
+//! Requests that need the running world, and their replies. Only the daemon answers them.
+//! Plain data: the daemon fills it, `ui` shows it.
+
+use crate::clock::Timestamp;
+use crate::tools::Era;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Live {
+    /// What runs: the daemon, its listeners, its sessions, every server.
+    Status,
+    /// Ends the daemon after answering.
+    Stop,
+    /// Listens for HTTP clients too.
+    Listen { address: String, insecure: bool },
+    /// Calls a tool: `server.tool`, or a name as a client sees it. Progress arrives as events before the reply.
+    Call(CallRequest),
+    /// Starts servers now instead of at their first use. Empty means every enabled one.
+    Start { names: Vec<String> },
+    /// Stops servers; they start again at their next use. Empty means all.
+    StopServers { names: Vec<String> },
+    Restart { names: Vec<String> },
+    /// Connects anew, timing each phase, and lists everything. The running connection stays.
+    Test { name: String },
+    /// Asks servers for their lists again. Empty means all enabled ones.
+    Refresh { names: Vec<String> },
+    /// Closes circuit breakers and forgets crash loops. Empty means all.
+    ResetBreakers { names: Vec<String> },
+    /// Tools as a client of the profile sees them, exactly as sent.
+    View { profile: Option<String>, client: String },
+    /// Ranked search over the tools of a profile.
+    Search { query: String, limit: u32, profile: Option<String> },
+    /// Any request of the protocol, straight to one server: `prompts/get`, `resources/read`, …
+    Raw { server: String, method: String, params: String },
+    Sessions,
+    /// Everything that happens from now on, as events, until the asker hangs up.
+    Follow,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CallRequest {
+    pub target: String,
+    /// A JSON object as text.
+    pub arguments: String,
+    pub timeout_ms: Option<u64>,
+    pub client: String,
+    pub profile: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LiveReply {
+    Done,
+    Status(Box<Status>),
+    /// The address that is listened on.
+    Listening(String),
+    Called(Called),
+    Servers(Vec<ServerStatus>),
+    Test(Box<TestReport>),
+    Refreshed(Vec<Refreshed>),
+    /// The `tools` array as JSON text.
+    View(String),
+    Search(Vec<Found>),
+    /// The result as JSON text.
+    Raw(String),
+    Sessions(Vec<Session>),
+}
+
+/// Something that happened, for `events --follow`, progress bars and logs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum Event {
+    Progress { progress: f64, total: Option<f64>, message: Option<String> },
+    Log { level: String, message: String },
+    Server { at: Timestamp, server: String, state: State, detail: Option<String> },
+    Call { at: Timestamp, client: String, server: String, tool: String, class: String, duration_us: u64 },
+    Session { at: Timestamp, client: String, opened: bool },
+    ListChanged { at: Timestamp, tools: u64 },
+}
+
+/// Result of a tool call: `CallToolResult` as JSON text.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Called {
+    pub server: String,
+    pub tool: String,
+    pub result: String,
+    pub duration_us: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub pid: u32,
+    pub started: Timestamp,
+    /// Addresses of HTTP listeners.
+    pub http: Vec<String>,
+    pub sessions: u64,
+    pub calls: u64,
+    /// Resident memory of the daemon, in bytes, where the system tells.
+    pub memory: Option<u64>,
+    pub servers: Vec<ServerStatus>,
+}
+
+/// State of one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    Disabled,
+    /// Not running; starts at its first use.
+    Idle,
+    Starting,
+    Ready,
+    /// Failed; tried again after a pause.
+    Waiting,
+    /// Ended too often; not tried again until asked to.
+    CrashLoop,
+}
+
+impl State {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Idle => "idle",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Waiting => "waiting",
+            Self::CrashLoop => "crash loop",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServerStatus {
+    pub id: String,
+    pub name: String,
+    pub transport: String,
+    pub state: State,
+    /// `closed`, `open` or `half-open`.
+    pub breaker: String,
+    pub retry_at: Option<Timestamp>,
+    pub era: Option<Era>,
+    pub revision: Option<String>,
+    pub pid: Option<u32>,
+    pub since: Option<Timestamp>,
+    pub tools: Option<u64>,
+    pub in_flight: u64,
+    pub waiting: u64,
+    pub calls: u64,
+    pub failures: u64,
+    pub restarts: u64,
+    /// Lines on stdout that were not protocol, answers nobody waited for.
+    pub noise: u64,
+    pub late: u64,
+    pub last_error: Option<String>,
+    /// Of the whole process tree.
+    pub cpu_ms: Option<u64>,
+    pub memory: Option<u64>,
+    pub processes: Option<u64>,
+}
+
+/// What `server test` found, with the time of each phase in microseconds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TestReport {
+    pub server: String,
+    pub ok: bool,
+    pub phases: Vec<Phase>,
+    pub era: Option<Era>,
+    pub revision: Option<String>,
+    pub server_info: Option<String>,
+    pub tools: u64,
+    pub prompts: u64,
+    pub resources: u64,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Phase {
+    pub name: String,
+    pub duration_us: u64,
+    pub error: Option<crate::error::Error>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Refreshed {
+    pub server: String,
+    pub tools: u64,
+    pub error: Option<crate::error::Error>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Found {
+    /// As a client sees it.
+    pub name: String,
+    pub server: String,
+    pub tool: String,
+    pub description: String,
+    pub score: f32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Session {
+    pub id: u64,
+    pub client: String,
+    pub version: Option<String>,
+    pub door: crate::usage::Door,
+    pub era: Option<Era>,
+    pub profile: String,
+    pub since: Timestamp,
+    pub calls: u64,
+    pub in_flight: u64,
+}

@@ -1,0 +1,127 @@
+//! The waist: a typed request in, one transaction, a typed reply out. No async, no text for people.
+//! Whoever owns the store holds an [`Engine`]; everybody else sends the same request over the socket.
+
+pub mod live;
+pub mod names_index;
+pub mod request;
+
+use crate::clock::{Clock, Timestamp};
+use crate::error::{Error, Result};
+use crate::store::{Row, Series, Store, Writer};
+use crate::{environments, policy, servers, tools, usage};
+pub use live::{Live, LiveReply};
+pub use request::{Reply, Request, StoreRequest};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Called after every commit, with what was asked; the daemon tells the running world.
+pub type Watcher = Arc<dyn Fn(&StoreRequest) + Send + Sync>;
+
+/// The one way to the durable state.
+#[derive(Clone)]
+pub struct Engine {
+    store: Store,
+    clock: Clock,
+    names_index: Option<PathBuf>,
+    watcher: Option<Watcher>,
+}
+
+impl Engine {
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock, names_index: None, watcher: None }
+    }
+
+    /// Keeps the names for shell completion in this file after every change of them.
+    #[must_use]
+    pub fn with_names_index(mut self, path: PathBuf) -> Self {
+        self.names_index = Some(path);
+        self
+    }
+
+    #[must_use]
+    pub fn with_watcher(mut self, watcher: Watcher) -> Self {
+        self.watcher = Some(watcher);
+        self
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Answers a request in one transaction. A write is durable when this returns.
+    pub fn call(&self, request: StoreRequest) -> Result<Reply> {
+        if !request.writes() {
+            return self.store.read(|tx| match &request {
+                StoreRequest::Server(request) => servers::read(tx, request).map(Reply::Server),
+                StoreRequest::Tool(request) => tools::read(tx, request).map(Reply::Tool),
+                StoreRequest::Profile(request) => environments::read(tx, request).map(Reply::Profile),
+                StoreRequest::Token(request) => policy::read(tx, request).map(Reply::Token),
+                StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
+            });
+        }
+        let asked = request.clone();
+        let reply = self.store.write(|tx| write(tx, request))?;
+        self.after(&asked);
+        Ok(reply)
+    }
+
+    /// Hands a record to the writer thread and returns at once.
+    pub fn append<R: Row + Send + 'static>(&self, series: &Series<R>, at: Timestamp, row: R) {
+        self.store.append(series, at, row);
+    }
+
+    /// Makes the names index anew; a failure costs only completions, so it is not an error of the command.
+    pub fn refresh_names(&self) {
+        if let Some(path) = &self.names_index {
+            let _ = names_index::write(self, path);
+        }
+    }
+
+    fn after(&self, request: &StoreRequest) {
+        if matches!(request, StoreRequest::Server(_) | StoreRequest::Tool(_) | StoreRequest::Profile(_)) {
+            self.refresh_names();
+        }
+        if let Some(watcher) = &self.watcher {
+            watcher(request);
+        }
+    }
+
+    /// All servers, by name.
+    pub fn servers(&self) -> Result<Vec<servers::Server>> {
+        self.store.read(|tx| servers::all(tx))
+    }
+
+    /// One server by name or id.
+    pub fn server(&self, name: &str) -> Result<servers::Server> {
+        self.store.read(|tx| servers::find(tx, name))
+    }
+}
+
+/// Writes, and what they entail in other nouns.
+fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
+    match request {
+        StoreRequest::Server(request) => {
+            let removes = matches!(request, servers::Request::Remove { .. });
+            let reply = servers::write(tx, request)?;
+            if let (true, servers::Reply::Servers(gone)) = (removes, &reply) {
+                for server in gone {
+                    tools::forget_server(tx, &server.id)?;
+                }
+            }
+            Ok(Reply::Server(reply))
+        }
+        StoreRequest::Tool(request) => tools::write(tx, request).map(Reply::Tool),
+        StoreRequest::Profile(request) => environments::write(tx, request).map(Reply::Profile),
+        StoreRequest::Token(request) => policy::write(tx, request).map(Reply::Token),
+        StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
+    }
+}
+
+/// The reply of another kind than the request's: a bug of ours, said once here.
+pub fn unexpected<T>(reply: &Reply) -> Result<T> {
+    Err(Error::bug(format!("an unexpected reply: {reply:?}").chars().take(200).collect::<String>()))
+}

@@ -1,0 +1,62 @@
+//! A small file of names beside the store, so that a Tab press never waits for the daemon or the lock.
+//! One line each: kind, name and a word of state, with tabs between. It may be stale; it is never wrong for long.
+
+use super::{Engine, Reply, StoreRequest};
+use crate::error::Result;
+use crate::{environments, paths, tools};
+use std::fmt::Write;
+use std::path::Path;
+
+/// What a name names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameKind {
+    Server,
+    Tool,
+    Profile,
+}
+
+impl NameKind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Tool => "tool",
+            Self::Profile => "profile",
+        }
+    }
+}
+
+/// Writes all names, replacing the file as a whole.
+pub(super) fn write(engine: &Engine, path: &Path) -> Result<()> {
+    let mut text = String::new();
+    let servers = engine.servers()?;
+    let catalogues = match engine.call(StoreRequest::Tool(tools::Request::Catalogues))? {
+        Reply::Tool(tools::Reply::Catalogues(catalogues)) => catalogues,
+        other => return super::unexpected(&other),
+    };
+    for server in &servers {
+        let state = if server.enabled { "enabled" } else { "disabled" };
+        let _ = writeln!(text, "server\t{}\t{state}", server.name);
+        for tool in catalogues.get(&server.id).iter().flat_map(|catalogue| &catalogue.tools) {
+            let _ = writeln!(text, "tool\t{}.{}\t", server.name, tool.name);
+        }
+    }
+    if let Reply::Profile(environments::Reply::Profiles(profiles)) =
+        engine.call(StoreRequest::Profile(environments::Request::List))?
+    {
+        for profile in profiles {
+            let _ = writeln!(text, "profile\t{}\t", profile.name);
+        }
+    }
+    paths::write_atomic(path, text.as_bytes())
+}
+
+/// Names of one kind with their state. A missing or odd file gives none.
+pub fn read(path: &Path, kind: NameKind) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let fields = |line: &str| {
+        let mut fields = line.split('\t');
+        (fields.next()? == kind.word()).then_some(())?;
+        Some((fields.next()?.to_string(), fields.next().unwrap_or_default().to_string()))
+    };
+    text.lines().filter_map(fields).collect()
+}

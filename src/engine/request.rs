@@ -1,0 +1,73 @@
+//! Everything that can be asked of umcp, in one type: the command line, the socket, the HTTP API and
+//! umcp's own MCP tools all build these values. `Store` is answered by whoever owns the store,
+//! `Live` only by the daemon.
+
+use super::live::{Live, LiveReply};
+use crate::{environments, policy, servers, tools, usage};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    Store(StoreRequest),
+    Live(Live),
+}
+
+/// One variant for each noun.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreRequest {
+    Server(servers::Request),
+    Tool(tools::Request),
+    Profile(environments::Request),
+    Token(policy::Request),
+    Usage(usage::Request),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    Server(servers::Reply),
+    Tool(tools::Reply),
+    Profile(environments::Reply),
+    Token(policy::Reply),
+    Usage(usage::Reply),
+    Live(LiveReply),
+}
+
+impl StoreRequest {
+    /// Whether the request changes the store.
+    pub fn writes(&self) -> bool {
+        match self {
+            Self::Server(request) => request.writes(),
+            Self::Tool(request) => request.writes(),
+            Self::Profile(request) => request.writes(),
+            Self::Token(request) => request.writes(),
+            Self::Usage(request) => request.writes(),
+        }
+    }
+}
+
+macro_rules! from {
+    ($($noun:ident $module:ident;)*) => {
+        $(impl From<$module::Request> for Request {
+            fn from(request: $module::Request) -> Self {
+                Self::Store(StoreRequest::$noun(request))
+            }
+        })*
+    };
+}
+
+from! {
+    Server servers;
+    Tool tools;
+    Profile environments;
+    Token policy;
+    Usage usage;
+}
+
+impl From<Live> for Request {
+    fn from(live: Live) -> Self {
+        Self::Live(live)
+    }
+}

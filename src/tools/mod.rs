@@ -1,0 +1,151 @@
+//! The noun `tool`: what every server offers (its catalogue), and what the user decided about single tools.
+//! Catalogues are stored, so that lists never start a server.
+
+pub mod model;
+
+use crate::error::{Error, Result, codes};
+use crate::store::{Reader, Row, Table, Writer, tables};
+pub use model::{Catalogue, Era, Preference, Tool};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Keyed by server id.
+const CATALOGUES: Table<Catalogue> = Table::new(tables::CATALOGUES);
+/// Keyed by `server id/tool`.
+const PREFERENCES: Table<Preference> = Table::new(tables::TOOL_PREFERENCES);
+
+impl Row for Catalogue {
+    const KIND: u8 = 2;
+    const VERSION: u16 = 1;
+}
+
+impl Row for Preference {
+    const KIND: u8 = 3;
+    const VERSION: u16 = 1;
+}
+
+/// What can be asked about tools. `server` is always the id of a server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    Catalogues,
+    Catalogue { server: String },
+    PutCatalogue { server: String, catalogue: Box<Catalogue> },
+    /// Forgets catalogues, so that the next list asks the servers again. Empty means all.
+    Forget { servers: Vec<String> },
+    Preferences,
+    Enable { server: String, tool: String, enabled: bool },
+    /// `None` takes the alias away.
+    Alias { server: String, tool: String, alias: Option<String> },
+    /// Equal calls within `ttl_ms` are answered from a cache; `None` switches that off again.
+    Cache { server: String, tool: String, ttl_ms: Option<u64> },
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// By server id.
+    Catalogues(BTreeMap<String, Catalogue>),
+    Catalogue(Option<Box<Catalogue>>),
+    /// By server id, then tool.
+    Preferences(BTreeMap<String, BTreeMap<String, Preference>>),
+    Done,
+}
+
+impl Request {
+    /// Whether the request changes the store.
+    pub fn writes(&self) -> bool {
+        !matches!(self, Self::Catalogues | Self::Catalogue { .. } | Self::Preferences)
+    }
+}
+
+/// Answers a request that only reads.
+pub fn read(tx: &impl Reader, request: &Request) -> Result<Reply> {
+    match request {
+        Request::Catalogues => Ok(Reply::Catalogues(tx.all(&CATALOGUES)?.into_iter().collect())),
+        Request::Catalogue { server } => Ok(Reply::Catalogue(tx.get(&CATALOGUES, server)?.map(Box::new))),
+        Request::Preferences => {
+            let mut preferences: BTreeMap<String, BTreeMap<String, Preference>> = BTreeMap::new();
+            for (key, preference) in tx.all(&PREFERENCES)? {
+                if let Some((server, tool)) = key.split_once('/') {
+                    preferences.entry(server.into()).or_default().insert(tool.into(), preference);
+                }
+            }
+            Ok(Reply::Preferences(preferences))
+        }
+        _ => Err(Error::bug("a write was handed to `tools::read`")),
+    }
+}
+
+/// Answers a request that changes the store.
+pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
+    match request {
+        Request::PutCatalogue { server, catalogue } => tx.put(&CATALOGUES, &server, &catalogue)?,
+        Request::Forget { servers } => {
+            let keys = tx.all(&CATALOGUES)?.into_iter().map(|(key, _)| key);
+            for key in keys.filter(|key| servers.is_empty() || servers.contains(key)).collect::<Vec<_>>() {
+                tx.remove(&CATALOGUES, &key)?;
+            }
+        }
+        Request::Enable { server, tool, enabled } => change(tx, &server, &tool, |it| it.disabled = !enabled)?,
+        Request::Alias { server, tool, alias } => {
+            if let Some(alias) = &alias {
+                check_alias(alias)?;
+            }
+            change(tx, &server, &tool, |it| it.alias = alias)?;
+        }
+        Request::Cache { server, tool, ttl_ms } => change(tx, &server, &tool, |it| it.cache_ms = ttl_ms)?,
+        Request::Catalogues | Request::Catalogue { .. } | Request::Preferences => return read(tx, &request),
+    }
+    Ok(Reply::Done)
+}
+
+/// Removes everything about one server; called when the server itself goes.
+pub fn forget_server(tx: &mut Writer, server: &str) -> Result<()> {
+    tx.remove(&CATALOGUES, server)?;
+    for (key, _) in tx.prefix(&PREFERENCES, &format!("{server}/"))? {
+        tx.remove(&PREFERENCES, &key)?;
+    }
+    Ok(())
+}
+
+fn change(tx: &mut Writer, server: &str, tool: &str, edit: impl FnOnce(&mut Preference)) -> Result<()> {
+    let key = format!("{server}/{tool}");
+    let mut preference = tx.get(&PREFERENCES, &key)?.unwrap_or_default();
+    edit(&mut preference);
+    if preference == Preference::default() {
+        tx.remove(&PREFERENCES, &key)?;
+        return Ok(());
+    }
+    tx.put(&PREFERENCES, &key, &preference)
+}
+
+fn check_alias(alias: &str) -> Result<()> {
+    let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if alias.is_empty() || alias.len() > 50 || !alias.chars().all(good) || alias.starts_with("umcp__") {
+        return Err(Error::new(&codes::VALUE_INVALID, format!("`{alias}` cannot be the name of a tool"))
+            .hint("use 1 to 50 letters, digits, `-` and `_`, not starting with `umcp__`"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn preferences_come_and_go() {
+        let store = Store::memory();
+        let run = |request| store.write(|tx| write(tx, request)).unwrap();
+        let (server, tool) = (String::from("s"), String::from("t"));
+        run(Request::Enable { server: server.clone(), tool: tool.clone(), enabled: false });
+        run(Request::Alias { server: server.clone(), tool: tool.clone(), alias: Some("x".into()) });
+        let Reply::Preferences(all) = store.read(|tx| read(tx, &Request::Preferences)).unwrap() else { panic!() };
+        assert_eq!(all["s"]["t"], Preference { disabled: true, alias: Some("x".into()), ..Preference::default() });
+        run(Request::Enable { server: server.clone(), tool: tool.clone(), enabled: true });
+        run(Request::Alias { server, tool, alias: None });
+        let Reply::Preferences(all) = store.read(|tx| read(tx, &Request::Preferences)).unwrap() else { panic!() };
+        assert!(all.is_empty());
+    }
+}

@@ -1,0 +1,161 @@
+//! The noun `usage`: one record for every call, from whatever door it came.
+//! Records are appended off the call's path by the store's writer thread; this file defines and reads them.
+
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::store::{Reader, Row, Series, Writer, tables};
+use serde::{Deserialize, Serialize};
+
+/// Every call, in the order of time.
+pub const CALLS: Series<Call> = Series::new(tables::CALLS);
+
+impl Row for Call {
+    const KIND: u8 = 4;
+    const VERSION: u16 = 1;
+}
+
+/// One call of a tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    pub client: String,
+    pub door: Door,
+    pub profile: Option<String>,
+    /// Name of the server; empty for umcp's own tools.
+    pub server: String,
+    /// The tool's own name at that server.
+    pub tool: String,
+    pub duration_us: u64,
+    /// Bytes of the arguments and of the result, as JSON text.
+    pub request_bytes: u64,
+    pub result_bytes: u64,
+    pub class: Class,
+    /// Code of the error, such as `UM0503`, when `class` is `Error`.
+    pub error: Option<String>,
+}
+
+/// Where a call came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    Stdio,
+    Http,
+    Cli,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    Ok,
+    /// The tool said `isError`.
+    ToolError,
+    /// The server or umcp answered with an error.
+    Error,
+    Cancelled,
+    TimedOut,
+}
+
+impl Class {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ToolError => "tool error",
+            Self::Error => "error",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed out",
+        }
+    }
+}
+
+impl Call {
+    /// Tokens of arguments and result in a model's context, estimated at four bytes each.
+    pub fn tokens(&self) -> u64 {
+        (self.request_bytes + self.result_bytes).div_ceil(4)
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Newest first.
+    History { server: Option<String>, tool: Option<String>, failed: bool, since: Option<Timestamp>, limit: u32 },
+    /// Calls and failures of every tool since a time, for search's prior and for `tool budget`.
+    Counts { since: Timestamp },
+    /// Keeps the newest `keep` records.
+    Trim { keep: u64 },
+}
+
+/// A record with its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub at: Timestamp,
+    #[serde(flatten)]
+    pub call: Call,
+}
+
+/// How often a tool was called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    pub server: String,
+    pub tool: String,
+    pub calls: u64,
+    pub failed: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    History(Vec<Entry>),
+    Counts(Vec<Count>),
+    Trimmed(u64),
+}
+
+impl Request {
+    /// Whether the request changes the store.
+    pub fn writes(&self) -> bool {
+        matches!(self, Self::Trim { .. })
+    }
+}
+
+/// Answers a request that only reads.
+pub fn read(tx: &impl Reader, request: &Request) -> Result<Reply> {
+    match request {
+        Request::History { server, tool, failed, since, limit } => {
+            let fits = |call: &Call| {
+                server.as_ref().is_none_or(|server| call.server == *server)
+                    && tool.as_ref().is_none_or(|tool| call.tool == *tool)
+                    && (!failed || call.class != Class::Ok)
+            };
+            let mut entries = Vec::new();
+            tx.newest(&CALLS, *since, &mut |at, call: Call| {
+                if fits(&call) {
+                    entries.push(Entry { at, call });
+                }
+                entries.len() < *limit as usize
+            })?;
+            Ok(Reply::History(entries))
+        }
+        Request::Counts { since } => counts(tx, *since),
+        Request::Trim { .. } => Err(crate::error::Error::bug("a write was handed to `usage::read`")),
+    }
+}
+
+fn counts(tx: &impl Reader, since: Timestamp) -> Result<Reply> {
+    let mut counts = std::collections::BTreeMap::<(String, String), (u64, u64)>::new();
+    tx.newest(&CALLS, Some(since), &mut |_, call: Call| {
+        let count = counts.entry((call.server, call.tool)).or_default();
+        count.0 += 1;
+        count.1 += u64::from(call.class != Class::Ok);
+        true
+    })?;
+    let count = |((server, tool), (calls, failed))| Count { server, tool, calls, failed };
+    Ok(Reply::Counts(counts.into_iter().map(count).collect()))
+}
+
+/// Answers a request that changes the store.
+pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
+    match request {
+        Request::Trim { keep } => Ok(Reply::Trimmed(tx.trim(&CALLS, keep)?)),
+        Request::History { .. } | Request::Counts { .. } => read(tx, &request),
+    }
+}
