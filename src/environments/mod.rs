@@ -71,7 +71,7 @@ impl Request {
 }
 
 /// Answers a request that only reads.
-pub fn read(tx: &impl Reader, request: &Request) -> Result<Reply> {
+pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
     match request {
         Request::List => Ok(Reply::Profiles(tx.all(&PROFILES)?.into_iter().map(|(_, profile)| profile).collect())),
         Request::Show { name } => Ok(Reply::Profile(Box::new(find(tx, name)?))),
@@ -111,7 +111,7 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
 }
 
 /// A profile by name. `default` always exists.
-pub fn find(tx: &impl Reader, name: &str) -> Result<Profile> {
+pub fn find(tx: &Reader, name: &str) -> Result<Profile> {
     match tx.get(&PROFILES, name)? {
         Some(profile) => Ok(profile),
         None if name == DEFAULT => Ok(Profile { name: DEFAULT.into(), ..Profile::default() }),

@@ -53,7 +53,7 @@ impl Request {
 }
 
 /// Answers a request that only reads.
-pub fn read(tx: &impl Reader, request: &Request) -> Result<Reply> {
+pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
     match request {
         Request::List => Ok(Reply::Tokens(all(tx)?)),
         _ => Err(Error::bug("a write was handed to `policy::read`")),
@@ -88,11 +88,11 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
     }
 }
 
-fn all(tx: &impl Reader) -> Result<Vec<Token>> {
+fn all(tx: &Reader) -> Result<Vec<Token>> {
     Ok(tx.all(&TOKENS)?.into_iter().map(|(_, token)| token).collect())
 }
 
-fn find(tx: &impl Reader, name: &str) -> Result<Token> {
+fn find(tx: &Reader, name: &str) -> Result<Token> {
     let known = |token: &Token| (token.name == name || token.id == name) && token.revoked.is_none();
     all(tx)?.into_iter().find(known).ok_or_else(|| {
         Error::new(&codes::TOKEN_NOT_FOUND, format!("no token named `{name}`")).hint("umcp token list")

@@ -47,7 +47,7 @@ impl Request {
 }
 
 /// Answers a request that only reads.
-pub fn read(tx: &impl Reader, request: &Request) -> Result<Reply> {
+pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
     match request {
         Request::List { tag } => Ok(Reply::Servers(
             all(tx)?.into_iter().filter(|server| tag.as_ref().is_none_or(|tag| server.tags.contains(tag))).collect(),
@@ -121,25 +121,25 @@ fn add(tx: &mut Writer, servers: Vec<Server>, replace: bool) -> Result<Reply> {
 }
 
 /// All servers, by name.
-pub fn all(tx: &impl Reader) -> Result<Vec<Server>> {
+pub fn all(tx: &Reader) -> Result<Vec<Server>> {
     let mut servers: Vec<Server> = tx.all(&SERVERS)?.into_iter().map(|(_, server)| server).collect();
     servers.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(servers)
 }
 
-fn by_name(tx: &impl Reader, name: &str) -> Result<Option<Server>> {
+fn by_name(tx: &Reader, name: &str) -> Result<Option<Server>> {
     Ok(all(tx)?.into_iter().find(|server| server.name == name || server.id == name))
 }
 
 /// One server by name or id, or an error that names the nearest ones.
-pub fn find(tx: &impl Reader, name: &str) -> Result<Server> {
+pub fn find(tx: &Reader, name: &str) -> Result<Server> {
     match by_name(tx, name)? {
         Some(server) => Ok(server),
         None => Err(not_found(name, &all(tx)?)),
     }
 }
 
-fn select(tx: &impl Reader, names: &[String]) -> Result<Vec<Server>> {
+fn select(tx: &Reader, names: &[String]) -> Result<Vec<Server>> {
     let servers = all(tx)?;
     let mut chosen: Vec<Server> = Vec::new();
     for name in names {
@@ -157,7 +157,7 @@ fn select(tx: &impl Reader, names: &[String]) -> Result<Vec<Server>> {
     Ok(chosen)
 }
 
-fn refuse_taken(tx: &impl Reader, name: &str) -> Result<()> {
+fn refuse_taken(tx: &Reader, name: &str) -> Result<()> {
     match by_name(tx, name)? {
         Some(_) => Err(Error::new(&codes::SERVER_EXISTS, format!("a server named `{name}` exists already"))),
         None => Ok(()),

@@ -60,7 +60,7 @@ impl Request {
 }
 
 /// Answers a request that only reads.
-pub fn read(tx: &impl Reader, request: &Request) -> Result<Reply> {
+pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
     match request {
         Request::Catalogues => Ok(Reply::Catalogues(tx.all(&CATALOGUES)?.into_iter().collect())),
         Request::Catalogue { server } => Ok(Reply::Catalogue(tx.get(&CATALOGUES, server)?.map(Box::new))),

@@ -118,7 +118,7 @@ impl Request {
 }
 
 /// Answers a request that only reads.
-pub fn read(tx: &impl Reader, request: &Request) -> Result<Reply> {
+pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
     match request {
         Request::History { server, tool, failed, since, limit } => {
             let fits = |call: &Call| {
@@ -127,7 +127,7 @@ pub fn read(tx: &impl Reader, request: &Request) -> Result<Reply> {
                     && (!failed || call.class != Class::Ok)
             };
             let mut entries = Vec::new();
-            tx.newest(&CALLS, *since, &mut |at, call: Call| {
+            newest(tx, *since, |at, call| {
                 if fits(&call) {
                     entries.push(Entry { at, call });
                 }
@@ -140,9 +140,9 @@ pub fn read(tx: &impl Reader, request: &Request) -> Result<Reply> {
     }
 }
 
-fn counts(tx: &impl Reader, since: Timestamp) -> Result<Reply> {
+fn counts(tx: &Reader, since: Timestamp) -> Result<Reply> {
     let mut counts = std::collections::BTreeMap::<(String, String), (u64, u64)>::new();
-    tx.newest(&CALLS, Some(since), &mut |_, call: Call| {
+    newest(tx, Some(since), |_, call| {
         let count = counts.entry((call.server, call.tool)).or_default();
         count.0 += 1;
         count.1 += u64::from(call.class != Class::Ok);
@@ -152,10 +152,26 @@ fn counts(tx: &impl Reader, since: Timestamp) -> Result<Reply> {
     Ok(Reply::Counts(counts.into_iter().map(count).collect()))
 }
 
+/// Shows `visit` the records, newest first, until it says `false`. Reads in pages, so that a long history
+/// is never in memory as a whole.
+fn newest(tx: &Reader, since: Option<Timestamp>, mut visit: impl FnMut(Timestamp, Call) -> bool) -> Result<()> {
+    let mut before = None;
+    loop {
+        let page = tx.last(&CALLS, 512, since, before)?;
+        let Some((oldest, _)) = page.last() else { return Ok(()) };
+        before = Some(*oldest);
+        for (position, call) in page {
+            if !visit(position.at, call) {
+                return Ok(());
+            }
+        }
+    }
+}
+
 /// Answers a request that changes the store.
 pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
     match request {
-        Request::Trim { keep } => Ok(Reply::Trimmed(tx.trim(&CALLS, keep)?)),
+        Request::Trim { keep } => Ok(Reply::Trimmed(tx.trim_to(&CALLS, keep)?)),
         Request::History { .. } | Request::Counts { .. } => read(tx, &request),
     }
 }

@@ -1,0 +1,74 @@
+//! The settings of umcp: one struct, the only place that names and explains them.
+//! Read from `config.yaml` and from `UMCP_…` variables by `setup`; this file is the model and its defaults.
+
+use serde::{Deserialize, Serialize};
+
+/// Every setting with its default. Durations are milliseconds, sizes bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    pub servers: Servers,
+    pub gateway: Gateway,
+}
+
+/// Defaults for servers that say nothing of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Servers {
+    /// A server must have finished its first exchange within this time.
+    pub start_timeout_ms: u64,
+    /// A call must be answered within this time.
+    pub call_timeout_ms: u64,
+    /// A server without a call for this long is stopped; 0 never.
+    pub idle_stop_ms: u64,
+    /// Calls in flight at one server.
+    pub concurrency: u32,
+    /// Calls waiting beyond those; more are refused as busy.
+    pub queue: u32,
+}
+
+/// The endpoint and the daemon behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gateway {
+    /// The daemon leaves after this long without a client or other reason to stay.
+    pub idle_exit_ms: u64,
+    /// Tools on one page of a list.
+    pub page_size: u32,
+    /// Results above this are stored and replaced by a head and a handle; 0 never.
+    pub result_limit: u64,
+    /// Bytes of instructions of all servers together.
+    pub instructions_limit: u32,
+    /// A list waits this long for servers that were never listed before.
+    pub first_list_ms: u64,
+    /// Largest body of an HTTP request.
+    pub body_limit: u64,
+    /// Records of calls that are kept.
+    pub keep_calls: u64,
+}
+
+impl Default for Servers {
+    fn default() -> Self {
+        Self {
+            start_timeout_ms: 60_000,
+            call_timeout_ms: 300_000,
+            idle_stop_ms: 600_000,
+            concurrency: 128,
+            queue: 1000,
+        }
+    }
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            idle_exit_ms: 600_000,
+            page_size: 2000,
+            result_limit: 0,
+            instructions_limit: 8192,
+            first_list_ms: 60_000,
+            body_limit: 32 << 20,
+            keep_calls: 100_000,
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! One connection over a stream of lines: framing, request ids, order and back pressure.
+//! It knows JSON-RPC and nothing of MCP's methods but the three that belong to calls: progress, log, cancel.
+//!
+//! Rules: the waiting call is registered before its request is written; reading and writing are separate tasks,
+//! and the reader never waits for anything; every wait has a deadline; what was not asked for is counted and dropped.
+
+use super::message::{self, Answer, Envelope, code};
+use crate::error::{Error, Result, codes};
+use bytes::{Bytes, BytesMut};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// A longer line is an error, not memory.
+pub const MAX_LINE: usize = 16 << 20;
+/// Deadline of a question a server asks the client (a person may have to answer).
+const ASK_DEADLINE: Duration = Duration::from_secs(600);
+
+/// Who made a call and hears what belongs to it. Methods return at once and keep the order of the wire.
+pub trait Listener: Send + Sync {
+    /// A progress or log notification of the call, with the server's own params.
+    fn notify(&self, method: &str, params: &str);
+    /// A question of the server to the client: sampling, elicitation, roots.
+    fn ask(&self, ask: Ask);
+    /// Calls of one session share a number.
+    fn session(&self) -> u64;
+}
+
+/// A question of a server. Dropping it answers with an error.
+#[derive(Debug)]
+pub struct Ask {
+    pub method: String,
+    pub params: String,
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// What arrives outside any call. The method returns at once.
+pub trait Inbox: Send + Sync {
+    fn notification(&self, method: &str, params: &str);
+    /// A question while no call (or no single session's call) is running.
+    fn ask(&self, ask: Ask);
+}
+
+/// A request on its way to a server.
+pub struct Outgoing<'a> {
+    /// From [`Link::next_id`]; also the progress token of the call.
+    pub id: u64,
+    pub method: &'a str,
+    /// A JSON object as text.
+    pub params: &'a str,
+    pub listener: Option<Arc<dyn Listener>>,
+    pub timeout: Duration,
+    /// Value of the `Mcp-Name` header over HTTP.
+    pub name: Option<&'a str>,
+    /// Further headers over HTTP (`Mcp-Param-…`).
+    pub headers: &'a [(String, String)],
+}
+
+struct Pending {
+    done: oneshot::Sender<Result<Answer>>,
+    listener: Option<Arc<dyn Listener>>,
+}
+
+/// Counters of a connection, for `server status`.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Lines that were not protocol.
+    pub noise: AtomicU64,
+    /// Answers nobody waited for (any more).
+    pub late: AtomicU64,
+}
+
+/// The connection. Pumps (`run_lines`, or a transport of its own) feed it and empty its queue.
+pub struct Link {
+    out: mpsc::UnboundedSender<Bytes>,
+    pending: Mutex<HashMap<u64, Pending>>,
+    next: AtomicU64,
+    closed: watch::Sender<Option<Error>>,
+    inbox: Arc<dyn Inbox>,
+    pub counters: Counters,
+}
+
+impl Link {
+    /// A link and the queue of messages (each with its line break) that its pump must write.
+    pub fn new(inbox: Arc<dyn Inbox>) -> (Arc<Self>, mpsc::UnboundedReceiver<Bytes>) {
+        let (out, queue) = mpsc::unbounded_channel();
+        let link = Self {
+            out,
+            pending: Mutex::default(),
+            next: AtomicU64::new(1),
+            closed: watch::Sender::new(None),
+            inbox,
+            counters: Counters::default(),
+        };
+        (Arc::new(link), queue)
+    }
+
+    pub fn next_id(&self) -> u64 {
+        self.next.fetch_add(1, Relaxed)
+    }
+
+    /// Sends a request and waits for its answer. Dropping the future cancels the request at the server.
+    pub async fn request(&self, outgoing: Outgoing<'_>) -> Result<Answer> {
+        let (done, answer) = oneshot::channel();
+        let id = outgoing.id;
+        if let Some(error) = self.closed.borrow().as_ref() {
+            return Err(error.clone());
+        }
+        self.pending().insert(id, Pending { done, listener: outgoing.listener });
+        let mut guard = InFlight { link: self, id, cancel: outgoing.method != "initialize" };
+        self.send(message::request(id, outgoing.method, outgoing.params).into());
+        let outcome = tokio::time::timeout(outgoing.timeout, answer).await;
+        if let Ok(Ok(answer)) = outcome {
+            guard.cancel = false;
+            return answer;
+        }
+        drop(guard);
+        match outcome {
+            Ok(_) => Err(self.reason()),
+            Err(_) => Err(timed_out(outgoing.method, outgoing.timeout)),
+        }
+    }
+
+    pub fn notify(&self, method: &str, params: &str) {
+        self.send(message::notification(method, params).into());
+    }
+
+    /// Queues a message; one for a closed link is dropped, since its waiter was told already.
+    fn send(&self, line: Bytes) {
+        let _ = self.out.send(line);
+    }
+
+    /// Calls waiting for an answer.
+    pub fn in_flight(&self) -> usize {
+        self.pending().len()
+    }
+
+    /// Ends the link: every waiting call gets `error`.
+    pub fn close(&self, error: Error) {
+        self.closed.send_if_modified(|closed| {
+            let first = closed.is_none();
+            if first {
+                *closed = Some(error.clone());
+            }
+            first
+        });
+        let waiting = std::mem::take(&mut *self.pending());
+        for (_, pending) in waiting {
+            let _ = pending.done.send(Err(error.clone()));
+        }
+    }
+
+    /// Waits until the link is closed and tells why.
+    pub async fn closed(&self) -> Error {
+        let mut closed = self.closed.subscribe();
+        let _ = closed.wait_for(Option::is_some).await;
+        self.reason()
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.borrow().is_some()
+    }
+
+    fn reason(&self) -> Error {
+        let closed = self.closed.borrow().clone();
+        closed.unwrap_or_else(|| Error::new(&codes::UPSTREAM_DIED, "the connection to the server ended"))
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<u64, Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one message (or a batch) from the wire.
+    pub fn receive(self: &Arc<Self>, line: &Bytes) {
+        let text = line.trim_ascii();
+        match text.first() {
+            None => {}
+            Some(b'{') => match Envelope::parse(text) {
+                Ok(envelope) => self.dispatch(line, &envelope),
+                Err(error) => self.broken(text, &error),
+            },
+            Some(b'[') => match serde_json::from_slice::<Vec<Envelope<'_>>>(text) {
+                Ok(batch) => batch.iter().for_each(|envelope| self.dispatch(line, envelope)),
+                Err(error) => self.broken(text, &error),
+            },
+            Some(_) => _ = self.counters.noise.fetch_add(1, Relaxed),
+        }
+    }
+
+    fn dispatch(self: &Arc<Self>, line: &Bytes, envelope: &Envelope<'_>) {
+        match (&envelope.method, envelope.id) {
+            (None, Some(_)) => self.answered(line, envelope),
+            (Some(method), None) => self.notified(method, envelope.params_text()),
+            (Some(method), Some(id)) => self.asked(method, id.get(), envelope.params_text()),
+            (None, None) => _ = self.counters.noise.fetch_add(1, Relaxed),
+        }
+    }
+
+    fn answered(&self, line: &Bytes, envelope: &Envelope<'_>) {
+        let body = envelope.result.or(envelope.error);
+        let pending = envelope.own_id().and_then(|id| self.pending().remove(&id));
+        let (Some(pending), Some(body)) = (pending, body) else {
+            self.counters.late.fetch_add(1, Relaxed);
+            return;
+        };
+        let body = line.slice_ref(body.get().as_bytes());
+        let _ = pending.done.send(Ok(Answer { ok: envelope.result.is_some(), body }));
+    }
+
+    fn notified(&self, method: &str, params: &str) {
+        match method {
+            "notifications/progress" => {
+                let token = progress_token(params);
+                let listener = token.and_then(|id| self.pending().get(&id)?.listener.clone());
+                match listener {
+                    Some(listener) => listener.notify(method, params),
+                    None => _ = self.counters.late.fetch_add(1, Relaxed),
+                }
+            }
+            "notifications/message" => {
+                let listeners = self.listeners();
+                if listeners.is_empty() {
+                    self.inbox.notification(method, params);
+                }
+                listeners.iter().for_each(|listener| listener.notify(method, params));
+            }
+            _ => self.inbox.notification(method, params),
+        }
+    }
+
+    /// One listener for each session with a call in flight.
+    fn listeners(&self) -> Vec<Arc<dyn Listener>> {
+        let mut newest: Vec<(u64, u64, Arc<dyn Listener>)> = Vec::new();
+        for (id, pending) in self.pending().iter() {
+            let Some(listener) = &pending.listener else { continue };
+            match newest.iter_mut().find(|(session, ..)| *session == listener.session()) {
+                Some(entry) if entry.1 < *id => *entry = (entry.0, *id, listener.clone()),
+                Some(_) => {}
+                None => newest.push((listener.session(), *id, listener.clone())),
+            }
+        }
+        newest.into_iter().map(|(.., listener)| listener).collect()
+    }
+
+    /// A question carries no hint which call it belongs to. With calls of one session in flight it is that
+    /// session's; with several it must not reach the wrong one, so the inbox refuses it.
+    fn asked(self: &Arc<Self>, method: &str, id: &str, params: &str) {
+        let (reply, answer) = oneshot::channel();
+        let ask = Ask { method: method.into(), params: params.into(), reply };
+        let link = self.clone();
+        let id = id.to_string();
+        tokio::spawn(async move {
+            let answer = match tokio::time::timeout(ASK_DEADLINE, answer).await {
+                Ok(Ok(answer)) => answer,
+                _ => Answer::error(code::METHOD_NOT_FOUND, "the client cannot answer this request"),
+            };
+            let mut line = answer.line(&id);
+            line.push(b'\n');
+            link.send(line.into());
+        });
+        let listeners = self.listeners();
+        match listeners.as_slice() {
+            [listener] if method != "ping" => listener.ask(ask),
+            _ => self.inbox.ask(ask),
+        }
+    }
+
+    /// A line that should be JSON and is not: the call it would have answered fails at once, if it tells.
+    fn broken(&self, text: &[u8], error: &serde_json::Error) {
+        self.counters.noise.fetch_add(1, Relaxed);
+        let error = Error::new(&codes::UPSTREAM_PROTOCOL, "the server sent an invalid message").because(error);
+        self.fail(text, error);
+    }
+
+    fn fail(&self, text: &[u8], error: Error) {
+        if let Some(pending) = message::id_of_broken(text).and_then(|id| self.pending().remove(&id)) {
+            let _ = pending.done.send(Err(error));
+        }
+    }
+}
+
+/// Takes the call out of the waiting list, and cancels it at the server when it was not answered.
+struct InFlight<'a> {
+    link: &'a Link,
+    id: u64,
+    cancel: bool,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if self.link.pending().remove(&self.id).is_some() && self.cancel {
+            self.link.notify("notifications/cancelled", &format!(r#"{{"requestId":{}}}"#, self.id));
+        }
+    }
+}
+
+/// The typed error of a request that was not answered in time.
+pub fn timed_out(method: &str, timeout: Duration) -> Error {
+    let seconds = timeout.as_secs_f32();
+    Error::new(&codes::UPSTREAM_TIMEOUT, format!("the server did not answer `{method}` within {seconds} s"))
+}
+
+fn progress_token(params: &str) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Token {
+        #[serde(rename = "progressToken")]
+        token: u64,
+    }
+    serde_json::from_str::<Token>(params).ok().map(|token| token.token)
+}
+
+/// Reads lines into the link until the stream ends or fails, then closes the link.
+pub async fn read_lines(link: Arc<Link>, mut reader: impl AsyncRead + Unpin) {
+    let mut buffer = BytesMut::with_capacity(8 << 10);
+    let mut scanned = 0;
+    let mut skipping = false;
+    loop {
+        while let Some(at) = memchr::memchr(b'\n', &buffer[scanned..]) {
+            let line = buffer.split_to(scanned + at + 1).freeze();
+            scanned = 0;
+            if !std::mem::take(&mut skipping) {
+                link.receive(&line);
+            }
+        }
+        scanned = buffer.len();
+        if scanned > MAX_LINE || skipping {
+            if !skipping {
+                let message = "the server sent a message above 16 MiB";
+                link.counters.noise.fetch_add(1, Relaxed);
+                link.fail(&buffer, Error::new(&codes::UPSTREAM_TOO_LARGE, message));
+            }
+            skipping = true;
+            buffer = BytesMut::with_capacity(64 << 10);
+            scanned = 0;
+        }
+        if buffer.capacity() - buffer.len() < 4 << 10 {
+            buffer.reserve(buffer.len().clamp(8 << 10, 1 << 20));
+        }
+        match reader.read_buf(&mut buffer).await {
+            Ok(read) if read > 0 => {}
+            _ => break,
+        }
+    }
+    link.close(Error::new(&codes::UPSTREAM_DIED, "the server ended the connection"));
+}
+
+/// Writes the link's queue, joining what waits into few writes.
+pub async fn write_lines(
+    link: Arc<Link>,
+    mut queue: mpsc::UnboundedReceiver<Bytes>,
+    mut writer: impl AsyncWrite + Unpin,
+) {
+    let mut joined: Vec<u8> = Vec::new();
+    while let Some(first) = queue.recv().await {
+        let mut next = queue.try_recv().ok();
+        let written = if next.is_none() || first.len() > 32 << 10 {
+            writer.write_all(&first).await
+        } else {
+            joined.clear();
+            joined.extend_from_slice(&first);
+            Ok(())
+        };
+        let mut outcome = written;
+        while let (Ok(()), Some(line)) = (&outcome, next.take()) {
+            joined.extend_from_slice(&line);
+            if joined.len() < 32 << 10 {
+                next = queue.try_recv().ok();
+            }
+        }
+        if outcome.is_ok() && !joined.is_empty() {
+            outcome = writer.write_all(&joined).await;
+            joined.clear();
+            joined.shrink_to(64 << 10);
+        }
+        if outcome.is_ok() {
+            outcome = writer.flush().await;
+        }
+        if outcome.is_err() {
+            link.close(Error::new(&codes::UPSTREAM_DIED, "the server closed its input"));
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncBufReadExt, BufReader, duplex};
+
+    struct Nobody;
+
+    impl Inbox for Nobody {
+        fn notification(&self, _: &str, _: &str) {}
+        fn ask(&self, _: Ask) {}
+    }
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    fn outgoing(link: &Link, timeout: u64) -> Outgoing<'static> {
+        Outgoing {
+            id: link.next_id(),
+            method: "tools/call",
+            params: "{}",
+            listener: None,
+            timeout: Duration::from_millis(timeout),
+            name: None,
+            headers: &[],
+        }
+    }
+
+    fn start() -> (Arc<Link>, tokio::io::DuplexStream) {
+        let (ours, theirs) = duplex(1 << 20);
+        let (link, queue) = Link::new(Arc::new(Nobody));
+        let (reader, writer) = tokio::io::split(ours);
+        tokio::spawn(read_lines(link.clone(), reader));
+        tokio::spawn(write_lines(link.clone(), queue, writer));
+        (link, theirs)
+    }
+
+    #[test]
+    fn answers_find_their_calls_in_any_order() {
+        run(async {
+            let (link, mut server) = start();
+            let calls = async { tokio::join!(link.request(outgoing(&link, 1000)), link.request(outgoing(&link, 1000))) };
+            let serve = async {
+                let noise = b"hello\n\n{\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{}}\n";
+                server.write_all(noise).await.unwrap();
+                for id in [2, 1] {
+                    let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{id}0}}\n");
+                    server.write_all(line.as_bytes()).await.unwrap();
+                }
+            };
+            let ((first, second), ()) = tokio::join!(calls, serve);
+            assert_eq!((first.unwrap().text(), second.unwrap().text()), ("10", "20"));
+            assert_eq!(link.counters.noise.load(Relaxed), 1);
+            assert_eq!(link.counters.late.load(Relaxed), 1);
+        });
+    }
+
+    #[test]
+    fn a_deadline_cancels_at_the_server_and_a_late_answer_is_dropped() {
+        run(async {
+            let (link, server) = start();
+            let error = link.request(outgoing(&link, 20)).await.unwrap_err();
+            assert!(error.is(&codes::UPSTREAM_TIMEOUT));
+            let mut lines = BufReader::new(server).lines();
+            assert!(lines.next_line().await.unwrap().unwrap().contains("tools/call"));
+            assert!(lines.next_line().await.unwrap().unwrap().contains(r#""requestId":1"#));
+            assert_eq!(link.in_flight(), 0);
+        });
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_fails_its_call_and_nothing_else() {
+        run(async {
+            let (link, mut server) = start();
+            let serve = async {
+                server.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"").await.unwrap();
+                for _ in 0..17 {
+                    server.write_all(&vec![b'x'; 1 << 20]).await.unwrap();
+                }
+                server.write_all(b"\"}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":1}\n").await.unwrap();
+            };
+            let calls = async { tokio::join!(link.request(outgoing(&link, 9000)), link.request(outgoing(&link, 9000))) };
+            let ((first, second), ()) = tokio::join!(calls, serve);
+            assert!(first.unwrap_err().is(&codes::UPSTREAM_TOO_LARGE));
+            assert_eq!(second.unwrap().text(), "1");
+        });
+    }
+
+    #[test]
+    fn a_death_fails_every_call() {
+        run(async {
+            let (link, server) = start();
+            let call = link.request(outgoing(&link, 5000));
+            let death = async { drop(server) };
+            let (outcome, ()) = tokio::join!(call, death);
+            assert!(outcome.unwrap_err().is(&codes::UPSTREAM_DIED));
+            assert!(link.request(outgoing(&link, 5000)).await.is_err());
+        });
+    }
+}

@@ -1,0 +1,184 @@
+//! Envelopes of JSON-RPC messages: read and written here, payloads untouched.
+//! Nothing in this file knows a method; the relay passes `params` and `result` as the text they came in.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::io::Write;
+
+/// JSON-RPC error codes used here; the last three are MCP's own (2026-07-28).
+pub mod code {
+    pub const PARSE: i64 = -32700;
+    pub const INVALID_REQUEST: i64 = -32600;
+    pub const METHOD_NOT_FOUND: i64 = -32601;
+    pub const INVALID_PARAMS: i64 = -32602;
+    pub const INTERNAL: i64 = -32603;
+    /// An upstream or umcp itself could not do it.
+    pub const SERVER: i64 = -32000;
+    /// Resource not found, as revisions up to 2025-11-25 have it.
+    pub const RESOURCE_NOT_FOUND: i64 = -32002;
+    pub const HEADER_MISMATCH: i64 = -32020;
+    pub const MISSING_CAPABILITY: i64 = -32021;
+    pub const UNSUPPORTED_VERSION: i64 = -32022;
+}
+
+/// The envelope of one message, borrowed from its text.
+#[derive(Debug, Deserialize)]
+pub struct Envelope<'a> {
+    /// As it was written: a number or a string with its quotes.
+    #[serde(borrow, default)]
+    pub id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub method: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub params: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub result: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub error: Option<&'a RawValue>,
+}
+
+impl<'a> Envelope<'a> {
+    pub fn parse(text: &'a [u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(text)
+    }
+
+    /// The id as the number umcp gave it, when this answers a request of ours.
+    pub fn own_id(&self) -> Option<u64> {
+        self.id?.get().parse().ok()
+    }
+
+    pub fn params_text(&self) -> &'a str {
+        self.params.map_or("{}", RawValue::get)
+    }
+}
+
+/// An answer: the raw JSON of `result` (`ok`) or of `error`.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub ok: bool,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn result(body: impl Into<Bytes>) -> Self {
+        Self { ok: true, body: body.into() }
+    }
+
+    pub fn error(code: i64, message: &str) -> Self {
+        let body = serde_json::json!({"code": code, "message": message}).to_string();
+        Self { ok: false, body: body.into() }
+    }
+
+    pub fn error_with(code: i64, message: &str, data: serde_json::Value) -> Self {
+        let body = serde_json::json!({"code": code, "message": message, "data": data}).to_string();
+        Self { ok: false, body: body.into() }
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap_or("null")
+    }
+
+    /// The body as JSON; `null` when it is none, which a relayed answer cannot be.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The message of an error answer.
+    pub fn message(&self) -> String {
+        self.json().get("message").and_then(|message| message.as_str()).unwrap_or("unknown error").to_string()
+    }
+
+    /// Code of an error answer.
+    pub fn code(&self) -> i64 {
+        self.json().get("code").and_then(serde_json::Value::as_i64).unwrap_or(0)
+    }
+
+    /// The whole message for the request `id` (raw JSON), without a line break.
+    pub fn line(&self, id: &str) -> Vec<u8> {
+        let key: &[u8] = if self.ok { b",\"result\":" } else { b",\"error\":" };
+        let mut line = Vec::with_capacity(self.body.len() + id.len() + 40);
+        line.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+        line.extend_from_slice(id.as_bytes());
+        line.extend_from_slice(key);
+        line.extend_from_slice(&self.body);
+        line.push(b'}');
+        line
+    }
+}
+
+/// A request of ours, with its line break.
+pub fn request(id: u64, method: &str, params: &str) -> Vec<u8> {
+    let mut line = Vec::with_capacity(params.len() + method.len() + 64);
+    let _ = write!(line, r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":"#);
+    line.extend_from_slice(params.as_bytes());
+    line.extend_from_slice(b"}\n");
+    line
+}
+
+/// A notification, with its line break.
+pub fn notification(method: &str, params: &str) -> Vec<u8> {
+    let mut line = Vec::with_capacity(params.len() + method.len() + 48);
+    let _ = write!(line, r#"{{"jsonrpc":"2.0","method":"{method}","params":"#);
+    line.extend_from_slice(params.as_bytes());
+    line.extend_from_slice(b"}\n");
+    line
+}
+
+/// Adds `"key":value,` at the front of a JSON object given as text. `fields` ends without a comma.
+pub fn prepend(object: &[u8], fields: &str) -> Vec<u8> {
+    let mut joined = Vec::with_capacity(object.len() + fields.len() + 2);
+    joined.push(b'{');
+    joined.extend_from_slice(fields.as_bytes());
+    let rest = object.trim_ascii_start().get(1..).unwrap_or(b"}");
+    if !rest.trim_ascii_start().starts_with(b"}") {
+        joined.push(b',');
+    }
+    joined.extend_from_slice(rest);
+    joined
+}
+
+/// A JSON string with its quotes.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Finds `"id":NUMBER` in text that is not valid JSON, to say which call it would have answered.
+pub fn id_of_broken(text: &[u8]) -> Option<u64> {
+    let head = &text[..text.len().min(512)];
+    let at = head.windows(5).position(|window| window == b"\"id\":")? + 5;
+    let digits: String = head[at..]
+        .iter()
+        .skip_while(|byte| byte.is_ascii_whitespace())
+        .take_while(|byte| byte.is_ascii_digit())
+        .map(|byte| char::from(*byte))
+        .collect();
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envelope_keeps_its_payload_as_text() {
+        let line = br#"{"jsonrpc":"2.0","id":"a\"b","method":"tools/call","params":{"x": 1.50}}"#;
+        let envelope = Envelope::parse(line).unwrap();
+        assert_eq!(envelope.id.unwrap().get(), r#""a\"b""#);
+        assert_eq!(envelope.params_text(), r#"{"x": 1.50}"#);
+        assert_eq!(Answer::result(r#"{"a":1}"#).line("7"), br#"{"jsonrpc":"2.0","id":7,"result":{"a":1}}"#);
+    }
+
+    #[test]
+    fn fields_are_put_in_front() {
+        assert_eq!(prepend(b"{}", r#""a":1"#), br#"{"a":1}"#);
+        assert_eq!(prepend(b" { \"b\":2}", r#""a":1"#), br#"{"a":1, "b":2}"#);
+    }
+
+    #[test]
+    fn a_broken_line_may_still_tell_its_id() {
+        assert_eq!(id_of_broken(br#"{"jsonrpc":"2.0","id": 42,"result":{"#), Some(42));
+        assert_eq!(id_of_broken(b"hello"), None);
+    }
+}

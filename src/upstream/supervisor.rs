@@ -1,0 +1,534 @@
+//! One server and everything that keeps it running: lazy start, idle stop, restart, breaker, bounds.
+//! It does not know what a call means; it hands out a connection and hears how the call went.
+
+use super::breaker::{Admit, Breaker};
+use super::catalogue;
+use super::connection::{Agreement, Connection};
+use super::inbox::ServerInbox;
+use super::process::Child;
+use super::restart::Restart;
+use super::transport;
+use super::{Happening, Shared};
+use crate::engine::StoreRequest;
+use crate::engine::live::State;
+use crate::error::{Error, Result, codes};
+use crate::servers::model::Sharing;
+use crate::servers::Server;
+use crate::tools::{self, Catalogue};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Grace of each stage of stopping: end of input, then a request to end, then the kill.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// A running connection with what belongs to it.
+pub struct Running {
+    pub connection: Connection,
+    pub agreement: Agreement,
+    pub pid: Option<u32>,
+    pub started: Instant,
+    child: Mutex<Option<Child>>,
+    last_used: AtomicU64,
+    epoch: Instant,
+}
+
+impl Running {
+    fn touch(&self) {
+        self.last_used.store(self.epoch.elapsed().as_millis() as u64, Relaxed);
+    }
+
+    fn idle_for(&self) -> Duration {
+        self.epoch.elapsed().saturating_sub(Duration::from_millis(self.last_used.load(Relaxed)))
+    }
+}
+
+/// Bounds of a server with the settings filled in.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    pub start: Duration,
+    pub call: Duration,
+    /// Zero never stops it.
+    pub idle: Duration,
+    pub concurrency: usize,
+    pub queue: u64,
+}
+
+/// One place for a running connection: the shared one, or that of one client session.
+#[derive(Default)]
+struct Slot {
+    running: RwLock<Option<Arc<Running>>>,
+    starting: tokio::sync::Mutex<()>,
+}
+
+impl Slot {
+    fn current(&self) -> Option<Arc<Running>> {
+        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().filter(|running| !running.connection.is_closed()).cloned()
+    }
+
+    fn set(&self, running: Option<Arc<Running>>) -> Option<Arc<Running>> {
+        std::mem::replace(&mut *self.running.write().unwrap_or_else(PoisonError::into_inner), running)
+    }
+}
+
+/// What `server status` tells besides the counters.
+#[derive(Debug, Clone)]
+pub struct Note {
+    pub state: State,
+    pub last_error: Option<String>,
+    pub retry_at: Option<Instant>,
+}
+
+/// Counters of one server since the daemon started.
+#[derive(Debug, Default)]
+pub struct Stats {
+    pub calls: AtomicU64,
+    pub failures: AtomicU64,
+    pub restarts: AtomicU64,
+    pub waiting: AtomicU64,
+}
+
+/// One server of the user, running or not. A changed entry gets a new one.
+pub struct Upstream {
+    pub entry: Arc<Server>,
+    pub bounds: Bounds,
+    pub stats: Stats,
+    shared: Arc<Shared>,
+    slot: Arc<Slot>,
+    per_client: Mutex<HashMap<u64, Arc<Slot>>>,
+    breaker: Mutex<Breaker>,
+    restart: Mutex<Restart>,
+    note: Mutex<Note>,
+    permits: Arc<Semaphore>,
+    catalogue: RwLock<Option<Arc<Catalogue>>>,
+    fetching: tokio::sync::Mutex<()>,
+    retired: AtomicBool,
+    /// Resources somebody subscribed to, with how many did.
+    subscribed: Mutex<HashMap<String, usize>>,
+}
+
+/// Right to make one call; held until it ends.
+pub struct Permit {
+    _permit: OwnedSemaphorePermit,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Upstream {
+    pub(super) fn new(entry: Server, catalogue: Option<Arc<Catalogue>>, shared: Arc<Shared>) -> Arc<Self> {
+        let defaults = &shared.settings.servers;
+        let limits = &entry.limits;
+        let millis = |own: Option<u64>, default: u64| Duration::from_millis(own.unwrap_or(default));
+        let bounds = Bounds {
+            start: millis(limits.start_timeout_ms, defaults.start_timeout_ms),
+            call: millis(limits.call_timeout_ms, defaults.call_timeout_ms),
+            idle: millis(limits.idle_stop_ms, defaults.idle_stop_ms),
+            concurrency: limits.concurrency.unwrap_or(defaults.concurrency).max(1) as usize,
+            queue: u64::from(limits.queue.unwrap_or(defaults.queue)),
+        };
+        let state = if entry.enabled { State::Idle } else { State::Disabled };
+        Arc::new(Self {
+            entry: Arc::new(entry),
+            bounds,
+            stats: Stats::default(),
+            slot: Arc::default(),
+            per_client: Mutex::default(),
+            breaker: Mutex::new(Breaker::new()),
+            restart: Mutex::new(Restart::new()),
+            note: Mutex::new(Note { state, last_error: None, retry_at: None }),
+            permits: Arc::new(Semaphore::new(bounds.concurrency)),
+            catalogue: RwLock::new(catalogue),
+            fetching: tokio::sync::Mutex::default(),
+            retired: AtomicBool::new(false),
+            subscribed: Mutex::default(),
+            shared,
+        })
+    }
+
+    pub fn id(&self) -> &str {
+        &self.entry.id
+    }
+
+    pub fn name(&self) -> &str {
+        &self.entry.name
+    }
+
+    pub fn note(&self) -> Note {
+        locked(&self.note).clone()
+    }
+
+    pub fn breaker_state(&self) -> (String, Option<Instant>) {
+        let breaker = locked(&self.breaker);
+        (breaker.state().word().into(), breaker.retry_at())
+    }
+
+    /// What the server offers, as last seen.
+    pub fn catalogue(&self) -> Option<Arc<Catalogue>> {
+        self.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The running connection for a session, if there is one.
+    pub fn running(&self, session: u64) -> Option<Arc<Running>> {
+        self.slot_of(session).current()
+    }
+
+    fn slot_of(&self, session: u64) -> Arc<Slot> {
+        match self.entry.sharing {
+            Sharing::Shared => self.slot.clone(),
+            Sharing::PerClient => locked(&self.per_client).entry(session).or_default().clone(),
+        }
+    }
+
+    /// Asks for the right to make a call: breaker, then a place among those in flight, else in the queue.
+    pub async fn admit(&self) -> Result<Permit> {
+        match locked(&self.breaker).admit(Instant::now()) {
+            Admit::Yes | Admit::Probe => {}
+            Admit::No { retry_at } => return Err(self.left_alone(retry_at)),
+        }
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Ok(Permit { _permit: permit });
+        }
+        if self.stats.waiting.fetch_add(1, Relaxed) >= self.bounds.queue {
+            self.stats.waiting.fetch_sub(1, Relaxed);
+            let message = format!("server `{}` is busy: too many calls are running and waiting", self.name());
+            return Err(Error::new(&codes::UPSTREAM_BUSY, message));
+        }
+        let waited = tokio::time::timeout(self.bounds.call, self.permits.clone().acquire_owned()).await;
+        self.stats.waiting.fetch_sub(1, Relaxed);
+        match waited {
+            Ok(Ok(permit)) => Ok(Permit { _permit: permit }),
+            _ => Err(Error::new(&codes::UPSTREAM_BUSY, format!("server `{}` is busy", self.name()))),
+        }
+    }
+
+    fn left_alone(&self, retry_at: Instant) -> Error {
+        let seconds = retry_at.saturating_duration_since(Instant::now()).as_secs() + 1;
+        let message = format!("server `{}` failed repeatedly and is left alone for {seconds} s", self.name());
+        Error::new(&codes::UPSTREAM_OPEN, message)
+            .hint(format!("umcp server logs {}", self.name()))
+            .hint(format!("umcp health breakers --reset {}", self.name()))
+    }
+
+    /// Tells how a call went. Errors of the tool itself are no failures of the server.
+    pub fn went(&self, outcome: Result<(), &Error>) {
+        self.stats.calls.fetch_add(1, Relaxed);
+        let now = Instant::now();
+        match outcome {
+            Ok(()) => locked(&self.breaker).success(now),
+            Err(error) if counts(error) => {
+                self.stats.failures.fetch_add(1, Relaxed);
+                locked(&self.breaker).failure(now, self.shared.jitter());
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Closes the breaker and forgets a crash loop.
+    pub fn reset(&self) {
+        locked(&self.breaker).reset();
+        locked(&self.restart).reset();
+        let mut note = locked(&self.note);
+        if matches!(note.state, State::CrashLoop | State::Waiting) {
+            note.state = State::Idle;
+            note.retry_at = None;
+        }
+    }
+
+    /// The running connection for a session, starting the server if needed.
+    pub async fn connect(self: &Arc<Self>, session: u64) -> Result<Arc<Running>> {
+        let slot = self.slot_of(session);
+        if let Some(running) = slot.current() {
+            running.touch();
+            return Ok(running);
+        }
+        let _starting = slot.starting.lock().await;
+        if let Some(running) = slot.current() {
+            running.touch();
+            return Ok(running);
+        }
+        if self.retired.load(Relaxed) {
+            return Err(Error::new(&codes::SERVER_NOT_FOUND, format!("server `{}` was changed or removed", self.name())));
+        }
+        if !self.entry.enabled {
+            let message = format!("server `{}` is disabled", self.name());
+            return Err(Error::new(&codes::SERVER_DISABLED, message).hint(format!("umcp server enable {}", self.name())));
+        }
+        self.pause().await?;
+        let session = (self.entry.sharing == Sharing::PerClient).then_some(session);
+        match self.start(&slot, session).await {
+            Ok(running) => Ok(running),
+            Err(error) => {
+                self.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits out a short back-off, refuses during a long one and in a crash loop.
+    async fn pause(&self) -> Result<()> {
+        let wait = locked(&self.restart).admit(Instant::now());
+        let last = locked(&self.note).last_error.clone();
+        match wait {
+            Ok(wait) if wait <= Duration::from_secs(2) => {
+                tokio::time::sleep(wait).await;
+                Ok(())
+            }
+            Ok(wait) => Err(self.left_alone(Instant::now() + wait).because(last.unwrap_or_default())),
+            Err(_) => {
+                self.set_state(State::CrashLoop, None);
+                let message = format!("server `{}` ended again and again and is not started any more", self.name());
+                Err(Error::new(&codes::UPSTREAM_LOOPING, message)
+                    .because(last.unwrap_or_default())
+                    .hint(format!("umcp server restart {}", self.name())))
+            }
+        }
+    }
+
+    async fn start(self: &Arc<Self>, slot: &Arc<Slot>, session: Option<u64>) -> Result<Arc<Running>> {
+        self.set_state(State::Starting, None);
+        locked(&self.restart).started(Instant::now());
+        let inbox = Arc::new(ServerInbox::new(self, session));
+        let opened = transport::open(self, inbox).await?;
+        let remembered = self.catalogue().filter(|known| known.entry_revision == self.entry.revision).map(|it| it.era);
+        let agreed = opened.agree(self.entry.era, remembered, self.bounds.start).await;
+        let (opened, agreement) = agreed.map_err(|error| self.named(error))?;
+        let running = Arc::new(Running {
+            pid: opened.child.as_ref().map(|child| child.pid),
+            connection: opened.connection,
+            agreement,
+            started: Instant::now(),
+            child: Mutex::new(opened.child),
+            last_used: AtomicU64::new(0),
+            epoch: Instant::now(),
+        });
+        slot.set(Some(running.clone()));
+        self.set_state(State::Ready, None);
+        tokio::spawn(self.clone().watch(slot.clone(), running.clone(), session));
+        Ok(running)
+    }
+
+    /// Puts the server's name in front of an error.
+    pub fn named(&self, mut error: Error) -> Error {
+        let prefix = format!("server `{}`: ", self.name());
+        if !error.message.contains(&format!("`{}`", self.name())) {
+            error.message.insert_str(0, &prefix);
+        }
+        if !error.hints.iter().any(|hint| hint.contains("logs")) {
+            error = error.hint(format!("umcp server logs {}", self.name()));
+        }
+        error
+    }
+
+    fn failed(&self, error: &Error) {
+        let now = Instant::now();
+        locked(&self.restart).failed(now, self.shared.jitter());
+        locked(&self.breaker).failure(now, self.shared.jitter());
+        self.set_state(State::Waiting, Some(error.to_string()));
+    }
+
+    fn set_state(&self, state: State, error: Option<String>) {
+        let changed = {
+            let mut note = locked(&self.note);
+            let changed = note.state != state;
+            note.state = state;
+            if error.is_some() {
+                note.last_error = error.clone();
+            }
+            changed
+        };
+        if changed {
+            self.shared.happened(Happening::State { server: self.name().into(), state, detail: error });
+        }
+    }
+
+    /// Owns one running connection until it ends: lists anew, stops it when idle, notes its death.
+    async fn watch(self: Arc<Self>, slot: Arc<Slot>, running: Arc<Running>, session: Option<u64>) {
+        let refresh = tokio::spawn(self.clone().settle(running.clone(), session));
+        let reason = loop {
+            tokio::select! {
+                reason = running.connection.closed() => break Some(reason),
+                () = tokio::time::sleep(self.until_idle(&running)) => {
+                    let idle = !self.bounds.idle.is_zero() && running.idle_for() >= self.bounds.idle;
+                    if idle && running.connection.in_flight() == 0 && !self.is_subscribed() {
+                        break None;
+                    }
+                }
+            }
+        };
+        refresh.abort();
+        if slot.current().is_none_or(|current| Arc::ptr_eq(&current, &running)) {
+            slot.set(None);
+        }
+        running.connection.close(Error::new(&codes::UPSTREAM_DIED, format!("server `{}` was stopped", self.name())));
+        let child = locked(&running.child).take();
+        let ended = match child {
+            Some(child) => child.stop(STOP_GRACE).await.map(|exit| exit.to_string()),
+            None => None,
+        };
+        self.ended(&running, reason, ended);
+    }
+
+    fn until_idle(&self, running: &Running) -> Duration {
+        match self.bounds.idle {
+            Duration::ZERO => Duration::from_secs(3600),
+            idle => idle.saturating_sub(running.idle_for()).max(Duration::from_millis(200)),
+        }
+    }
+
+    fn is_subscribed(&self) -> bool {
+        !locked(&self.subscribed).is_empty()
+    }
+
+    fn ended(&self, running: &Running, reason: Option<Error>, exit: Option<String>) {
+        let wanted = self.retired.load(Relaxed) || reason.as_ref().is_none_or(|reason| reason.is(&codes::CANCELLED));
+        if wanted {
+            let state = if self.entry.enabled { State::Idle } else { State::Disabled };
+            self.set_state(state, None);
+            return;
+        }
+        self.stats.restarts.fetch_add(1, Relaxed);
+        let now = Instant::now();
+        locked(&self.restart).ended(now, running.started.elapsed(), self.shared.jitter());
+        let tail = self.shared.logs.tail(self.id());
+        let mut detail = reason.map(|reason| reason.to_string()).unwrap_or_default();
+        if let Some(exit) = exit {
+            detail = format!("{detail} ({exit})");
+        }
+        if !tail.is_empty() {
+            detail = format!("{detail}: {tail}");
+        }
+        self.set_state(State::Waiting, Some(detail));
+    }
+
+    /// After every start: subscribe again to what clients wait for, and see whether the lists changed.
+    async fn settle(self: Arc<Self>, running: Arc<Running>, session: Option<u64>) {
+        let uris: Vec<String> = locked(&self.subscribed).keys().cloned().collect();
+        super::subscriptions::renew(&self, &running, &uris).await;
+        if session.is_none() {
+            let _ = self.fetch(&running).await;
+        }
+        super::subscriptions::listen(&self, &running).await;
+    }
+
+    /// The catalogue, asking the server when it was never listed.
+    pub async fn listed(self: &Arc<Self>) -> Result<Arc<Catalogue>> {
+        match self.catalogue().filter(|known| known.entry_revision == self.entry.revision) {
+            Some(catalogue) => Ok(catalogue),
+            None => self.list_now().await,
+        }
+    }
+
+    /// Asks the server for its lists now.
+    pub async fn list_now(self: &Arc<Self>) -> Result<Arc<Catalogue>> {
+        let before = self.catalogue();
+        let running = self.connect(0).await?;
+        let _fetching = self.fetching.lock().await;
+        if let Some(now) = self.catalogue().filter(|now| before.as_ref().is_none_or(|old| !Arc::ptr_eq(old, now))) {
+            return Ok(now);
+        }
+        self.fetch_locked(&running).await
+    }
+
+    pub(super) async fn fetch(self: &Arc<Self>, running: &Running) -> Result<Arc<Catalogue>> {
+        let _fetching = self.fetching.lock().await;
+        self.fetch_locked(running).await
+    }
+
+    async fn fetch_locked(self: &Arc<Self>, running: &Running) -> Result<Arc<Catalogue>> {
+        let now = self.shared.engine.now();
+        let revision = self.entry.revision;
+        let fetched = catalogue::fetch(&running.connection, &running.agreement, now, revision, self.bounds.start).await;
+        let mut fetched = fetched.map_err(|error| self.named(error))?;
+        if let Connection::Stream(_) | Connection::Http(_) = &running.connection {
+            fetched.transport = self.catalogue().and_then(|old| old.transport.clone());
+        }
+        let old = self.catalogue();
+        let same = old.as_ref().is_some_and(|old| Catalogue { fetched: old.fetched, ..fetched.clone() } == **old);
+        if let (true, Some(old)) = (same, old) {
+            return Ok(old);
+        }
+        let fetched = Arc::new(fetched);
+        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
+        let put = tools::Request::PutCatalogue { server: self.id().into(), catalogue: Box::new((*fetched).clone()) };
+        let engine = self.shared.engine.clone();
+        let stored = tokio::task::spawn_blocking(move || engine.call(StoreRequest::Tool(put)));
+        self.shared.happened(Happening::ListChanged);
+        if let Ok(Err(error)) = stored.await {
+            locked(&self.note).last_error = Some(format!("the catalogue could not be stored: {error}"));
+        }
+        Ok(fetched)
+    }
+
+    pub(super) fn forget_catalogue(&self) {
+        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn subscriptions(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        locked(&self.subscribed)
+    }
+
+    /// Ends every connection of a session that has gone.
+    pub fn leave(&self, session: u64) {
+        if let Some(running) = locked(&self.per_client).remove(&session).and_then(|slot| slot.current()) {
+            running.connection.close(Error::new(&codes::CANCELLED, "the client left"));
+        }
+    }
+
+    /// Ends all connections; the next use starts the server again. Returns when the processes are gone.
+    pub async fn stop(&self) {
+        let mut slots: Vec<Arc<Slot>> = locked(&self.per_client).values().cloned().collect();
+        slots.push(self.slot.clone());
+        for slot in slots {
+            let Some(running) = slot.set(None) else { continue };
+            running.connection.close(Error::new(&codes::CANCELLED, format!("server `{}` was stopped", self.name())));
+            let child = locked(&running.child).take();
+            if let Some(child) = child {
+                child.stop(STOP_GRACE).await;
+            }
+        }
+    }
+
+    /// As `stop`, and for good: the entry was changed or removed.
+    pub(super) fn retire(self: &Arc<Self>) {
+        self.retired.store(true, Relaxed);
+        let this = self.clone();
+        tokio::spawn(async move { this.stop().await });
+    }
+
+    /// Pids of all running processes of this server.
+    pub fn pids(&self) -> Vec<u32> {
+        let mut slots: Vec<Arc<Slot>> = locked(&self.per_client).values().cloned().collect();
+        slots.push(self.slot.clone());
+        slots.iter().filter_map(|slot| slot.current()?.pid).collect()
+    }
+
+    /// Connections of this server that are up.
+    pub fn connections(&self) -> Vec<Arc<Running>> {
+        let mut slots: Vec<Arc<Slot>> = locked(&self.per_client).values().cloned().collect();
+        slots.push(self.slot.clone());
+        slots.iter().filter_map(|slot| slot.current()).collect()
+    }
+}
+
+/// Failures that speak against the server: transport, timeout, protocol. Never what a tool said.
+fn counts(error: &Error) -> bool {
+    [
+        &codes::UPSTREAM_DIED,
+        &codes::UPSTREAM_TIMEOUT,
+        &codes::UPSTREAM_PROTOCOL,
+        &codes::UPSTREAM_TOO_LARGE,
+        &codes::UPSTREAM_CONNECT,
+        &codes::UPSTREAM_HTTP,
+    ]
+    .iter()
+    .any(|code| error.is(code))
+}
