@@ -56,7 +56,7 @@ fn source_line(span: &Span, look: Look) -> String {
 fn excerpt(line: &str, column: u32) -> (String, usize) {
     let chars: Vec<char> = line.trim_end().chars().map(|c| if c == '\t' { ' ' } else { c }).collect();
     let at = usize::try_from(column.max(1) - 1).unwrap_or(usize::MAX).min(chars.len());
-    let start = if at > AROUND { at - AROUND } else { 0 };
+    let start = at.saturating_sub(AROUND);
     let end = chars.len().min(at + AROUND);
     let piece = |from: usize, to: usize| {
         let text: String = chars[from..to].iter().collect();

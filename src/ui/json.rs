@@ -87,12 +87,9 @@ fn insert(into: &mut Map<String, Value>, path: &str, value: Value) {
     };
     let inner = into.entry(first).or_insert_with(|| json!({}));
     match inner {
-        // A whole object asked for beside one of its fields keeps the whole object.
-        Value::Object(inner) => {
-            if !inner.contains_key(rest) {
-                insert(inner, rest, value);
-            }
-        }
+        // The whole object was asked for as well.
+        Value::Object(inner) if inner.contains_key(rest) => {}
+        Value::Object(inner) => insert(inner, rest, value),
         other if other.is_null() => {
             *other = json!({});
             insert(other.as_object_mut().expect("it was just made an object"), rest, value);

@@ -2,6 +2,7 @@
 //! It knows no noun and no command; a command hands it a value that is [`Output`].
 //! Rule: with `--json` stdout holds one document, or one object per line for verbs that stream.
 
+mod cell;
 mod errors;
 mod json;
 mod page;
@@ -20,9 +21,10 @@ use indicatif::MultiProgress;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorBody, Result, codes};
+pub use cell::{Cell, Column};
 pub use page::{Page, State};
 pub use progress::Progress;
-pub use table::{Cell, Column, Table};
+pub use table::Table;
 pub use terminal::{Color, JsonMode, Look, Options};
 use terminal::{Paint, Surroundings, Terminal};
 

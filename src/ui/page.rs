@@ -150,7 +150,7 @@ fn draw_pairs(pairs: &[(String, String)], look: Look) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::Column;
+    use super::super::cell::Column;
     use super::*;
 
     fn page() -> Page {

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::terminal::Look;
 use super::text::one_line;
@@ -22,8 +22,8 @@ pub struct Progress {
 }
 
 enum Way {
-    /// Drawn and redrawn on a terminal.
-    Drawn(ProgressBar),
+    /// Drawn and redrawn on a terminal, among its fellows.
+    Drawn(ProgressBar, MultiProgress),
     /// Lines; holds the last milestone written.
     Lines(AtomicU64),
     /// `--quiet`.
@@ -42,7 +42,7 @@ impl Ui {
             bar.set_style(spinner(look));
             bar.set_message(label.clone());
             bar.enable_steady_tick(Duration::from_millis(100));
-            Way::Drawn(bar)
+            Way::Drawn(bar, self.bars.clone())
         } else {
             stderr(&format!("{label} ...\n"));
             Way::Lines(AtomicU64::new(0))
@@ -55,7 +55,7 @@ impl Progress {
     /// How far it is: `done` of `total`. A total of zero means that nobody knows.
     pub fn set(&self, done: u64, total: u64) {
         match &self.way {
-            Way::Drawn(bar) if total > 0 => {
+            Way::Drawn(bar, _) if total > 0 => {
                 if bar.length() != Some(total) {
                     bar.set_style(bar_style(self.look));
                     bar.set_length(total);
@@ -75,7 +75,7 @@ impl Progress {
 
     /// What is being done right now; shown on a terminal only.
     pub fn message(&self, text: &str) {
-        if let Way::Drawn(bar) = &self.way {
+        if let Way::Drawn(bar, _) = &self.way {
             bar.set_message(format!("{}: {}", self.label, one_line(text)));
         }
     }
@@ -84,9 +84,9 @@ impl Progress {
     pub fn finish(self, text: &str) {
         let line = State::Ok.line(text, self.look) + "\n";
         match &self.way {
-            Way::Drawn(bar) => {
+            Way::Drawn(bar, bars) => {
                 bar.finish_and_clear();
-                stderr(&line);
+                bars.suspend(|| stderr(&line));
             }
             Way::Lines(_) => stderr(&line),
             Way::Silent => {}
@@ -96,7 +96,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Way::Drawn(bar) = &self.way {
+        if let Way::Drawn(bar, _) = &self.way {
             bar.finish_and_clear();
         }
     }

@@ -70,7 +70,7 @@ impl Ui {
         })
     }
 
-    /// Asks for a secret; nothing of it is shown. No flag of the command line answers for it but `flag`.
+    /// Asks for a secret; nothing of it is shown, and `--yes` does not answer.
     pub fn password(&self, question: &str, flag: &str) -> Result<String> {
         self.check_can_ask(question, flag)?;
         let theme = self.theme();

@@ -5,6 +5,7 @@
 use comfy_table::{Attribute, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, TableStyle};
 use dialoguer::console::measure_text_width;
 
+use super::cell::{Cell, Column};
 use super::page::State;
 use super::terminal::{Look, Paint};
 use super::text::one_line;
@@ -13,82 +14,6 @@ use super::text::one_line;
 const GAP: u16 = 2;
 /// A column that wraps is not made narrower than this.
 const NARROWEST: usize = 24;
-
-/// One column of a [`Table`].
-#[derive(Debug, Clone)]
-pub struct Column {
-    title: &'static str,
-    rank: u8,
-    wraps: bool,
-    right: bool,
-}
-
-impl Column {
-    /// A column that is always shown, on one line.
-    pub fn new(title: &'static str) -> Self {
-        Self { title, rank: 0, wraps: false, right: false }
-    }
-
-    /// May be left out when the terminal is narrow; the highest rank goes first.
-    #[must_use]
-    pub fn optional(mut self, rank: u8) -> Self {
-        self.rank = rank;
-        self
-    }
-
-    /// Long text is broken over lines before columns are left out.
-    #[must_use]
-    pub fn wraps(mut self) -> Self {
-        self.wraps = true;
-        self
-    }
-
-    /// Aligned to the right, for figures.
-    #[must_use]
-    pub fn right(mut self) -> Self {
-        self.right = true;
-        self
-    }
-}
-
-/// One cell: a line of text, with a state if colour and symbol should repeat what the words say.
-#[derive(Debug, Clone)]
-pub struct Cell {
-    text: String,
-    state: Option<State>,
-}
-
-impl Cell {
-    /// A word such as `running`; the word itself must carry the meaning.
-    pub fn state(state: State, text: &str) -> Self {
-        Self { text: one_line(text), state: Some(state) }
-    }
-
-    fn draw(&self, look: Look) -> String {
-        match self.state {
-            Some(state) if !look.ascii => format!("{} {}", state.symbol(), self.text),
-            _ => self.text.clone(),
-        }
-    }
-}
-
-impl From<&str> for Cell {
-    fn from(text: &str) -> Self {
-        Self { text: one_line(text), state: None }
-    }
-}
-
-impl From<&String> for Cell {
-    fn from(text: &String) -> Self {
-        Self::from(text.as_str())
-    }
-}
-
-impl From<String> for Cell {
-    fn from(text: String) -> Self {
-        Self::from(text.as_str())
-    }
-}
 
 /// Rows under named columns, and the sentence that stands for no rows.
 #[derive(Debug, Clone)]
@@ -282,7 +207,7 @@ github  ✓ running     42  Issues and pull requests of every   npx -y server-gi
         assert_eq!(servers().draw(look(82)), wide);
         let narrow = "\
 NAME    STATE      TOOLS
-──────────────────────────
+────────────────────────
 github  ✓ running     42
 日本    ✗ failed       7
 not shown: about, command (--wide shows them)";
