@@ -7,3 +7,4 @@ pub mod ids;
 pub mod paths;
 pub mod servers;
 pub mod ui;
+pub mod store;

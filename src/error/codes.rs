@@ -49,6 +49,7 @@ codes! {
     STORE_NEWER = "UM0203" "store_newer" Unavailable "The store was written by a newer umcp. It was not touched. Update the program.";
     STORE_FULL = "UM0204" "store_full" Unavailable "The disk is full. Everything acknowledged is safe; free some space and try again.";
     STORE_IO = "UM0205" "store_io" Unavailable "Reading or writing the store failed. Nothing was acknowledged that is not on disk.";
+    BACKUP_EXISTS = "UM0206" "backup_exists" Conflict "A backup never replaces a file. Give another name or move the old file away.";
 
     DAEMON_START = "UM0301" "daemon_start" Unavailable "The daemon could not be started; the message holds its own reason.";
     DAEMON_UNAVAILABLE = "UM0302" "daemon_unavailable" Unavailable "The daemon did not answer, or went away while it was asked.";

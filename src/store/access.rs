@@ -1,0 +1,301 @@
+//! What a noun sees of the store inside one transaction: rows in, rows out.
+//! A `Writer` is a `Reader` that sees its own changes. Rule: no damaged row is ever returned.
+
+use super::codec::{self, Envelope, Row};
+use super::tables::{Series, Table};
+use super::view::{ALL, Ends, Source, View};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::ops::{Bound, Deref};
+
+/// Where a record stands in a [`Series`]: its time, and its rank among records of the same microsecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Position {
+    pub at: Timestamp,
+    pub sequence: u32,
+}
+
+impl Position {
+    /// The first position of a moment.
+    pub const fn start(at: Timestamp) -> Self {
+        Self { at, sequence: 0 }
+    }
+
+    pub(super) fn key(self) -> [u8; 12] {
+        let mut key = [0; 12];
+        key[..8].copy_from_slice(&self.at.0.to_be_bytes());
+        key[8..].copy_from_slice(&self.sequence.to_be_bytes());
+        key
+    }
+
+    pub(super) fn from_key(table: &str, key: &[u8]) -> Result<Self> {
+        let (at, sequence) = key.split_first_chunk::<8>().ok_or_else(|| codec::damaged(table, key))?;
+        let sequence = sequence.try_into().map_err(|_| codec::damaged(table, key))?;
+        Ok(Self { at: Timestamp(u64::from_be_bytes(*at)), sequence: u32::from_be_bytes(sequence) })
+    }
+}
+
+/// Anything with a name in the list of tables.
+pub trait Named {
+    fn name(&self) -> &'static str;
+}
+
+impl<R> Named for Table<R> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl<R> Named for Series<R> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+/// One consistent state of the store.
+pub struct Reader {
+    pub(super) place: String,
+    pub(super) source: Source,
+}
+
+impl Reader {
+    /// The row under `key`.
+    pub fn get<R: Row>(&self, table: &Table<R>, key: &str) -> Result<Option<R>> {
+        let key = key.as_bytes();
+        self.view(table.name)?.get(key, |bytes| codec::decode(table.name, key, bytes))
+    }
+
+    /// Whether there is a row under `key`; it is not read.
+    pub fn contains<R: Row>(&self, table: &Table<R>, key: &str) -> Result<bool> {
+        Ok(self.view(table.name)?.get(key.as_bytes(), |_| Ok(()))?.is_some())
+    }
+
+    /// All rows, in the order of their keys.
+    pub fn all<R: Row>(&self, table: &Table<R>) -> Result<Vec<(String, R)>> {
+        self.prefix(table, "")
+    }
+
+    /// All rows whose key begins with `prefix`, in the order of their keys.
+    pub fn prefix<R: Row>(&self, table: &Table<R>, prefix: &str) -> Result<Vec<(String, R)>> {
+        let mut rows = Vec::new();
+        let ends = (Bound::Included(prefix.as_bytes()), Bound::Unbounded);
+        self.view(table.name)?.walk(ends, false, |key, bytes| {
+            if !key.starts_with(prefix.as_bytes()) {
+                return Ok(false);
+            }
+            let row = codec::decode(table.name, key, bytes)?;
+            let key = String::from_utf8(key.to_vec()).map_err(|_| codec::damaged(table.name, key))?;
+            rows.push((key, row));
+            Ok(true)
+        })?;
+        Ok(rows)
+    }
+
+    /// How many rows a table or series has.
+    pub fn count(&self, table: &impl Named) -> Result<u64> {
+        self.view(table.name())?.len()
+    }
+
+    /// The record at exactly `position`.
+    pub fn at<R: Row>(&self, series: &Series<R>, position: Position) -> Result<Option<R>> {
+        let key = position.key();
+        self.view(series.name)?.get(&key, |bytes| codec::decode(series.name, &key, bytes))
+    }
+
+    /// At most `limit` records, newest first: none older than `since`, all older than `before`.
+    pub fn last<R: Row>(
+        &self,
+        series: &Series<R>,
+        limit: usize,
+        since: Option<Timestamp>,
+        before: Option<Position>,
+    ) -> Result<Vec<(Position, R)>> {
+        let mut rows = Vec::new();
+        if limit == 0 {
+            return Ok(rows);
+        }
+        let (low, high) = (since.map(|at| Position::start(at).key()), before.map(Position::key));
+        self.walk(series, low, high, true, |position, row| {
+            rows.push((position, row));
+            Ok(rows.len() < limit)
+        })?;
+        Ok(rows)
+    }
+
+    /// All records from `from` to before `until`, oldest first.
+    pub fn range<R: Row>(
+        &self,
+        series: &Series<R>,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(Position, R)>> {
+        let mut rows = Vec::new();
+        self.each(series, from, until, |position, row| {
+            rows.push((position, row));
+            Ok(true)
+        })?;
+        Ok(rows)
+    }
+
+    /// Shows `visit` the records from `from` to before `until`, oldest first, until it says `false`.
+    pub fn each<R: Row>(
+        &self,
+        series: &Series<R>,
+        from: Timestamp,
+        until: Timestamp,
+        visit: impl FnMut(Position, R) -> Result<bool>,
+    ) -> Result<()> {
+        let (low, high) = (Position::start(from).key(), Position::start(until).key());
+        self.walk(series, Some(low), Some(high), false, visit)
+    }
+
+    fn walk<R: Row>(
+        &self,
+        series: &Series<R>,
+        low: Option<[u8; 12]>,
+        high: Option<[u8; 12]>,
+        backwards: bool,
+        mut visit: impl FnMut(Position, R) -> Result<bool>,
+    ) -> Result<()> {
+        let name = series.name;
+        if low.is_some() && high.is_some() && low >= high {
+            return Ok(());
+        }
+        self.view(name)?.walk(ends(&low, &high), backwards, |key, bytes| {
+            visit(Position::from_key(name, key)?, codec::decode(name, key, bytes)?)
+        })
+    }
+
+    pub(super) fn view(&self, name: &'static str) -> Result<View<'_>> {
+        View::open(&self.place, &self.source, name)
+    }
+}
+
+fn ends<'k>(low: &'k Option<[u8; 12]>, high: &'k Option<[u8; 12]>) -> Ends<'k> {
+    (
+        low.as_ref().map_or(Bound::Unbounded, |key| Bound::Included(&key[..])),
+        high.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(&key[..])),
+    )
+}
+
+/// A record on its way into a series.
+#[derive(Debug)]
+pub struct Record {
+    pub table: &'static str,
+    pub at: Timestamp,
+    pub kind: u8,
+    pub version: u16,
+    pub payload: Vec<u8>,
+}
+
+impl Record {
+    pub fn new<R: Row>(series: &Series<R>, at: Timestamp, row: &R) -> Result<Self> {
+        let payload = codec::payload(row)?;
+        Ok(Self { table: series.name, at, kind: R::KIND, version: R::VERSION, payload })
+    }
+}
+
+/// One write transaction. Reads through it see its own changes.
+pub struct Writer {
+    pub(super) reader: Reader,
+    pub(super) changed: bool,
+}
+
+impl Deref for Writer {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+impl Writer {
+    /// Puts `row` under `key`, over whatever stood there.
+    pub fn put<R: Row>(&mut self, table: &Table<R>, key: &str, row: &R) -> Result<()> {
+        let bytes = codec::encode(key.as_bytes(), row)?;
+        self.changed |= self.reader.view(table.name)?.insert(key.as_bytes(), &bytes)?;
+        Ok(())
+    }
+
+    /// Removes the row under `key`, damaged or not; whether there was one.
+    pub fn remove<R: Row>(&mut self, table: &Table<R>, key: &str) -> Result<bool> {
+        let removed = self.reader.view(table.name)?.remove(key.as_bytes())?;
+        self.changed |= removed;
+        Ok(removed)
+    }
+
+    /// Adds a record at `at`, after all others of the same microsecond.
+    pub fn push<R: Row>(&mut self, series: &Series<R>, at: Timestamp, row: &R) -> Result<Position> {
+        let record = Record::new(series, at, row)?;
+        let mut view = self.reader.view(series.name)?;
+        let position = insert_record(&mut view, &record)?;
+        self.changed = true;
+        Ok(position)
+    }
+
+    /// Adds many records at once, sorted by table and time first.
+    pub(super) fn push_all(&mut self, records: &mut [Record]) -> Result<()> {
+        records.sort_by_key(|record| (record.table, record.at));
+        for group in records.chunk_by(|left, right| left.table == right.table) {
+            let mut view = self.reader.view(group[0].table)?;
+            for record in group {
+                insert_record(&mut view, record)?;
+            }
+            self.changed = true;
+        }
+        Ok(())
+    }
+
+    /// Removes all records older than `before`; how many.
+    pub fn trim_before<R: Row>(&mut self, series: &Series<R>, before: Timestamp) -> Result<u64> {
+        let key = Position::start(before).key();
+        self.trim(series, &key)
+    }
+
+    /// Keeps only the `newest` records; how many were removed.
+    pub fn trim_to<R: Row>(&mut self, series: &Series<R>, newest: u64) -> Result<u64> {
+        let mut excess = self.count(series)?.saturating_sub(newest);
+        if excess == 0 {
+            return Ok(0);
+        }
+        if newest == 0 {
+            let removed = self.reader.view(series.name)?.remove_range(ALL)?;
+            self.changed |= removed > 0;
+            return Ok(removed);
+        }
+        let mut first_kept = Vec::new();
+        self.view(series.name)?.walk(ALL, false, |key, _| {
+            if excess == 0 {
+                first_kept = key.to_vec();
+                return Ok(false);
+            }
+            excess -= 1;
+            Ok(true)
+        })?;
+        self.trim(series, &first_kept)
+    }
+
+    fn trim<R>(&mut self, series: &Series<R>, before: &[u8]) -> Result<u64> {
+        let removed =
+            self.reader.view(series.name)?.remove_range((Bound::Unbounded, Bound::Excluded(before)))?;
+        self.changed |= removed > 0;
+        Ok(removed)
+    }
+}
+
+fn insert_record(view: &mut View<'_>, record: &Record) -> Result<Position> {
+    let first = Position::start(record.at);
+    let (low, high) = (first.key(), Position { sequence: u32::MAX, ..first }.key());
+    let mut last = None;
+    view.walk((Bound::Included(&low), Bound::Included(&high)), true, |key, _| {
+        last = Some(Position::from_key(record.table, key)?);
+        Ok(false)
+    })?;
+    let sequence = last.map_or(Some(0), |last| last.sequence.checked_add(1));
+    let sequence = sequence.ok_or_else(|| Error::bug("four billion records within one microsecond"))?;
+    let position = Position { at: record.at, sequence };
+    let envelope = Envelope { kind: record.kind, version: record.version, payload: &record.payload };
+    view.insert(&position.key(), &codec::seal(&position.key(), envelope))?;
+    Ok(position)
+}

@@ -1,0 +1,3 @@
+//! Tests of the whole room: what a caller may rely on, on good days and on bad ones.
+
+mod everyday;

@@ -1,0 +1,141 @@
+//! The store as its callers use it: rows, series, transactions, reopening.
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Result, codes};
+use crate::store::{Position, ReadOnly, Row, Series, Store, Table, tables};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    text: String,
+    number: u64,
+}
+
+impl Row for Note {
+    const KIND: u8 = 250;
+    const VERSION: u16 = 1;
+}
+
+const NOTES: Table<Note> = Table::new(tables::SERVERS);
+const LOG: Series<Note> = Series::new(tables::CALLS);
+
+fn note(number: u64) -> Note {
+    Note { text: format!("note {number}"), number }
+}
+
+#[test]
+fn rows_are_written_read_and_removed() {
+    let store = Store::memory();
+    store
+        .write(|tx| {
+            for (key, number) in [("b", 2), ("a", 1), ("ab", 3)] {
+                tx.put(&NOTES, key, &note(number))?;
+            }
+            assert_eq!(tx.get(&NOTES, "ab")?, Some(note(3)), "a writer sees its own changes");
+            Ok(())
+        })
+        .unwrap();
+    let rows = store.read(|tx| tx.all(&NOTES)).unwrap();
+    assert_eq!(rows, [("a".into(), note(1)), ("ab".into(), note(3)), ("b".into(), note(2))]);
+    assert_eq!(store.read(|tx| tx.prefix(&NOTES, "a")).unwrap().len(), 2);
+    assert!(store.write(|tx| tx.remove(&NOTES, "a")).unwrap());
+    assert!(!store.write(|tx| tx.remove(&NOTES, "a")).unwrap());
+    assert_eq!(store.read(|tx| tx.count(&NOTES)).unwrap(), 2);
+    assert!(!store.read(|tx| tx.contains(&NOTES, "a")).unwrap());
+}
+
+#[test]
+fn a_failed_write_changes_nothing() {
+    let store = Store::memory();
+    let failed: Result<()> = store.write(|tx| {
+        tx.put(&NOTES, "a", &note(1))?;
+        Err(Error::new(&codes::FAILED, "no"))
+    });
+    assert!(failed.unwrap_err().is(&codes::FAILED));
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _ = store.write(|tx| -> Result<()> {
+            tx.put(&NOTES, "a", &note(1))?;
+            panic!("a bug of the caller")
+        });
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(store.read(|tx| tx.get(&NOTES, "a")).unwrap(), None);
+    store.write(|tx| tx.put(&NOTES, "a", &note(2))).unwrap();
+}
+
+#[test]
+fn a_series_is_read_from_its_end_by_cursor_and_trimmed() {
+    let store = Store::memory();
+    let at = |micros| Timestamp(micros);
+    store
+        .write(|tx| {
+            for (micros, number) in [(10, 1), (20, 2), (20, 3), (30, 4), (40, 5)] {
+                tx.push(&LOG, at(micros), &note(number))?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let numbers = |limit, since, before| -> Vec<u64> {
+        let rows = store.read(|tx| tx.last(&LOG, limit, since, before)).unwrap();
+        rows.into_iter().map(|(_, row)| row.number).collect()
+    };
+    assert_eq!(numbers(2, None, None), [5, 4]);
+    assert_eq!(numbers(0, None, None), [0; 0]);
+    assert_eq!(numbers(9, Some(at(20)), None), [5, 4, 3, 2]);
+    assert_eq!(numbers(9, None, Some(Position { at: at(20), sequence: 1 })), [2, 1]);
+    assert_eq!(numbers(9, Some(at(40)), Some(Position::start(at(30)))), [0; 0]);
+    let range = store.read(|tx| tx.range(&LOG, at(20), at(40))).unwrap();
+    assert_eq!(range.iter().map(|(_, row)| row.number).collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(store.read(|tx| tx.at(&LOG, range[1].0)).unwrap(), Some(note(3)));
+    assert_eq!(store.write(|tx| tx.trim_before(&LOG, at(20))).unwrap(), 1);
+    assert_eq!(store.write(|tx| tx.trim_to(&LOG, 2)).unwrap(), 2);
+    assert_eq!(numbers(9, None, None), [5, 4]);
+    assert_eq!(store.write(|tx| tx.trim_to(&LOG, 0)).unwrap(), 2);
+}
+
+#[test]
+fn a_file_is_private_and_keeps_its_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data/store.redb");
+    assert!(matches!(Store::open_read_only(&path).unwrap(), ReadOnly::Missing));
+    let store = Store::open(&path, Timestamp(7)).unwrap();
+    store.write(|tx| tx.put(&NOTES, "a", &note(1))).unwrap();
+    assert!(store.append(&LOG, Timestamp(5), &note(2)).unwrap());
+    store.flush().unwrap();
+    assert!(store.append(&LOG, Timestamp(5), &note(3)).unwrap());
+    assert!(matches!(Store::open_read_only(&path).unwrap(), ReadOnly::Locked));
+    let error = Store::open(&path, Timestamp(8)).err().unwrap();
+    assert!(error.is(&codes::STORE_LOCKED));
+    assert!(error.message.contains(&format!("process {}", std::process::id())), "{error}");
+    store.close().unwrap();
+    let ReadOnly::Open(store) = Store::open_read_only(&path).unwrap() else { panic!("not open") };
+    assert_eq!(store.read(|tx| tx.get(&NOTES, "a")).unwrap(), Some(note(1)));
+    assert_eq!(store.read(|tx| tx.last(&LOG, 9, None, None)).unwrap().len(), 2);
+    assert!(store.write(|tx| tx.put(&NOTES, "a", &note(1))).unwrap_err().is(&codes::BUG));
+    let names: Vec<_> =
+        std::fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["store.redb"], "no note and no half-made file is left");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn a_backup_and_a_check_work_on_a_living_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    let store = Store::open(&path, Timestamp(7)).unwrap();
+    store.write(|tx| tx.put(&NOTES, "a", &note(1))).unwrap();
+    let report = store.check().unwrap();
+    assert_eq!((report.records, report.is_whole(), report.pages_whole), (2, true, Some(true)));
+    let to = dir.path().join("copy.redb");
+    store.backup(&to).unwrap();
+    assert!(store.backup(&to).unwrap_err().is(&codes::BACKUP_EXISTS));
+    store.write(|tx| tx.put(&NOTES, "b", &note(2))).unwrap();
+    let copy = Store::open(&to, Timestamp(9)).unwrap();
+    assert_eq!(copy.read(|tx| tx.all(&NOTES)).unwrap(), [("a".into(), note(1))]);
+    assert_eq!(copy.stats().unwrap().id, store.stats().unwrap().id);
+    assert_eq!(store.stats().unwrap().tables[1].rows, 2);
+}

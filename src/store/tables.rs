@@ -1,0 +1,106 @@
+//! Every table of the program: its name, the shape of its keys and the noun that owns it.
+//! Row types live with their nouns; a noun joins the two with `Table::new(tables::SERVERS)`.
+//! Rule: the name carries the number of the key's format; a table is never renamed in place.
+
+use std::marker::PhantomData;
+
+/// How the keys of a table are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys {
+    /// UTF-8 text.
+    Text,
+    /// Eight bytes of microseconds and four of sequence, big-endian: [`super::Position`].
+    Time,
+}
+
+/// One line of the list below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableName {
+    pub name: &'static str,
+    pub keys: Keys,
+    /// The room whose rows stand in it.
+    pub owner: &'static str,
+}
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal $keys:ident $owner:literal;)*) => {
+        $($(#[$doc])* pub const $constant: TableName =
+            TableName { name: $name, keys: Keys::$keys, owner: $owner };)*
+        /// All tables, in the order of the list.
+        pub const ALL: &[TableName] = &[$($constant),*];
+    };
+}
+
+tables! {
+    /// One row `format`: format number and identity of the store. Readable by every version, for ever.
+    META = "meta" Text "store";
+    /// Server id -> server.
+    SERVERS = "servers.v1" Text "servers";
+    /// Server id -> what it offered when last asked.
+    CATALOGUES = "catalogues.v1" Text "tools";
+    /// Tool name -> what the user decided about it.
+    TOOL_PREFERENCES = "tool_preferences.v1" Text "tools";
+    /// Profile name -> profile.
+    PROFILES = "profiles.v1" Text "tools";
+    /// Token id -> token, without its secret.
+    TOKENS = "tokens.v1" Text "policy";
+    /// One record per call.
+    CALLS = "calls.v1" Time "usage";
+    /// What happened to servers, clients and the daemon.
+    EVENTS = "events.v1" Time "audit";
+    /// Undo id -> edit of another program's file.
+    UNDO = "undo.v1" Text "clients";
+    /// Result id -> stored result of a call.
+    RESULTS = "results.v1" Text "tools";
+    /// Server id -> the protocol era it was found to speak.
+    ERAS = "eras.v1" Text "servers";
+    /// Setting -> value set by command rather than by file.
+    SETTINGS = "settings.v1" Text "settings";
+}
+
+/// The table called `name`, if it is one of ours.
+pub fn find(name: &str) -> Option<TableName> {
+    ALL.iter().copied().find(|table| table.name == name)
+}
+
+/// A table of rows `R` under text keys.
+pub struct Table<R> {
+    pub(super) name: &'static str,
+    row: PhantomData<fn() -> R>,
+}
+
+impl<R> Table<R> {
+    /// Joins a name of the list with its row type; a table of another key shape does not compile in a constant.
+    pub const fn new(table: TableName) -> Self {
+        assert!(matches!(table.keys, Keys::Text), "a table has text keys");
+        Self { name: table.name, row: PhantomData }
+    }
+}
+
+/// A table of rows `R` in order of time, for records that arrive at a high rate.
+pub struct Series<R> {
+    pub(super) name: &'static str,
+    row: PhantomData<fn() -> R>,
+}
+
+impl<R> Series<R> {
+    /// Joins a name of the list with its row type; a table of another key shape does not compile in a constant.
+    pub const fn new(table: TableName) -> Self {
+        assert!(matches!(table.keys, Keys::Time), "a series has time keys");
+        Self { name: table.name, row: PhantomData }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        let names: BTreeSet<_> = ALL.iter().map(|table| table.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        assert_eq!(find("calls.v1"), Some(CALLS));
+        assert_eq!(find("calls"), None);
+    }
+}
