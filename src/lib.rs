@@ -5,4 +5,5 @@ pub mod clock;
 pub mod error;
 pub mod ids;
 pub mod paths;
+pub mod search;
 pub mod servers;
