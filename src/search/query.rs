@@ -111,7 +111,7 @@ fn guesses(term: &str, terms: &Terms, frequency: &dyn Fn(u32) -> u32) -> Vec<(u3
     if length >= 4 {
         variants.extend(best(terms.near(term), SLIP));
         let meant = synonyms::near(term).flat_map(|meant| known(meant, terms));
-        variants.extend(meant.map(|(found, weight)| (found, SLIP * weight)));
+        meant.for_each(|(found, weight)| add(&mut variants, found, SLIP * weight));
     }
     if variants.is_empty() && length >= 6 {
         let cuts = term.char_indices().map(|(cut, _)| cut).filter(|cut| *cut >= 3 && term.len() - cut >= 3);
@@ -122,12 +122,16 @@ fn guesses(term: &str, terms: &Terms, frequency: &dyn Fn(u32) -> u32) -> Vec<(u3
     }
     for (found, weight) in variants.clone() {
         for (other, less) in known(terms.text_of(found), terms) {
-            if !variants.iter().any(|(term, _)| *term == other) {
-                variants.push((other, less * weight));
-            }
+            add(&mut variants, other, weight * less);
         }
     }
     variants
+}
+
+fn add(variants: &mut Vec<(u32, f32)>, term: u32, weight: f32) {
+    if !variants.iter().any(|(present, _)| *present == term) {
+        variants.push((term, weight));
+    }
 }
 
 fn without_repeats(groups: Vec<Group>) -> Vec<Group> {
