@@ -5,6 +5,7 @@ pub mod clock;
 pub mod error;
 pub mod ids;
 pub mod paths;
+pub mod search;
 pub mod servers;
 pub mod ui;
 pub mod store;
