@@ -6,3 +6,4 @@ pub mod error;
 pub mod ids;
 pub mod paths;
 pub mod servers;
+pub mod upstream;
