@@ -9,3 +9,4 @@ pub mod search;
 pub mod servers;
 pub mod ui;
 pub mod store;
+pub mod upstream;

@@ -93,6 +93,7 @@ codes! {
     TOOL_FAILED = "UM0513" "tool_failed" Upstream "The tool itself reported an error; its own words are shown.";
     UPSTREAM_ERROR = "UM0514" "upstream_error" Upstream "The server answered the request with an error; its own words are shown.";
     CANCELLED = "UM0515" "cancelled" Interrupted "The call was cancelled.";
+    UPSTREAM_RESOURCES = "UM0521" "upstream_resources" Unavailable "The system refused a new process: no file descriptors, processes or memory are left. What runs keeps running; try again when something has ended.";
 
     BIND_FAILED = "UM0601" "bind_failed" Network "The address could not be listened on.";
     BIND_REFUSED = "UM0602" "bind_refused" Refused "An address that other machines can reach needs a key and TLS, or `--insecure` spelled out.";

@@ -1,0 +1,174 @@
+//! Waits for every child of this process, adopted orphans included, so that no zombie stays.
+//! One per process, because the system has one list of children per process.
+//! Rule: a process id is signalled and reaped under one lock, so that no signal meets a number that was given away.
+//! Children that other code of this process started are left to their owner as long as he can be expected to come.
+
+use super::ExitInfo;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::process::Command;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How long an ended child that nobody registered may wait for somebody else's `wait`.
+const PATIENCE_OWN_GROUP: Duration = Duration::from_secs(60);
+/// The same in a process group other than ours, where it most likely is an orphan.
+const PATIENCE_OTHER_GROUP: Duration = Duration::from_secs(1);
+/// How often one looks while such a child stands in the way of a blocking wait.
+const POLL: Duration = Duration::from_millis(50);
+
+static REAPER: Reaper =
+    Reaper { state: Mutex::new(State { started: false, children: BTreeMap::new() }), arrived: Condvar::new() };
+
+struct Reaper {
+    state: Mutex<State>,
+    arrived: Condvar,
+}
+
+struct State {
+    started: bool,
+    /// Started by us and not reaped yet: these process ids cannot belong to anybody else.
+    children: BTreeMap<u32, watch::Sender<Option<ExitInfo>>>,
+}
+
+/// Starts the thread once.
+pub(super) fn start() -> io::Result<()> {
+    let mut state = lock();
+    if !state.started {
+        std::thread::Builder::new().name("umcp-reap".into()).spawn(run)?;
+        state.started = true;
+    }
+    Ok(())
+}
+
+/// Starts and registers a process in one step, so that its end cannot be missed.
+pub(super) fn spawn(command: &mut Command) -> io::Result<(u32, watch::Receiver<Option<ExitInfo>>)> {
+    let mut state = lock();
+    // The lock is held over fork and exec: until then a failed exec is the standard library's to wait for.
+    let pid = command.spawn()?.id();
+    let (sender, receiver) = watch::channel(None);
+    state.children.insert(pid, sender);
+    REAPER.arrived.notify_all();
+    Ok((pid, receiver))
+}
+
+/// Calls `act` while `pid` is certainly our child; false when it was reaped already.
+pub(super) fn while_held(pid: u32, act: impl FnOnce()) -> bool {
+    let state = lock();
+    let held = state.children.contains_key(&pid);
+    if held {
+        act();
+    }
+    held
+}
+
+/// Reaps those of `killed` that are children of ours and have ended.
+pub(super) fn collect(killed: &BTreeSet<u32>) {
+    let mut state = lock();
+    for pid in killed {
+        settle(&mut state, *pid);
+    }
+}
+
+fn lock() -> MutexGuard<'static, State> {
+    REAPER.state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reaps `pid` if it is our child and has ended, and tells its exit to whoever waits.
+fn settle(state: &mut State, pid: u32) {
+    let mut status = 0;
+    // SAFETY: writes one integer.
+    let answer = unsafe { libc::waitpid(pid.cast_signed(), &raw mut status, libc::WNOHANG) };
+    if answer == 0 {
+        return;
+    }
+    let exit = if answer < 0 {
+        ExitInfo::default()
+    } else if libc::WIFEXITED(status) {
+        ExitInfo { code: Some(libc::WEXITSTATUS(status)), signal: None }
+    } else {
+        ExitInfo { code: None, signal: Some(libc::WTERMSIG(status)) }
+    };
+    if let Some(sender) = state.children.remove(&pid) {
+        sender.send_replace(Some(exit));
+    }
+}
+
+fn run() {
+    // The unregistered zombie that keeps a blocking wait from blocking, and since when.
+    let mut foreign: Option<(u32, Instant)> = None;
+    loop {
+        match peek(foreign.is_none()) {
+            Peek::Ended(pid) => foreign = meet(pid, foreign),
+            Peek::Nothing => foreign = None,
+            Peek::Childless => {
+                foreign = None;
+                wait_for_arrival();
+                continue;
+            }
+        }
+        if foreign.is_some() {
+            std::thread::sleep(POLL);
+            let mut state = lock();
+            for pid in state.children.keys().copied().collect::<Vec<_>>() {
+                settle(&mut state, pid);
+            }
+        }
+    }
+}
+
+/// Deals with one ended child and returns it if it has to be left for now.
+fn meet(pid: u32, foreign: Option<(u32, Instant)>) -> Option<(u32, Instant)> {
+    let mut state = lock();
+    if state.children.contains_key(&pid) {
+        settle(&mut state, pid);
+        // The same zombie may still be there behind this one.
+        return foreign.filter(|(known, _)| *known != pid);
+    }
+    let since = foreign.filter(|(known, _)| *known == pid).map_or_else(Instant::now, |(_, since)| since);
+    // SAFETY: asks for two numbers.
+    let own_group = unsafe { libc::getpgid(pid.cast_signed()) == libc::getpgrp() };
+    let patience = if own_group { PATIENCE_OWN_GROUP } else { PATIENCE_OTHER_GROUP };
+    if since.elapsed() < patience {
+        return Some((pid, since));
+    }
+    settle(&mut state, pid);
+    None
+}
+
+enum Peek {
+    Ended(u32),
+    Nothing,
+    Childless,
+}
+
+/// Looks for an ended child without reaping it.
+fn peek(block: bool) -> Peek {
+    let flags = libc::WEXITED | libc::WNOWAIT | if block { 0 } else { libc::WNOHANG };
+    loop {
+        // SAFETY: all bytes zero is a valid siginfo_t, and waitid fills it.
+        let (result, pid) = unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let result = libc::waitid(libc::P_ALL, 0, &raw mut info, flags);
+            (result, info.si_pid())
+        };
+        match (result, u32::try_from(pid)) {
+            (0, Ok(0) | Err(_)) => return Peek::Nothing,
+            (0, Ok(pid)) => return Peek::Ended(pid),
+            _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+            _ => return Peek::Childless,
+        }
+    }
+}
+
+/// Sleeps until a child is registered. Somebody who reaped ours behind our back must not make us spin.
+fn wait_for_arrival() {
+    let mut state = lock();
+    for pid in state.children.keys().copied().collect::<Vec<_>>() {
+        settle(&mut state, pid);
+    }
+    while state.children.is_empty() {
+        state = REAPER.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
+}

@@ -1,0 +1,246 @@
+//! The processes behind one spawn, found through /proc: descendants, the process group, and whoever carries the
+//! marker after changing its parent, its group and its session.
+//! Out of reach: a process that detached itself completely *and* cleared its environment.
+//! `macos.rs` holds the same functions for systems without /proc.
+
+use super::{MARKER, Usage, reaper};
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// All processes that one spawn led to.
+pub(super) struct Tree {
+    pid: u32,
+    marker: String,
+}
+
+impl Tree {
+    pub(super) fn new(pid: u32, marker: String) -> Self {
+        Self { pid, marker: format!("{MARKER}={marker}") }
+    }
+
+    /// SIGTERM to every member.
+    pub(super) fn ask(&self) {
+        let held = reaper::while_held(self.pid, || signal(-self.pid.cast_signed(), libc::SIGTERM));
+        for process in self.members(&table(), held) {
+            if process.group != self.pid {
+                signal(process.pid.cast_signed(), libc::SIGTERM);
+            }
+        }
+    }
+
+    /// SIGKILL to every member until none is left and all of ours are reaped. False: some outlived `patience`.
+    pub(super) fn end(&self, patience: Duration) -> bool {
+        let own = std::process::id();
+        let deadline = Instant::now() + patience;
+        let mut killed = BTreeSet::new();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            // First the group, which works even when no file of /proc can be opened any more.
+            let held = reaper::while_held(self.pid, || signal(-self.pid.cast_signed(), libc::SIGKILL));
+            let processes = table();
+            let seen = processes.iter().any(|process| process.pid == own);
+            let members = self.members(&processes, held);
+            for process in &members {
+                signal(process.pid.cast_signed(), libc::SIGKILL);
+                killed.insert(process.pid);
+            }
+            // An ended process is ours to reap as soon as its parent has ended too.
+            let inherits = |process: &Process| process.parent == own || killed.contains(&process.parent);
+            let left = processes.iter().any(|process| killed.contains(&process.pid) && inherits(process));
+            if seen && !held && !left && members.is_empty() {
+                return true;
+            }
+            if Instant::now() > deadline {
+                return false;
+            }
+            reaper::collect(&killed);
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+    }
+
+    /// `held`: the first process is not reaped yet, so that its number is certainly its own.
+    fn members<'a>(&self, processes: &'a [Process], held: bool) -> Vec<&'a Process> {
+        members(processes, self.pid, held, |pid| carries(pid, self.marker.as_bytes(), true))
+    }
+}
+
+/// Kills whoever carries a marker of `nonce`, but neither this process nor its ancestors.
+pub(super) fn sweep(nonce: &str, patience: Duration) -> usize {
+    let marker = format!("{MARKER}={nonce}:");
+    let deadline = Instant::now() + patience;
+    let mut killed = BTreeSet::new();
+    loop {
+        let processes = table();
+        let spared = ancestors(&processes, std::process::id());
+        let left: Vec<u32> = processes
+            .iter()
+            .filter(|process| !process.ended() && !spared.contains(&process.pid))
+            .map(|process| process.pid)
+            .filter(|pid| carries(*pid, marker.as_bytes(), false))
+            .collect();
+        for pid in &left {
+            signal(pid.cast_signed(), libc::SIGKILL);
+            killed.insert(*pid);
+        }
+        if left.is_empty() || Instant::now() > deadline {
+            return killed.len();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub(super) fn usages(pids: &[u32]) -> Vec<Option<Usage>> {
+    let processes = table();
+    // SAFETY: asks for two constants of the system.
+    let (ticks, page) = unsafe { (libc::sysconf(libc::_SC_CLK_TCK), libc::sysconf(libc::_SC_PAGESIZE)) };
+    let (ticks, page) = (u64::try_from(ticks).unwrap_or(100).max(1), u64::try_from(page).unwrap_or(4096));
+    let usage = |pid: &u32| {
+        processes.iter().find(|process| process.pid == *pid && !process.ended())?;
+        let members = members(&processes, *pid, true, |_| false);
+        Some(Usage {
+            cpu_ms: members.iter().map(|process| process.ticks).sum::<u64>() * 1000 / ticks,
+            rss_bytes: members.iter().map(|process| process.pages).sum::<u64>() * page,
+            processes: u32::try_from(members.len()).unwrap_or(u32::MAX),
+        })
+    };
+    pids.iter().map(usage).collect()
+}
+
+/// One line of the process table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Process {
+    pid: u32,
+    state: u8,
+    parent: u32,
+    group: u32,
+    /// CPU time, its own and that of children it waited for.
+    ticks: u64,
+    pages: u64,
+}
+
+impl Process {
+    /// Ended, but not reaped by its parent yet.
+    fn ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+}
+
+/// All processes of the system; empty when /proc cannot be read.
+fn table() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let stat = |entry: fs::DirEntry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        parse_stat(pid, &fs::read(entry.path().join("stat")).ok()?)
+    };
+    entries.flatten().filter_map(stat).collect()
+}
+
+/// Reads `/proc/PID/stat`. The name in brackets may hold anything, brackets and spaces included.
+fn parse_stat(pid: u32, stat: &[u8]) -> Option<Process> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields: Vec<&str> = std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace().collect();
+    // Fields count from 3 (state) on, as in proc(5).
+    let number = |field: usize| fields.get(field - 3)?.parse::<i64>().ok().map(|number| number.max(0).cast_unsigned());
+    let id = |field: usize| u32::try_from(number(field)?).ok();
+    Some(Process {
+        pid,
+        state: *fields.first()?.as_bytes().first()?,
+        parent: id(4)?,
+        group: id(5)?,
+        ticks: (14..=17).map(number).sum::<Option<u64>>()?,
+        pages: number(24)?,
+    })
+}
+
+/// The living processes that belong to `root`.
+fn members(processes: &[Process], root: u32, held: bool, carries: impl Fn(u32) -> bool) -> Vec<&Process> {
+    let own = std::process::id();
+    // Without `held` the number may have been given to a stranger, who then leads a group of his own.
+    let group = held || !processes.iter().any(|process| process.pid == root);
+    let mut inside: BTreeSet<u32> = processes
+        .iter()
+        .filter(|process| process.pid != own)
+        .filter(|process| {
+            (held && process.pid == root)
+                || (group && process.group == root)
+                || (!process.ended() && carries(process.pid))
+        })
+        .map(|process| process.pid)
+        .collect();
+    loop {
+        let before = inside.len();
+        for process in processes.iter().filter(|process| process.pid != own) {
+            if inside.contains(&process.parent) {
+                inside.insert(process.pid);
+            }
+        }
+        if inside.len() == before {
+            break;
+        }
+    }
+    processes.iter().filter(|process| !process.ended() && inside.contains(&process.pid)).collect()
+}
+
+fn ancestors(processes: &[Process], pid: u32) -> BTreeSet<u32> {
+    let mut found = BTreeSet::from([pid, 1]);
+    let mut next = pid;
+    while let Some(process) = processes.iter().find(|process| process.pid == next) {
+        next = process.parent;
+        if !found.insert(next) {
+            break;
+        }
+    }
+    found
+}
+
+/// Whether the environment of `pid` holds the variable; `whole`: with exactly this value, else beginning so.
+fn carries(pid: u32, marker: &[u8], whole: bool) -> bool {
+    let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+    environ.split(|byte| *byte == 0).any(|line| if whole { line == marker } else { line.starts_with(marker) })
+}
+
+fn signal(pid: i32, signal: i32) {
+    // SAFETY: a system call without memory; a process that is gone by now is no error.
+    unsafe { libc::kill(pid, signal) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_process_table_is_read_behind_any_name() {
+        let stat = b"42 (a) b) (c) S 7 40 40 0 -1 4194560 100 0 0 0 11 22 3 4 20 0 1 0 500 1000000 77 18446744073709551615 1 1\n";
+        let expected = Process { pid: 42, state: b'S', parent: 7, group: 40, ticks: 40, pages: 77 };
+        assert_eq!(parse_stat(42, stat), Some(expected));
+        assert_eq!(parse_stat(42, b"42 (a"), None);
+        assert_eq!(parse_stat(42, b"42 (a) S 1"), None);
+    }
+
+    #[test]
+    fn a_tree_is_descendants_group_and_marked_ones() {
+        let process = |pid, parent, group, state| Process { pid, parent, group, state, ticks: 0, pages: 0 };
+        let table = [
+            process(10, 900_000, 10, b'S'),
+            process(13, 12, 13, b'S'),
+            process(11, 10, 10, b'S'),
+            process(12, 11, 12, b'S'),
+            process(14, 1, 10, b'S'),
+            process(15, 1, 15, b'S'),
+            process(16, 15, 15, b'S'),
+            process(17, 10, 10, b'Z'),
+            process(20, 1, 20, b'S'),
+        ];
+        let found = |held, marked: &[u32]| -> Vec<u32> {
+            members(&table, 10, held, |pid| marked.contains(&pid)).iter().map(|process| process.pid).collect()
+        };
+        assert_eq!(found(true, &[15]), [10, 13, 11, 12, 14, 15, 16]);
+        assert_eq!(found(true, &[]), [10, 13, 11, 12, 14]);
+        assert_eq!(found(false, &[15]), [15, 16], "the number of a reaped process may be a stranger's");
+        let gone: Vec<_> = table[1..].to_vec();
+        let left: Vec<u32> = members(&gone, 10, false, |_| false).iter().map(|process| process.pid).collect();
+        assert_eq!(left, [13, 11, 12, 14], "a group outlives its leader");
+    }
+}
