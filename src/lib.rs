@@ -2,11 +2,17 @@
 //! ARCHITECTURE.md draws the house; `tests/it/house.rs` holds the code to it.
 
 pub mod clock;
+pub mod engine;
+pub mod environments;
 pub mod error;
 pub mod ids;
 pub mod paths;
+pub mod policy;
 pub mod search;
 pub mod servers;
-pub mod ui;
+pub mod settings;
 pub mod store;
+pub mod tools;
+pub mod ui;
 pub mod upstream;
+pub mod usage;

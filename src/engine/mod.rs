@@ -70,7 +70,7 @@ impl Engine {
     }
 
     /// Hands a record to the writer thread and returns at once.
-    pub fn append<R: Row + Send + 'static>(&self, series: &Series<R>, at: Timestamp, row: R) {
+    pub fn append<R: Row>(&self, series: &Series<R>, at: Timestamp, row: &R) {
         self.store.append(series, at, row);
     }
 
