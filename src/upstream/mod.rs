@@ -1,6 +1,306 @@
-//! The running world: connections to MCP servers, their processes and their names.
+//! The running world: every server of the user, their connections, what they offer and what they are called.
+//! It starts nothing by itself: servers start when somebody calls them, lists come from the store.
 
+pub mod breaker;
+pub mod catalogue;
+pub mod connection;
+pub mod era;
+pub mod inbox;
 pub mod link;
 pub mod message;
+pub mod names;
 pub mod process;
+pub mod restart;
+pub mod stderr_log;
+pub mod subscriptions;
+pub mod supervisor;
+pub mod transport;
 pub mod values;
+pub mod view;
+
+use crate::engine::live::State;
+use crate::engine::{Engine, Reply, StoreRequest, unexpected};
+use crate::environments::{self, Profile};
+use crate::error::{Error, Result, codes};
+use crate::paths::Paths;
+use crate::servers::Server;
+use crate::settings::Settings;
+use crate::tools::{self, Preference};
+use link::Ask;
+use process::Children;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+pub use supervisor::Upstream;
+pub use view::View;
+
+/// By server id, then tool.
+pub type Preferences = BTreeMap<String, BTreeMap<String, Preference>>;
+
+/// What the world tells whoever listens (the gateway). Handlers return at once.
+pub enum Happening {
+    /// Something clients list has changed: servers, tools, prompts, resources or their names.
+    ListChanged,
+    State {
+        server: String,
+        state: State,
+        detail: Option<String>,
+    },
+    /// A notification that belongs to no call. `session`: only for that client.
+    Notification {
+        server: String,
+        session: Option<u64>,
+        method: String,
+        params: String,
+    },
+    /// A question outside any call, for the one client the connection belongs to.
+    Ask {
+        session: u64,
+        ask: Ask,
+    },
+}
+
+type Handler = Box<dyn Fn(Happening) + Send + Sync>;
+
+/// What all servers share.
+pub struct Shared {
+    pub engine: Engine,
+    pub settings: Settings,
+    pub paths: Paths,
+    pub children: Arc<Children>,
+    pub logs: stderr_log::Logs,
+    handler: OnceLock<Handler>,
+    /// Most verbose log level any client asked for.
+    level: Mutex<Option<String>>,
+    seed: AtomicU64,
+}
+
+impl Shared {
+    /// Tells the listener; before there is one, nothing has anybody to tell.
+    pub fn happened(&self, happening: Happening) {
+        if let Some(handler) = self.handler.get() {
+            handler(happening);
+        }
+    }
+
+    /// A share between 0 and 1 for spreading retries; not for anything secret.
+    pub fn jitter(&self) -> f64 {
+        let mut seed = self.seed.fetch_add(0x9E37_79B9_7F4A_7C15, Relaxed);
+        seed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        seed = (seed ^ (seed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((seed ^ (seed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Resolves the references in one value of a server's entry.
+    pub fn resolve(&self, text: &str, place: &str) -> Result<String> {
+        let file = self.paths.secrets_file();
+        let secret = |name: &str| {
+            let from_file = || values::secrets(&std::fs::read_to_string(&file).ok()?).remove(name);
+            std::env::var(name).ok().or_else(from_file)
+        };
+        values::resolve(text, place, &values::Sources { variable: &|name| std::env::var(name).ok(), secret: &secret })
+    }
+
+    pub fn level(&self) -> Option<String> {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// All servers, and the views of them.
+pub struct World {
+    pub shared: Arc<Shared>,
+    upstreams: RwLock<Arc<BTreeMap<String, Arc<Upstream>>>>,
+    preferences: RwLock<Arc<Preferences>>,
+    profiles: RwLock<Arc<Vec<Profile>>>,
+    /// Counts everything that may change a view.
+    generation: AtomicU64,
+    views: Mutex<HashMap<String, (u64, Arc<View>)>>,
+}
+
+fn read<T: Clone>(lock: &RwLock<T>) -> T {
+    lock.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn put<T>(lock: &RwLock<T>, value: T) {
+    *lock.write().unwrap_or_else(PoisonError::into_inner) = value;
+}
+
+impl World {
+    /// Loads servers, catalogues, preferences and profiles. Starts nothing.
+    pub fn load(engine: Engine, settings: Settings, paths: Paths, children: Arc<Children>) -> Result<Arc<Self>> {
+        let logs = stderr_log::Logs::new(paths.clone());
+        let shared = Arc::new(Shared {
+            engine,
+            settings,
+            paths,
+            children,
+            logs,
+            handler: OnceLock::new(),
+            level: Mutex::default(),
+            seed: AtomicU64::new(u64::from(std::process::id())),
+        });
+        let world = Arc::new(Self {
+            shared,
+            upstreams: RwLock::default(),
+            preferences: RwLock::default(),
+            profiles: RwLock::default(),
+            generation: AtomicU64::new(1),
+            views: Mutex::default(),
+        });
+        world.sync()?;
+        Ok(world)
+    }
+
+    /// Sets who is told what happens; once.
+    pub fn listen(&self, handler: impl Fn(Happening) + Send + Sync + 'static) {
+        let _ = self.shared.handler.set(Box::new(handler));
+    }
+
+    /// Takes over what the store says: new, changed and removed servers, preferences, profiles.
+    pub fn sync(&self) -> Result<()> {
+        let engine = &self.shared.engine;
+        let catalogues = match engine.call(StoreRequest::Tool(tools::Request::Catalogues))? {
+            Reply::Tool(tools::Reply::Catalogues(catalogues)) => catalogues,
+            other => return unexpected(&other),
+        };
+        match engine.call(StoreRequest::Tool(tools::Request::Preferences))? {
+            Reply::Tool(tools::Reply::Preferences(preferences)) => put(&self.preferences, Arc::new(preferences)),
+            other => return unexpected(&other),
+        }
+        match engine.call(StoreRequest::Profile(environments::Request::List))? {
+            Reply::Profile(environments::Reply::Profiles(profiles)) => put(&self.profiles, Arc::new(profiles)),
+            other => return unexpected(&other),
+        }
+        self.take(engine.servers()?, catalogues);
+        self.changed();
+        Ok(())
+    }
+
+    fn take(&self, servers: Vec<Server>, mut catalogues: BTreeMap<String, tools::Catalogue>) {
+        let old = read(&self.upstreams);
+        let mut new = BTreeMap::new();
+        for server in servers {
+            let catalogue = catalogues.remove(&server.id);
+            let kept = old.get(&server.id).filter(|upstream| upstream.entry.revision == server.revision);
+            let upstream = match kept {
+                Some(upstream) => {
+                    if catalogue.is_none() {
+                        upstream.forget_catalogue();
+                    }
+                    upstream.clone()
+                }
+                None => Upstream::new(server, catalogue.map(Arc::new), self.shared.clone()),
+            };
+            new.insert(upstream.id().to_string(), upstream);
+        }
+        for (id, upstream) in old.iter() {
+            if new.get(id).is_none_or(|kept| !Arc::ptr_eq(kept, upstream)) {
+                upstream.retire();
+            }
+        }
+        put(&self.upstreams, Arc::new(new));
+    }
+
+    /// Views are made anew at their next use, and clients are told.
+    fn changed(&self) {
+        self.touch();
+        self.shared.happened(Happening::ListChanged);
+    }
+
+    /// Views are made anew at their next use.
+    pub fn touch(&self) {
+        self.generation.fetch_add(1, Relaxed);
+    }
+
+    /// All servers by name.
+    pub fn all(&self) -> Vec<Arc<Upstream>> {
+        let mut all: Vec<_> = read(&self.upstreams).values().cloned().collect();
+        all.sort_by(|a, b| a.name().cmp(b.name()));
+        all
+    }
+
+    /// One server by name or id.
+    pub fn find(&self, name: &str) -> Result<Arc<Upstream>> {
+        let all = self.all();
+        let found = all.iter().find(|upstream| upstream.name() == name || upstream.id() == name);
+        found.cloned().ok_or_else(|| {
+            let entries: Vec<Server> = all.iter().map(|upstream| (*upstream.entry).clone()).collect();
+            crate::servers::not_found(name, &entries)
+        })
+    }
+
+    /// Several servers by name; none means all enabled ones.
+    pub fn select(&self, names: &[String]) -> Result<Vec<Arc<Upstream>>> {
+        if names.is_empty() {
+            return Ok(self.all().into_iter().filter(|upstream| upstream.entry.enabled).collect());
+        }
+        names.iter().map(|name| self.find(name)).collect()
+    }
+
+    /// The profile of a client; an unknown name is an error.
+    pub fn profile(&self, asked: Option<&str>, client: &str, cwd: Option<&str>) -> Result<Profile> {
+        let profiles = read(&self.profiles);
+        match (environments::choose(&profiles, asked, client, cwd), asked) {
+            (Some(profile), _) => Ok(profile.clone()),
+            (None, Some(asked)) if asked != environments::DEFAULT => {
+                Err(Error::new(&codes::PROFILE_NOT_FOUND, format!("no profile named `{asked}`"))
+                    .hint("umcp profile list"))
+            }
+            _ => Ok(Profile { name: environments::DEFAULT.into(), ..Profile::default() }),
+        }
+    }
+
+    /// Everything a profile shows, as last made; made anew after a change.
+    pub fn view(&self, profile: &Profile) -> Arc<View> {
+        let generation = self.generation.load(Relaxed);
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made, view)) = views.get(&profile.name) {
+            if *made == generation && view.profile == *profile {
+                return view.clone();
+            }
+        }
+        let view = Arc::new(View::build(profile, &self.all(), &read(&self.preferences), &self.shared.settings));
+        views.insert(profile.name.clone(), (generation, view.clone()));
+        view
+    }
+
+    /// Lists every enabled server that was never listed, side by side, each within the deadline.
+    /// One that fails is left out; it hides and delays no other beyond the deadline.
+    pub async fn list_missing(&self, wanted: impl Fn(&Upstream) -> bool) {
+        let missing: Vec<_> = self
+            .all()
+            .into_iter()
+            .filter(|upstream| upstream.entry.enabled && upstream.never_listed() && wanted(upstream))
+            .collect();
+        if missing.is_empty() {
+            return;
+        }
+        let deadline = std::time::Duration::from_millis(self.shared.settings.gateway.first_list_ms);
+        let all = missing.iter().map(|upstream| tokio::time::timeout(deadline, upstream.listed()));
+        futures_util::future::join_all(all).await;
+        self.touch();
+    }
+
+    /// A client has gone: what belonged to it alone ends.
+    pub fn leave(&self, session: u64) {
+        for upstream in read(&self.upstreams).values() {
+            upstream.leave(session);
+        }
+    }
+
+    /// Sets the most verbose log level any client asked for, and tells the servers that run.
+    pub fn set_level(&self, level: &str) {
+        *self.shared.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(level.into());
+        for upstream in self.all() {
+            for running in upstream.connections() {
+                tokio::spawn(subscriptions::set_level(running, level.to_string()));
+            }
+        }
+    }
+
+    /// Ends every server. Returns when the processes are gone.
+    pub async fn stop(&self) {
+        let all = self.all();
+        futures_util::future::join_all(all.iter().map(|upstream| upstream.stop())).await;
+    }
+}

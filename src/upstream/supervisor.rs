@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Grace of each stage of stopping: end of input, then a request to end, then the kill.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -29,6 +29,8 @@ pub struct Running {
     pub connection: Connection,
     pub agreement: Agreement,
     pub pid: Option<u32>,
+    /// The transport that answered, when it is not the entry's.
+    pub transport: Option<&'static str>,
     pub started: Instant,
     child: Mutex<Option<Child>>,
     last_used: AtomicU64,
@@ -108,6 +110,7 @@ pub struct Upstream {
     retired: AtomicBool,
     /// Resources somebody subscribed to, with how many did.
     subscribed: Mutex<HashMap<String, usize>>,
+    resubscribed: watch::Sender<()>,
 }
 
 /// Right to make one call; held until it ends.
@@ -146,6 +149,7 @@ impl Upstream {
             fetching: tokio::sync::Mutex::default(),
             retired: AtomicBool::new(false),
             subscribed: Mutex::default(),
+            resubscribed: watch::Sender::new(()),
             shared,
         })
     }
@@ -293,14 +297,14 @@ impl Upstream {
         self.set_state(State::Starting, None);
         locked(&self.restart).started(Instant::now());
         let inbox = Arc::new(ServerInbox::new(self, session));
-        let opened = transport::open(self, inbox).await?;
-        let remembered = self.catalogue().filter(|known| known.entry_revision == self.entry.revision).map(|it| it.era);
-        let agreed = opened.agree(self.entry.era, remembered, self.bounds.start).await;
-        let (opened, agreement) = agreed.map_err(|error| self.named(error))?;
+        let remembered = self.catalogue().filter(|known| known.entry_revision == self.entry.revision);
+        let opened = transport::connect(self, inbox, remembered.as_deref()).await;
+        let opened = opened.map_err(|error| self.named(error))?;
         let running = Arc::new(Running {
             pid: opened.child.as_ref().map(|child| child.pid),
             connection: opened.connection,
-            agreement,
+            agreement: opened.agreement,
+            transport: opened.word,
             started: Instant::now(),
             child: Mutex::new(opened.child),
             last_used: AtomicU64::new(0),
@@ -444,9 +448,7 @@ impl Upstream {
         let revision = self.entry.revision;
         let fetched = catalogue::fetch(&running.connection, &running.agreement, now, revision, self.bounds.start).await;
         let mut fetched = fetched.map_err(|error| self.named(error))?;
-        if let Connection::Stream(_) | Connection::Http(_) = &running.connection {
-            fetched.transport = self.catalogue().and_then(|old| old.transport.clone());
-        }
+        fetched.transport = running.transport.map(Into::into);
         let old = self.catalogue();
         let same = old.as_ref().is_some_and(|old| Catalogue { fetched: old.fetched, ..fetched.clone() } == **old);
         if let (true, Some(old)) = (same, old) {
@@ -474,6 +476,19 @@ impl Upstream {
 
     pub(super) fn subscriptions(&self) -> MutexGuard<'_, HashMap<String, usize>> {
         locked(&self.subscribed)
+    }
+
+    pub(super) fn resubscribed(&self) -> watch::Receiver<()> {
+        self.resubscribed.subscribe()
+    }
+
+    pub(super) fn resubscribe(&self) {
+        self.resubscribed.send_replace(());
+    }
+
+    /// Whether no catalogue is known at all; one of an older entry is better than none.
+    pub(super) fn never_listed(&self) -> bool {
+        self.catalogue().is_none()
     }
 
     /// Ends every connection of a session that has gone.

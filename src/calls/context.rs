@@ -1,0 +1,182 @@
+//! Who calls, from where, and what it may be asked while the call runs. Carried through every call; the
+//! parameters for the server are put together from it, with the per-hop keys of `_meta` made anew.
+
+use crate::error::{Error, Result, codes};
+use crate::tools::Era;
+use crate::upstream::era;
+use crate::upstream::link::Listener;
+use crate::usage::Door;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything about the caller of one call.
+#[derive(Clone)]
+pub struct Context {
+    pub client: Arc<str>,
+    pub door: Door,
+    pub profile: Option<Arc<str>>,
+    /// Number of the client's session; 0 for the command line.
+    pub session: u64,
+    pub timeout: Option<Duration>,
+    pub listener: Option<Arc<dyn Listener>>,
+    /// Whether the caller wants progress.
+    pub progress: bool,
+    /// The client's capabilities and its name, as JSON text.
+    pub capabilities: Arc<str>,
+    pub client_info: Arc<str>,
+    /// Log level the caller asked for with this request (modern era).
+    pub log_level: Option<Arc<str>>,
+}
+
+/// Keys of `_meta` that belong to one hop only.
+const PER_HOP: [&str; 6] = [
+    "progressToken",
+    "io.modelcontextprotocol/protocolVersion",
+    "io.modelcontextprotocol/clientInfo",
+    "io.modelcontextprotocol/clientCapabilities",
+    "io.modelcontextprotocol/logLevel",
+    "io.modelcontextprotocol/subscriptionId",
+];
+
+/// Parameters of a request as the client sent them, with the values as text.
+#[derive(Debug, Default)]
+pub struct Params<'a> {
+    fields: BTreeMap<Cow<'a, str>, &'a RawValue>,
+}
+
+impl<'a> Params<'a> {
+    pub fn parse(text: &'a str) -> Result<Self> {
+        #[derive(Deserialize)]
+        #[serde(transparent)]
+        struct Fields<'a>(#[serde(borrow)] BTreeMap<Cow<'a, str>, &'a RawValue>);
+        let fields: Fields<'a> = serde_json::from_str(text)
+            .map_err(|error| Error::new(&codes::ARGUMENTS_INVALID, "the parameters are no object").because(error))?;
+        Ok(Self { fields: fields.0 })
+    }
+
+    /// A field as JSON text.
+    pub fn raw(&self, key: &str) -> Option<&'a str> {
+        self.fields.get(key).map(|value| value.get())
+    }
+
+    /// A field that is a string.
+    pub fn text(&self, key: &str) -> Option<String> {
+        serde_json::from_str(self.raw(key)?).ok()
+    }
+
+    /// `_meta`, parsed one level deep.
+    pub fn meta(&self) -> Params<'a> {
+        self.raw("_meta").and_then(|meta| Self::parse(meta).ok()).unwrap_or_default()
+    }
+
+    /// The parameters for the next hop: every field as it came, `replaced` ones in their place, `_meta` made anew.
+    pub fn forward(&self, replaced: &[(&str, &str)], meta: &str) -> String {
+        let size: usize = self.fields.values().map(|value| value.get().len() + 24).sum();
+        let mut text = String::with_capacity(size + meta.len() + 32);
+        text.push('{');
+        let mut field = |key: &str, value: &str| {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(&serde_json::Value::from(key).to_string());
+            text.push(':');
+            text.push_str(value);
+        };
+        for (key, value) in &self.fields {
+            match replaced.iter().find(|(name, _)| name == key) {
+                Some((_, new)) if !new.is_empty() => field(key, new),
+                Some(_) => {}
+                None if key == "_meta" => {}
+                None => field(key, value.get()),
+            }
+        }
+        for (key, new) in replaced.iter().filter(|(key, new)| !self.fields.contains_key(*key) && !new.is_empty()) {
+            field(key, new);
+        }
+        if !meta.is_empty() {
+            field("_meta", meta);
+        }
+        text.push('}');
+        text
+    }
+}
+
+impl Context {
+    /// A caller without a client of its own: the command line, a test.
+    pub fn plain(client: &str, door: Door) -> Self {
+        Self {
+            client: client.into(),
+            door,
+            profile: None,
+            session: 0,
+            timeout: None,
+            listener: None,
+            progress: false,
+            capabilities: "{}".into(),
+            client_info: era::own_info().to_string().into(),
+            log_level: None,
+        }
+    }
+
+    /// `_meta` for a server of `era`: what the client sent without the per-hop keys, then those of this hop.
+    /// Empty when there is nothing to say.
+    pub fn meta(&self, sent: &Params<'_>, era: Era, token: u64) -> String {
+        let mut text = String::from("{");
+        let mut more = |piece: &str| {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(piece);
+        };
+        for (key, value) in sent.fields.iter().filter(|(key, _)| !PER_HOP.contains(&key.as_ref())) {
+            more(&format!("{}:{}", serde_json::Value::from(key.as_ref()), value.get()));
+        }
+        if self.progress {
+            more(&format!(r#""progressToken":{token}"#));
+        }
+        if era == Era::Modern {
+            more(&era::modern_meta(&self.capabilities, &self.client_info));
+            if let Some(level) = &self.log_level {
+                more(&format!(r#""io.modelcontextprotocol/logLevel":"{level}""#));
+            }
+        }
+        if text.len() == 1 {
+            return String::new();
+        }
+        text.push('}');
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_hop_gets_its_own_keys_and_everything_else_unchanged() {
+        let sent = r#"{"name":"s__t","arguments":{"a": 1.0},"odd":[1 ,2],"_meta":{"progressToken":"x","traceparent":"00-1"}}"#;
+        let params = Params::parse(sent).unwrap();
+        let mut context = Context::plain("test", Door::Cli);
+        context.progress = true;
+        let meta = context.meta(&params.meta(), Era::Legacy, 9);
+        assert_eq!(meta, r#"{"traceparent":"00-1","progressToken":9}"#);
+        assert_eq!(
+            params.forward(&[("name", "\"t\"")], &meta),
+            r#"{"arguments":{"a": 1.0},"name":"t","odd":[1 ,2],"_meta":{"traceparent":"00-1","progressToken":9}}"#
+        );
+    }
+
+    #[test]
+    fn a_modern_server_is_told_who_asks() {
+        let context = Context::plain("test", Door::Cli);
+        let meta: serde_json::Value =
+            serde_json::from_str(&context.meta(&Params::default(), Era::Modern, 1)).unwrap();
+        assert_eq!(meta["io.modelcontextprotocol/protocolVersion"], era::MODERN);
+        assert_eq!(meta["io.modelcontextprotocol/clientInfo"]["name"], "umcp");
+        assert!(meta.get("progressToken").is_none());
+    }
+}

@@ -1,0 +1,195 @@
+//! THE call path. Whatever runs something goes through [`Caller`]: name, bounds, server, usage record, in this
+//! order, once. Policy, quota and secrets join here when they come; a backend only knows how to do the work.
+
+pub mod cache;
+pub mod context;
+pub mod results;
+
+use crate::error::{Error, Kind, Result, codes};
+use crate::tools::Era;
+use crate::upstream::link::Outgoing;
+use crate::upstream::message::{Answer, quote};
+use crate::upstream::view::ViewTool;
+use crate::upstream::{Upstream, World};
+use crate::usage::{CALLS, Call, Class};
+use cache::Cache;
+pub use context::{Context, Params};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+/// Makes calls and records them.
+pub struct Caller {
+    pub world: Arc<World>,
+    cache: Cache,
+    /// Calls since the daemon started.
+    pub calls: AtomicU64,
+}
+
+/// An answer, with the era it is in.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub answer: Answer,
+    pub era: Era,
+}
+
+impl Caller {
+    pub fn new(world: Arc<World>) -> Arc<Self> {
+        Arc::new(Self { world, cache: Cache::default(), calls: AtomicU64::new(0) })
+    }
+
+    /// Calls a tool of a view. `params` are those of `tools/call` as the client sent them.
+    pub async fn call(&self, tool: &ViewTool, params: &Params<'_>, context: &Context) -> Result<Reply> {
+        let arguments = params.raw("arguments").unwrap_or("{}");
+        let key = tool.cache_ms.map(|ttl| (ttl, Cache::key(tool.upstream.id(), &tool.tool, arguments)));
+        if let Some(reply) = key.as_ref().and_then(|(_, key)| self.cache.get(key)) {
+            return Ok(reply);
+        }
+        let started = Instant::now();
+        let mut recorder = Recorder { caller: self, tool, context, bytes: arguments.len(), started, outcome: None };
+        let name = quote(&tool.tool);
+        let headers = mirrored_headers(tool, arguments);
+        let request = Relayed {
+            method: "tools/call",
+            params,
+            replaced: &[("name", &name), ("arguments", arguments)],
+            name: Some(&tool.tool),
+            headers: &headers,
+        };
+        let outcome = self.relay(&tool.upstream, request, context).await;
+        recorder.outcome = Some(class_of(&outcome));
+        if let (Some((ttl, key)), Ok(reply)) = (key, &outcome) {
+            if reply.answer.ok && !says_error(&reply.answer.body) {
+                self.cache.put(key, reply.clone(), ttl);
+            }
+        }
+        outcome
+    }
+
+    /// Sends any request to one server, within its bounds.
+    pub async fn relay(&self, upstream: &Arc<Upstream>, request: Relayed<'_>, context: &Context) -> Result<Reply> {
+        let _permit = upstream.admit().await?;
+        let running = upstream.connect(context.session).await?;
+        let era = running.agreement.era;
+        let id = running.connection.next_id();
+        let meta = context.meta(&request.params.meta(), era, id);
+        let outgoing = Outgoing {
+            id,
+            method: request.method,
+            params: &request.params.forward(request.replaced, &meta),
+            listener: context.listener.clone(),
+            timeout: context.timeout.unwrap_or(upstream.bounds.call),
+            name: request.name,
+            headers: request.headers,
+        };
+        let outcome = running.connection.request(outgoing).await;
+        upstream.went(outcome.as_ref().map(|_| ()));
+        let answer = outcome.map_err(|error| upstream.named(error))?;
+        Ok(Reply { answer, era })
+    }
+
+    fn record(&self, call: &Call) {
+        self.calls.fetch_add(1, Relaxed);
+        let engine = &self.world.shared.engine;
+        engine.append(&CALLS, engine.now(), call);
+    }
+}
+
+/// A request on its way through [`Caller::relay`].
+pub struct Relayed<'a> {
+    pub method: &'a str,
+    pub params: &'a Params<'a>,
+    /// Fields to replace; an empty value leaves the field out.
+    pub replaced: &'a [(&'a str, &'a str)],
+    /// What the `Mcp-Name` header says over HTTP.
+    pub name: Option<&'a str>,
+    pub headers: &'a [(String, String)],
+}
+
+/// Writes the usage record when the call ends, however it ends: a dropped call was cancelled.
+struct Recorder<'a> {
+    caller: &'a Caller,
+    tool: &'a ViewTool,
+    context: &'a Context,
+    bytes: usize,
+    started: Instant,
+    outcome: Option<(Class, usize, Option<String>)>,
+}
+
+impl Drop for Recorder<'_> {
+    fn drop(&mut self) {
+        let (class, result_bytes, error) = self.outcome.take().unwrap_or((Class::Cancelled, 0, None));
+        self.caller.record(&Call {
+            client: self.context.client.to_string(),
+            door: self.context.door,
+            profile: self.context.profile.as_ref().map(ToString::to_string),
+            server: self.tool.upstream.name().into(),
+            tool: self.tool.tool.clone(),
+            duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            request_bytes: self.bytes as u64,
+            result_bytes: result_bytes as u64,
+            class,
+            error,
+        });
+    }
+}
+
+fn class_of(outcome: &Result<Reply>) -> (Class, usize, Option<String>) {
+    match outcome {
+        Ok(reply) if !reply.answer.ok => (Class::Error, reply.answer.body.len(), Some(codes::UPSTREAM_ERROR.code.into())),
+        Ok(reply) if says_error(&reply.answer.body) => (Class::ToolError, reply.answer.body.len(), None),
+        Ok(reply) => (Class::Ok, reply.answer.body.len(), None),
+        Err(error) if error.kind() == Kind::TimedOut => (Class::TimedOut, 0, Some(error.code.code.into())),
+        Err(error) => (Class::Error, 0, Some(error.code.code.into())),
+    }
+}
+
+/// Whether a tool's result says `isError`. The text cannot stand inside a JSON string, where its quotes are escaped.
+pub fn says_error(body: &[u8]) -> bool {
+    memchr::memmem::find_iter(body, br#""isError""#).any(|at| {
+        let rest = body[at + 9..].trim_ascii_start();
+        rest.strip_prefix(b":").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"true"))
+    })
+}
+
+/// Headers for arguments that the tool's schema mirrors (`x-mcp-header`).
+fn mirrored_headers(tool: &ViewTool, arguments: &str) -> Vec<(String, String)> {
+    if tool.mirrored.is_empty() {
+        return Vec::new();
+    }
+    let arguments: serde_json::Value = serde_json::from_str(arguments).unwrap_or_default();
+    let value = |path: &[String]| path.iter().try_fold(&arguments, |value, key| value.get(key));
+    let text = |value: &serde_json::Value| match value {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Number(_) | serde_json::Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    };
+    tool.mirrored.iter().filter_map(|(header, path)| Some((header.clone(), text(value(path)?)?))).collect()
+}
+
+/// An error of umcp as a tool result the model can read, rather than an error of the protocol.
+pub fn as_tool_result(error: &Error) -> String {
+    let mut text = error.to_string();
+    for hint in &error.hints {
+        text.push_str(&format!("\nhint: {hint}"));
+    }
+    format!(r#"{{"content":[{{"type":"text","text":{}}}],"isError":true}}"#, quote(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_result_is_seen_without_parsing_it() {
+        for (body, expected) in [
+            (r#"{"content":[],"isError":true}"#, true),
+            (r#"{"isError" : true}"#, true),
+            (r#"{"isError":false}"#, false),
+            (r#"{"content":[{"text":"\"isError\":true"}]}"#, false),
+            (r"{}", false),
+        ] {
+            assert_eq!(says_error(body.as_bytes()), expected, "{body}");
+        }
+    }
+}

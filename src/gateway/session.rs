@@ -1,0 +1,351 @@
+//! One client: what it declared, what it is waiting for, and how to reach it.
+//! A stdio connection and a legacy HTTP session are sessions; a modern HTTP request gets one for itself.
+
+use super::outbox::Outbox;
+use crate::clock::Timestamp;
+use crate::environments::Profile;
+use crate::tools::Era;
+use crate::upstream::link::Ask;
+use crate::upstream::message::{self, Answer, code};
+use crate::usage::Door;
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+/// What a client can be asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Abilities {
+    pub sampling: bool,
+    pub elicitation_form: bool,
+    pub elicitation_url: bool,
+    pub roots: bool,
+    pub tasks: bool,
+}
+
+impl Abilities {
+    /// Reads `capabilities` of either era.
+    pub fn of(capabilities: &Value) -> Self {
+        let elicitation = &capabilities["elicitation"];
+        Self {
+            sampling: capabilities["sampling"].is_object(),
+            // An empty object means forms, as it did before there were two modes.
+            elicitation_form: elicitation.is_object() && (elicitation["form"].is_object() || elicitation["url"].is_null()),
+            elicitation_url: elicitation["url"].is_object(),
+            roots: capabilities["roots"].is_object(),
+            tasks: capabilities["extensions"]["io.modelcontextprotocol/tasks"].is_object(),
+        }
+    }
+
+    /// Whether the client can answer a question.
+    pub fn can(&self, method: &str, params: &str) -> bool {
+        match method {
+            "sampling/createMessage" => self.sampling,
+            "roots/list" => self.roots,
+            "elicitation/create" => {
+                let params: Value = serde_json::from_str(params).unwrap_or_default();
+                if params["mode"] == "url" { self.elicitation_url } else { self.elicitation_form }
+            }
+            _ => false,
+        }
+    }
+
+    pub fn any(&self) -> bool {
+        self.sampling || self.elicitation_form || self.elicitation_url || self.roots
+    }
+}
+
+/// What a client said of itself, in `initialize` or with a request.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub era: Era,
+    pub abilities: Abilities,
+    /// JSON text.
+    pub capabilities: Arc<str>,
+    /// JSON text of name and version.
+    pub info: Arc<str>,
+}
+
+/// A modern client's open `subscriptions/listen`.
+#[derive(Debug, Clone, Default)]
+pub struct Listen {
+    pub tools: bool,
+    pub prompts: bool,
+    pub resources: bool,
+    pub uris: Vec<String>,
+    /// Raw JSON of the request's id.
+    pub id: String,
+}
+
+/// How a session came to be.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub door: Door,
+    /// Name given on the command line or by the client's entry; empty when unknown.
+    pub client: String,
+    pub profile: Option<String>,
+    pub cwd: Option<String>,
+}
+
+#[derive(Default)]
+struct State {
+    peer: Option<Peer>,
+    initialized: bool,
+    client: Arc<str>,
+    profile: Arc<Profile>,
+    level: Option<u8>,
+    subscribed: HashSet<String>,
+    listens: HashMap<String, (Listen, Arc<Outbox>)>,
+    /// Tags of the tool, prompt and resource lists the client was last told of.
+    seen: [u64; 3],
+}
+
+/// One client.
+pub struct Session {
+    pub id: u64,
+    pub arrival: Arrival,
+    pub since: Timestamp,
+    /// Where messages outside any request go.
+    pub outbox: Arc<Outbox>,
+    pub calls: AtomicU64,
+    state: Mutex<State>,
+    in_flight: Mutex<HashMap<String, AbortHandle>>,
+    asks: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
+    next_ask: AtomicU64,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    pub fn new(id: u64, arrival: Arrival, profile: Profile, outbox: Arc<Outbox>, now: Timestamp) -> Arc<Self> {
+        let client: Arc<str> = arrival.client.as_str().into();
+        let state = State { client, profile: Arc::new(profile), ..State::default() };
+        Arc::new(Self {
+            id,
+            arrival,
+            since: now,
+            outbox,
+            calls: AtomicU64::new(0),
+            state: Mutex::new(state),
+            in_flight: Mutex::default(),
+            asks: Mutex::default(),
+            next_ask: AtomicU64::new(1),
+        })
+    }
+
+    /// The legacy peer of this session, once it has said hello.
+    pub fn peer(&self) -> Option<Peer> {
+        locked(&self.state).peer.clone()
+    }
+
+    pub fn greet(&self, peer: Peer, client: &str, profile: Profile) {
+        let mut state = locked(&self.state);
+        state.peer = Some(peer);
+        state.client = client.into();
+        state.profile = Arc::new(profile);
+    }
+
+    pub fn set_initialized(&self) {
+        locked(&self.state).initialized = true;
+    }
+
+    pub fn client(&self) -> Arc<str> {
+        locked(&self.state).client.clone()
+    }
+
+    pub fn profile(&self) -> Arc<Profile> {
+        locked(&self.state).profile.clone()
+    }
+
+    pub fn set_profile(&self, profile: Profile) {
+        locked(&self.state).profile = Arc::new(profile);
+    }
+
+    pub fn era(&self) -> Option<Era> {
+        locked(&self.state).peer.as_ref().map(|peer| peer.era)
+    }
+
+    /// Sets the least severe level of log messages the client wants.
+    pub fn set_level(&self, level: u8) {
+        locked(&self.state).level = Some(level);
+    }
+
+    pub fn level(&self) -> Option<u8> {
+        locked(&self.state).level
+    }
+
+    /// Notes a subscription; false when it was there already.
+    pub fn subscribe(&self, uri: &str) -> bool {
+        locked(&self.state).subscribed.insert(uri.into())
+    }
+
+    pub fn unsubscribe(&self, uri: &str) -> bool {
+        locked(&self.state).subscribed.remove(uri)
+    }
+
+    pub fn listen(&self, listen: Listen, outbox: Arc<Outbox>) {
+        locked(&self.state).listens.insert(listen.id.clone(), (listen, outbox));
+    }
+
+    pub fn unlisten(&self, id: &str) -> Option<Listen> {
+        locked(&self.state).listens.remove(id).map(|(listen, _)| listen)
+    }
+
+    /// Every URI the session waits for, once for each time it asked.
+    pub fn waited_for(&self) -> Vec<String> {
+        let state = locked(&self.state);
+        let listened = state.listens.values().flat_map(|(listen, _)| listen.uris.iter().cloned());
+        state.subscribed.iter().cloned().chain(listened).collect()
+    }
+
+    /// Remembers a running request, so that it can be cancelled.
+    pub fn started(&self, id: &str, handle: AbortHandle) {
+        locked(&self.in_flight).insert(id.into(), handle);
+    }
+
+    pub fn finished(&self, id: &str) {
+        locked(&self.in_flight).remove(id);
+    }
+
+    pub fn in_flight(&self) -> usize {
+        locked(&self.in_flight).len()
+    }
+
+    /// Cancels one request (raw JSON id); its call is cancelled at the server too.
+    pub fn cancel(&self, id: &str) {
+        if let Some(handle) = locked(&self.in_flight).remove(id) {
+            handle.abort();
+        }
+    }
+
+    /// Cancels everything: the client has gone.
+    pub fn close(&self) {
+        for (_, handle) in std::mem::take(&mut *locked(&self.in_flight)) {
+            handle.abort();
+        }
+        locked(&self.asks).clear();
+    }
+
+    /// Puts a server's question to the client, on the stream of the request it belongs to.
+    pub fn ask(&self, abilities: &Abilities, ask: Ask, sink: &Outbox) {
+        if !abilities.can(&ask.method, &ask.params) {
+            let message = format!("the client cannot answer `{}`", ask.method);
+            let _ = ask.reply.send(Answer::error(code::METHOD_NOT_FOUND, &message));
+            return;
+        }
+        let number = self.next_ask.fetch_add(1, Relaxed);
+        locked(&self.asks).insert(number, ask.reply);
+        let line = format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":\"umcp-{number}\",\"method\":{},\"params\":{}}}\n",
+            message::quote(&ask.method),
+            ask.params
+        );
+        sink.send(line.into_bytes());
+    }
+
+    /// Takes the client's answer to a question (raw JSON id).
+    pub fn answered(&self, id: &str, answer: Answer) {
+        let number = id.trim_matches('"').strip_prefix("umcp-").and_then(|number| number.parse().ok());
+        if let Some(reply) = number.and_then(|number: u64| locked(&self.asks).remove(&number)) {
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Tells the client which lists changed, once for each change of their tags.
+    pub fn lists_changed(&self, tags: [u64; 3]) {
+        const METHODS: [&str; 3] = [
+            "notifications/tools/list_changed",
+            "notifications/prompts/list_changed",
+            "notifications/resources/list_changed",
+        ];
+        let mut state = locked(&self.state);
+        let seen = std::mem::replace(&mut state.seen, tags);
+        for (i, method) in METHODS.iter().enumerate().filter(|(i, _)| seen[*i] != tags[*i] && seen[*i] != 0) {
+            if state.initialized {
+                self.outbox.notify(message::notification(method, "{}"));
+            }
+            let wanted = |listen: &Listen| [listen.tools, listen.prompts, listen.resources][i];
+            for (listen, outbox) in state.listens.values().filter(|(listen, _)| wanted(listen)) {
+                outbox.notify(message::notification(method, &with_subscription("{}", &listen.id)));
+            }
+        }
+    }
+
+    /// Remembers the lists the client starts from.
+    pub fn saw(&self, tags: [u64; 3]) {
+        locked(&self.state).seen = tags;
+    }
+
+    /// Passes on that a resource changed, to whoever waits for it.
+    pub fn resource_updated(&self, uri: &str, params: &str) {
+        let state = locked(&self.state);
+        if state.subscribed.contains(uri) {
+            self.outbox.notify(message::notification("notifications/resources/updated", params));
+        }
+        for (listen, outbox) in state.listens.values().filter(|(listen, _)| listen.uris.iter().any(|one| one == uri)) {
+            let params = with_subscription(params, &listen.id);
+            outbox.notify(message::notification("notifications/resources/updated", &params));
+        }
+    }
+
+    /// Passes on a notification that is for everybody.
+    pub fn broadcast(&self, method: &str, params: &str) {
+        let state = locked(&self.state);
+        if state.initialized {
+            self.outbox.notify(message::notification(method, params));
+        }
+        for (listen, outbox) in state.listens.values() {
+            outbox.notify(message::notification(method, &with_subscription(params, &listen.id)));
+        }
+    }
+}
+
+/// Sets the subscription id in `_meta` of a notification's params.
+pub fn with_subscription(params: &str, id: &str) -> String {
+    let mut params: Value = serde_json::from_str(params).unwrap_or_default();
+    if !params.is_object() {
+        params = Value::Object(serde_json::Map::new());
+    }
+    params["_meta"]["io.modelcontextprotocol/subscriptionId"] = serde_json::from_str(id).unwrap_or_default();
+    params.to_string()
+}
+
+/// Severity of a log level: 0 is `debug`, 7 is `emergency`. Unknown words count as `info`.
+pub fn severity(level: &str) -> u8 {
+    const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+    LEVELS.iter().position(|known| *known == level).map_or(1, |at| at as u8)
+}
+
+/// The word of a severity.
+pub fn level_word(severity: u8) -> &'static str {
+    ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"][usize::from(severity.min(7))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn abilities_are_read_in_every_form() {
+        let form = Abilities::of(&json!({"elicitation": {}}));
+        assert!(form.elicitation_form && !form.elicitation_url);
+        let url = Abilities::of(&json!({"elicitation": {"url": {}}, "roots": {}}));
+        assert!(!url.elicitation_form && url.elicitation_url && url.roots);
+        assert!(url.can("elicitation/create", r#"{"mode":"url"}"#));
+        assert!(!url.can("elicitation/create", "{}"));
+        assert!(!url.can("anything/else", "{}"));
+    }
+
+    #[test]
+    fn a_subscription_id_joins_what_is_there() {
+        assert_eq!(
+            with_subscription(r#"{"uri":"a","_meta":{"x":1}}"#, "\"l1\""),
+            r#"{"uri":"a","_meta":{"x":1,"io.modelcontextprotocol/subscriptionId":"l1"}}"#
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! Opening a connection to a server: one file for each transport, chosen by the entry, probed where the entry
+//! leaves it open. What answered is remembered with the catalogue.
+
+pub mod http;
+pub mod socket;
+pub mod sse;
+pub mod stdio;
+pub mod websocket;
+
+use super::connection::{Agreement, Connection};
+use super::era;
+use super::link::Inbox;
+use super::process::Child;
+use super::supervisor::Upstream;
+use crate::error::{Error, Result, codes};
+use crate::servers::model::{EraChoice, Transport};
+use crate::tools::{Catalogue, Era};
+use http::{HttpLink, HttpTarget};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A connection that has agreed.
+pub struct Opened {
+    pub connection: Connection,
+    pub agreement: Agreement,
+    pub child: Option<Child>,
+    /// The transport that answered, when it is not the entry's.
+    pub word: Option<&'static str>,
+}
+
+/// Connects and agrees. `known` is the catalogue of an earlier connection, with the era and transport that worked.
+pub async fn connect(upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>, known: Option<&Catalogue>) -> Result<Opened> {
+    let remembered = known.map(|known| known.era);
+    let timeout = upstream.bounds.start;
+    let entry = &upstream.entry;
+    match &entry.transport {
+        Transport::Stdio { .. } => stdio::connect(upstream, inbox, remembered).await,
+        Transport::Builtin { name } => {
+            let connection = Connection::Stream(super::builtin::open(name, upstream, inbox)?);
+            agree(connection, entry.era, Some(Era::Legacy), upstream).await
+        }
+        Transport::Sse { url } => over_sse(upstream, target(upstream, url)?, inbox).await,
+        Transport::Http { url, probe } => {
+            let target = target(upstream, url)?;
+            if known.is_some_and(|known| known.transport.as_deref() == Some("sse")) {
+                return over_sse(upstream, target, inbox).await;
+            }
+            let link = Connection::Http(HttpLink::new(target.clone(), inbox.clone()));
+            match agree(link, entry.era, remembered, upstream).await {
+                Err(error) if *probe && is_no_mcp(&error) => {
+                    over_sse(upstream, target, inbox).await.map_err(|_| error)
+                }
+                other => other,
+            }
+        }
+        Transport::WebSocket { url } => {
+            let target = target(upstream, url)?;
+            let link = websocket::open(&target.url, &target.headers, inbox, timeout).await?;
+            agree(Connection::Stream(link), entry.era, remembered, upstream).await
+        }
+        Transport::Socket { path, uri } => {
+            let mut target = target(upstream, &format!("http://localhost{uri}"))?;
+            target.unix_socket = Some(PathBuf::from(upstream.shared().resolve(path, "the socket path")?));
+            let link = Connection::Http(HttpLink::new(target, inbox));
+            agree(link, entry.era, remembered, upstream).await
+        }
+    }
+}
+
+/// The answer of something that is there but does not speak streamable HTTP at this address.
+fn is_no_mcp(error: &Error) -> bool {
+    error.is(&codes::UPSTREAM_HTTP) || error.is(&codes::UPSTREAM_PROTOCOL)
+}
+
+async fn over_sse(upstream: &Arc<Upstream>, target: HttpTarget, inbox: Arc<dyn Inbox>) -> Result<Opened> {
+    let link = sse::open(target, inbox, upstream.bounds.start).await?;
+    let choice = upstream.entry.era;
+    let mut opened = agree(Connection::Stream(link), choice, Some(Era::Legacy), upstream).await?;
+    opened.word = Some("sse");
+    Ok(opened)
+}
+
+async fn agree(
+    connection: Connection,
+    choice: EraChoice,
+    remembered: Option<Era>,
+    upstream: &Upstream,
+) -> Result<Opened> {
+    match era::handshake(&connection, choice, remembered, upstream.bounds.start).await {
+        Ok(agreement) => Ok(Opened { connection, agreement, child: None, word: None }),
+        Err(error) => {
+            connection.close(error.clone());
+            Err(error)
+        }
+    }
+}
+
+fn target(upstream: &Upstream, url: &str) -> Result<HttpTarget> {
+    let shared = upstream.shared();
+    let header = |(name, value): (&String, &String)| {
+        Ok((name.clone(), shared.resolve(value, &format!("header {name}"))?))
+    };
+    Ok(HttpTarget {
+        url: shared.resolve(url, "the URL")?,
+        headers: upstream.entry.headers.iter().map(header).collect::<Result<_>>()?,
+        unix_socket: None,
+    })
+}

@@ -1,0 +1,444 @@
+//! Everything one profile shows, made once and kept as ready bytes until something changes: exposed names and
+//! where they lead, the lists, the search index, the merged instructions. Pure: values in, a view out.
+
+use super::names::{Named, assign};
+use super::supervisor::Upstream;
+use super::{Preferences, message};
+use crate::environments::{Mode, Profile};
+use crate::search::{Document, Field, Index};
+use crate::servers::model::matches;
+use crate::settings::Settings;
+use crate::tools::model::{Facts, Listed};
+use crate::tools::{Catalogue, Era};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+/// A tool as a client sees it.
+pub struct ViewTool {
+    pub exposed: String,
+    pub upstream: Arc<Upstream>,
+    /// The tool's own name.
+    pub tool: String,
+    /// The definition with the exposed name in place.
+    pub json: String,
+    /// Answer equal calls from a cache for this long, if the user said so.
+    pub cache_ms: Option<u64>,
+    /// Arguments that are mirrored into HTTP headers: header, argument path.
+    pub mirrored: Vec<(String, Vec<String>)>,
+}
+
+/// A prompt, resource or template as a client sees it.
+pub struct ViewItem {
+    pub exposed: String,
+    pub upstream: Arc<Upstream>,
+    /// The server's own name or URI.
+    pub key: String,
+    pub json: String,
+}
+
+/// One kind of list, cut into pages of ready JSON text.
+#[derive(Default)]
+pub struct List {
+    /// `{"tools":[…],"nextCursor":"…"}`, one for each page; at least one.
+    pages: Vec<Bytes>,
+}
+
+impl List {
+    fn build<'a>(key: &str, items: impl ExactSizeIterator<Item = &'a str>, page: usize, tag: u32) -> Self {
+        let count = items.len();
+        let mut pages = Vec::with_capacity(count / page + 1);
+        let mut body = format!("{{\"{key}\":[");
+        for (i, item) in items.enumerate() {
+            if i > 0 && i % page == 0 {
+                body.push_str(&format!("],\"nextCursor\":\"{tag:08x}-{}\"}}", pages.len() + 1));
+                pages.push(Bytes::from(std::mem::replace(&mut body, format!("{{\"{key}\":["))));
+            } else if i > 0 {
+                body.push(',');
+            }
+            body.push_str(item);
+        }
+        body.push_str("]}");
+        pages.push(body.into());
+        Self { pages }
+    }
+
+    /// The page of a cursor; `None` when the cursor is not one of this list.
+    pub fn page(&self, cursor: Option<&str>) -> Option<Bytes> {
+        let Some(cursor) = cursor else { return self.pages.first().cloned() };
+        let (_, number) = cursor.split_once('-')?;
+        let number: usize = number.parse().ok()?;
+        let before = number.checked_sub(1)?;
+        // The cursor must be the very one the page before gave out: it carries the list's tag.
+        let given = format!("\"nextCursor\":\"{cursor}\"}}");
+        self.pages.get(before)?.ends_with(given.as_bytes()).then(|| self.pages.get(number).cloned())?
+    }
+}
+
+/// Everything one profile shows.
+pub struct View {
+    pub profile: Profile,
+    pub tools: Vec<ViewTool>,
+    by_name: HashMap<String, u32>,
+    pub tool_list: List,
+    pub prompts: Vec<ViewItem>,
+    pub prompt_list: List,
+    pub resources: Vec<ViewItem>,
+    pub resource_list: List,
+    pub templates: Vec<ViewItem>,
+    pub template_list: List,
+    pub instructions: Option<String>,
+    /// Whether some server completes arguments, keeps a log, lets clients subscribe.
+    pub completes: bool,
+    pub logs: bool,
+    pub subscribes: bool,
+    /// Extensions that some modern server declares, as JSON text of a map.
+    pub extensions: serde_json::Map<String, serde_json::Value>,
+    /// Clashes of names and other things `doctor` tells.
+    pub warnings: Vec<String>,
+    index: OnceLock<Index>,
+}
+
+impl View {
+    /// Makes the view of `profile` over all servers.
+    pub fn build(profile: &Profile, all: &[Arc<Upstream>], preferences: &Preferences, settings: &Settings) -> Self {
+        let shown: Vec<(&Arc<Upstream>, Arc<Catalogue>)> = all
+            .iter()
+            .filter(|upstream| upstream.entry.enabled && shows_server(profile, upstream))
+            .filter_map(|upstream| Some((upstream, upstream.catalogue()?)))
+            .collect();
+        let mut warnings = Vec::new();
+        let tools = tools_of(profile, &shown, preferences, &mut warnings);
+        let prompts = prompts_of(&shown);
+        let resources = items_of(&shown, |catalogue| &catalogue.resources, &mut warnings);
+        let templates = items_of(&shown, |catalogue| &catalogue.templates, &mut warnings);
+        let page = settings.gateway.page_size.max(1) as usize;
+        let by_name = tools.iter().enumerate().map(|(i, tool)| (tool.exposed.clone(), i as u32)).collect();
+        let tag = tools.iter().fold(0, |tag, tool| crc32fast::hash(tool.exposed.as_bytes()) ^ tag.rotate_left(1));
+        let items = |items: &[ViewItem], key| List::build(key, items.iter().map(|item| item.json.as_str()), page, tag);
+        let has = |path: &str| shown.iter().any(|(_, catalogue)| declares(catalogue, path));
+        Self {
+            tool_list: List::build("tools", tools.iter().map(|tool| tool.json.as_str()), page, tag),
+            prompt_list: items(&prompts, "prompts"),
+            resource_list: items(&resources, "resources"),
+            template_list: items(&templates, "resourceTemplates"),
+            instructions: instructions_of(&shown, settings.gateway.instructions_limit as usize),
+            completes: has("completions"),
+            logs: has("logging"),
+            subscribes: shown.iter().any(|(_, it)| it.era == Era::Modern || declares(it, "resources.subscribe")),
+            extensions: extensions_of(&shown),
+            profile: profile.clone(),
+            tools,
+            by_name,
+            prompts,
+            resources,
+            templates,
+            warnings,
+            index: OnceLock::new(),
+        }
+    }
+
+    /// A tool by the name a client sees.
+    pub fn tool(&self, exposed: &str) -> Option<&ViewTool> {
+        self.by_name.get(exposed).map(|i| &self.tools[*i as usize])
+    }
+
+    /// A tool by exposed name, `server.tool` or, when only one has it, its own name.
+    pub fn target(&self, target: &str) -> Option<&ViewTool> {
+        if let Some(tool) = self.tool(target) {
+            return Some(tool);
+        }
+        let dotted = target.split_once('.').or_else(|| target.split_once('/'));
+        if let Some((server, name)) = dotted {
+            let found = self.tools.iter().find(|tool| tool.upstream.name() == server && tool.tool == name);
+            if found.is_some() {
+                return found;
+            }
+        }
+        let mut own = self.tools.iter().filter(|tool| tool.tool == target);
+        own.next().filter(|_| own.next().is_none())
+    }
+
+    pub fn prompt(&self, exposed: &str) -> Option<&ViewItem> {
+        self.prompts.iter().find(|prompt| prompt.exposed == exposed)
+    }
+
+    /// The server a URI belongs to: one that lists it, else one with a fitting template, else the only one there is.
+    pub fn owner(&self, uri: &str) -> Option<&Arc<Upstream>> {
+        let listed = self.resources.iter().find(|resource| resource.key == uri);
+        let fitting = || self.templates.iter().find(|template| template.key == uri || fits(&template.key, uri));
+        listed.or_else(fitting).map(|item| &item.upstream)
+    }
+
+    /// The search index over the tools, built at its first use. Numbers of documents are places in `tools`.
+    pub fn index(&self) -> &Index {
+        self.index.get_or_init(|| {
+            let facts: Vec<(Facts, String)> = self.tools.iter().map(searchable).collect();
+            let fields: Vec<Vec<(Field, &str)>> = facts.iter().zip(&self.tools).map(|((facts, arguments), tool)| {
+                vec![
+                    (Field::Name, tool.tool.as_str()),
+                    (Field::Title, facts.title.as_deref().unwrap_or_default()),
+                    (Field::Description, facts.description.as_deref().unwrap_or_default()),
+                    (Field::Argument, arguments.as_str()),
+                    (Field::Server, tool.upstream.name()),
+                ]
+            }).collect();
+            let document = |(tool, fields): (&'_ ViewTool, &'_ Vec<(Field, &'_ str)>)| (tool.exposed.clone(), fields.clone());
+            let documents: Vec<(String, Vec<(Field, &str)>)> = self.tools.iter().zip(&fields).map(document).collect();
+            Index::build(documents.iter().map(|(key, fields)| Document { key, fields }))
+        })
+    }
+
+    /// Whether tools are listed at all, or found by search.
+    pub fn is_searched(&self) -> bool {
+        self.profile.mode != Mode::Full
+    }
+}
+
+fn searchable(tool: &ViewTool) -> (Facts, String) {
+    let facts: Facts = serde_json::from_str(&tool.json).unwrap_or_default();
+    let arguments = facts.arguments().join(" ");
+    (facts, arguments)
+}
+
+fn shows_server(profile: &Profile, upstream: &Upstream) -> bool {
+    let by_name = profile.servers.is_empty() || profile.servers.iter().any(|name| matches(name, upstream.name()));
+    let by_tag = profile.tags.is_empty() || profile.tags.iter().any(|tag| upstream.entry.tags.contains(tag));
+    by_name && by_tag
+}
+
+fn shows_tool(profile: &Profile, upstream: &Upstream, tool: &str) -> bool {
+    let dotted = format!("{}.{tool}", upstream.name());
+    let hit = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, &dotted) || matches(pattern, tool));
+    upstream.entry.tools.shows(tool)
+        && (profile.include.is_empty() || hit(&profile.include))
+        && !hit(&profile.exclude)
+}
+
+fn declares(catalogue: &Catalogue, path: &str) -> bool {
+    let capabilities: serde_json::Value = serde_json::from_str(&catalogue.capabilities).unwrap_or_default();
+    let found = path.split('.').try_fold(&capabilities, |value, key| value.get(key));
+    found.is_some_and(|value| *value != serde_json::Value::Bool(false))
+}
+
+fn tools_of(
+    profile: &Profile,
+    shown: &[(&Arc<Upstream>, Arc<Catalogue>)],
+    preferences: &Preferences,
+    warnings: &mut Vec<String>,
+) -> Vec<ViewTool> {
+    let mut chosen = Vec::new();
+    for (upstream, catalogue) in shown {
+        let decided = preferences.get(upstream.id());
+        for tool in &catalogue.tools {
+            let preference = decided.and_then(|decided| decided.get(&tool.name));
+            let disabled = preference.is_some_and(|preference| preference.disabled);
+            if !disabled && shows_tool(profile, upstream, &tool.name) && !needs_tasks(&tool.json) {
+                chosen.push((*upstream, tool, preference));
+            }
+        }
+    }
+    let named: Vec<Named<'_>> = chosen
+        .iter()
+        .map(|(upstream, tool, preference)| Named {
+            server: upstream.name(),
+            tool: &tool.name,
+            alias: preference.and_then(|preference| preference.alias.as_deref()),
+            verbatim: upstream.entry.verbatim,
+        })
+        .collect();
+    let assigned = assign(&named);
+    chosen
+        .into_iter()
+        .zip(assigned)
+        .map(|((upstream, tool, preference), assigned)| {
+            warnings.extend(assigned.clash);
+            let (json, mirrored) = redefine(&tool.json, &tool.name, &assigned.exposed, upstream.name());
+            ViewTool {
+                json,
+                mirrored,
+                exposed: assigned.exposed,
+                upstream: upstream.clone(),
+                tool: tool.name.clone(),
+                cache_ms: preference.and_then(|preference| preference.cache_ms),
+            }
+        })
+        .collect()
+}
+
+/// Tools that can only be called as a task of the 2025-11-25 kind, which umcp does not relay.
+fn needs_tasks(json: &str) -> bool {
+    json.contains("taskSupport")
+        && serde_json::from_str::<serde_json::Value>(json)
+            .is_ok_and(|tool| tool["execution"]["taskSupport"] == "required")
+}
+
+/// Puts the exposed name into a definition; a shortened one keeps the original as its title.
+fn redefine(json: &str, own: &str, exposed: &str, server: &str) -> (String, Vec<(String, Vec<String>)>) {
+    let Ok(serde_json::Value::Object(mut tool)) = serde_json::from_str(json) else { return (json.into(), Vec::new()) };
+    let mirrored = match json.contains("x-mcp-header") {
+        true => mirrored(tool.get("inputSchema"), &mut Vec::new()),
+        false => Vec::new(),
+    };
+    if own == exposed && !tool.contains_key("execution") {
+        return (json.into(), mirrored);
+    }
+    tool.insert("name".into(), exposed.into());
+    tool.remove("execution");
+    if !exposed.ends_with(own) {
+        tool.entry("title").or_insert_with(|| own.into());
+        let meta = tool.entry("_meta").or_insert_with(|| serde_json::json!({}));
+        if let Some(meta) = meta.as_object_mut() {
+            meta.insert("umcp/tool".into(), format!("{server}.{own}").into());
+        }
+    }
+    (serde_json::Value::Object(tool).to_string(), mirrored)
+}
+
+/// Arguments with `x-mcp-header`, at any depth below `properties`.
+fn mirrored(schema: Option<&serde_json::Value>, path: &mut Vec<String>) -> Vec<(String, Vec<String>)> {
+    let mut found = Vec::new();
+    let properties = schema.and_then(|schema| schema.get("properties")).and_then(|value| value.as_object());
+    for (name, property) in properties.into_iter().flatten() {
+        path.push(name.clone());
+        if let Some(header) = property.get("x-mcp-header").and_then(|value| value.as_str()) {
+            found.push((format!("Mcp-Param-{header}"), path.clone()));
+        }
+        found.extend(mirrored(Some(property), path));
+        path.pop();
+    }
+    found
+}
+
+fn prompts_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)]) -> Vec<ViewItem> {
+    let all = || shown.iter().flat_map(|(upstream, it)| it.prompts.iter().map(move |prompt| (*upstream, prompt)));
+    let named: Vec<Named<'_>> = all()
+        .map(|(upstream, prompt)| Named {
+            server: upstream.name(),
+            tool: &prompt.key,
+            alias: None,
+            verbatim: upstream.entry.verbatim,
+        })
+        .collect();
+    let assigned = assign(&named);
+    all()
+        .zip(assigned)
+        .map(|((upstream, prompt), assigned)| ViewItem {
+            json: redefine(&prompt.json, &prompt.key, &assigned.exposed, upstream.name()).0,
+            exposed: assigned.exposed,
+            upstream: upstream.clone(),
+            key: prompt.key.clone(),
+        })
+        .collect()
+}
+
+/// Resources and templates keep their URIs; of two servers with the same URI the first one has it.
+fn items_of(
+    shown: &[(&Arc<Upstream>, Arc<Catalogue>)],
+    list: impl Fn(&Catalogue) -> &Vec<Listed>,
+    warnings: &mut Vec<String>,
+) -> Vec<ViewItem> {
+    let mut owners: HashMap<&str, &str> = HashMap::new();
+    let mut items = Vec::new();
+    for (upstream, catalogue) in shown {
+        for item in list(catalogue) {
+            if let Some(owner) = owners.get(item.key.as_str()) {
+                warnings.push(format!("`{}` of `{}` is hidden by that of `{owner}`", item.key, upstream.name()));
+                continue;
+            }
+            owners.insert(&item.key, upstream.name());
+            items.push(ViewItem {
+                exposed: item.key.clone(),
+                upstream: (*upstream).clone(),
+                key: item.key.clone(),
+                json: item.json.clone(),
+            });
+        }
+    }
+    items
+}
+
+fn instructions_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)], limit: usize) -> Option<String> {
+    let with: Vec<_> = shown.iter().filter_map(|(upstream, it)| Some((upstream.name(), it.instructions.as_deref()?))).collect();
+    if with.is_empty() {
+        return None;
+    }
+    let share = limit / with.len();
+    let mut merged = String::new();
+    for (server, text) in with {
+        let cut = text.char_indices().map(|(at, _)| at).find(|at| *at >= share).unwrap_or(text.len());
+        let more = if cut < text.len() { " […]" } else { "" };
+        merged.push_str(&format!("## {server}\n\n{}{more}\n\n", text[..cut].trim()));
+    }
+    Some(merged.trim_end().into())
+}
+
+/// Extensions that umcp relays as they are.
+fn extensions_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)]) -> serde_json::Map<String, serde_json::Value> {
+    const RELAYED: [&str; 2] = ["io.modelcontextprotocol/ui", "io.modelcontextprotocol/tasks"];
+    let mut merged = serde_json::Map::new();
+    for (_, catalogue) in shown {
+        let capabilities: serde_json::Value = serde_json::from_str(&catalogue.capabilities).unwrap_or_default();
+        for name in RELAYED {
+            if let Some(value) = capabilities["extensions"].get(name) {
+                merged.entry(name).or_insert_with(|| value.clone());
+            }
+        }
+    }
+    merged
+}
+
+/// Whether a URI fits a URI template: literal parts in order, something without limits of its own between them.
+fn fits(template: &str, uri: &str) -> bool {
+    let mut pattern = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        pattern.push_str(before);
+        pattern.push('*');
+        rest = after.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    pattern.push_str(rest);
+    pattern.contains('*') && matches(&pattern, uri)
+}
+
+/// Adds what every modern list result must say to a legacy one.
+pub fn as_modern_list(body: &[u8]) -> Bytes {
+    message::prepend(body, r#""resultType":"complete","ttlMs":5000,"cacheScope":"private""#).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_paged_and_refuses_foreign_cursors() {
+        let items = ["1", "2", "3", "4", "5"];
+        let list = List::build("tools", items.iter().copied(), 2, 7);
+        let first = list.page(None).unwrap();
+        assert_eq!(first, r#"{"tools":[1,2],"nextCursor":"00000007-1"}"#);
+        assert_eq!(list.page(Some("00000007-1")).unwrap(), r#"{"tools":[3,4],"nextCursor":"00000007-2"}"#);
+        assert_eq!(list.page(Some("00000007-2")).unwrap(), r#"{"tools":[5]}"#);
+        for cursor in ["", "x", "00000007-0", "00000007-3", "00000008-1", "-1"] {
+            assert_eq!(list.page(Some(cursor)), None, "{cursor}");
+        }
+        assert_eq!(List::build("tools", [].into_iter(), 2, 7).page(None).unwrap(), r#"{"tools":[]}"#);
+    }
+
+    #[test]
+    fn templates_fit_their_uris() {
+        assert!(fits("test://template/{id}/data", "test://template/7/data"));
+        assert!(!fits("test://template/{id}/data", "test://template/7/date"));
+        assert!(fits("file:///{+path}", "file:///a/b"));
+        assert!(!fits("test://fixed", "test://fixed"));
+    }
+
+    #[test]
+    fn mirrored_arguments_are_found_at_any_depth() {
+        let json = r#"{"name":"t","inputSchema":{"properties":{"a":{"x-mcp-header":"Region"},"b":{"properties":{"c":{"x-mcp-header":"C"}}}}}}"#;
+        let (_, found) = redefine(json, "t", "s__t", "s");
+        assert_eq!(found, [
+            ("Mcp-Param-Region".to_string(), vec!["a".to_string()]),
+            ("Mcp-Param-C".to_string(), vec!["b".to_string(), "c".to_string()]),
+        ]);
+    }
+}
