@@ -1,6 +1,6 @@
 //! How fast and how well 10,000 tools are searched: `cargo bench --bench search`.
 //! A plain program: times of every single search, recall by kind of question, size and build time of the index.
-//! `-- --misses` lists the questions whose answer was not among the first ten.
+//! `-- --misses` lists the questions whose answer was not the first, with what was.
 #![allow(clippy::print_stdout, reason = "a benchmark reports on standard output")]
 
 mod corpus;
@@ -44,8 +44,12 @@ fn main() {
         for kind in [format!("{:?}", question.kind), "all".to_owned()] {
             kinds.entry(kind).or_default().count(place);
         }
-        if misses && place.is_none() {
-            println!("miss     {:<70} {}", question.text, tools[question.answer].key);
+        if misses && place != Some(0) {
+            let first = hits.first().map_or("nothing", |hit| &tools[hit.doc].key);
+            println!(
+                "miss     {:?}: {} -> {} before {}",
+                question.kind, question.text, first, tools[question.answer].key
+            );
         }
     }
     for (kind, recall) in &kinds {

@@ -160,11 +160,11 @@ impl Index {
 /// How much a field counts, and how much its length takes away (0 not at all, 1 in full).
 fn weight(field: Field) -> (f32, f32) {
     match field {
-        Field::Name => (5.0, 0.5),
+        Field::Name => (7.0, 0.5),
         Field::Title => (2.5, 0.5),
-        Field::Description => (1.2, 0.5),
+        Field::Description => (0.8, 0.5),
         Field::Argument => (0.6, 0.5),
-        Field::Server => (3.0, 0.3),
+        Field::Server => (6.0, 0.3),
         Field::Tag => (1.5, 0.5),
     }
 }
@@ -355,8 +355,8 @@ mod tests {
 
     #[test]
     fn the_words_that_hit_are_told() {
-        let hits = index().search("please create a Bug quickly", 1, &|_| 0.0);
-        assert_eq!((hits[0].doc, hits[0].matched.join(" ")), (3, "create bug".to_owned()));
+        let hits = index().search("please create a Bug in the tracker quickly", 1, &|_| 0.0);
+        assert_eq!((hits[0].doc, hits[0].matched.join(" ")), (3, "create bug tracker".to_owned()));
     }
 
     #[test]
