@@ -36,6 +36,14 @@ fn main() {
     let (p50, p99, worst) = (at(0.5), at(0.99), at(1.0));
     println!("search   p50 {p50:.0?}, p99 {p99:.0?}, worst {worst:.0?} ({} searches)", times.len());
 
+    // Words that nobody wrote are the dearest: each is compared with the whole dictionary.
+    let letter = |number: u8| char::from(b'a' + number % 26);
+    let strange: Vec<String> =
+        (0..32).map(|number| format!("quersi{}tro{}n", letter(number), letter(number / 2))).collect();
+    let start = Instant::now();
+    std::hint::black_box(index.search(&strange.join(" "), 10, &prior));
+    println!("strange  32 unknown words in {:.0?}", start.elapsed());
+
     let misses = std::env::args().any(|argument| argument == "--misses");
     let mut kinds: BTreeMap<String, corpus::Recall> = BTreeMap::new();
     for question in &questions {
