@@ -1,6 +1,8 @@
 //! A made-up world of tools and the questions people ask of it, for the benchmark and the test of `search`.
 //! Everything follows from the tables below and a fixed seed; each question has exactly one right answer.
-//! The wording of questions was written before the synonym table was tried on it and is not derived from it.
+//! Questions and synonym table come from the same hand and share some phrases, so recall here is a gauge for changes
+//! and no promise for real tools; on the other side, some of the wording no lexical search can answer.
+//! Long because two thirds of it are those tables.
 
 use std::collections::{HashMap, HashSet};
 use umcp::search::{Document, Field};

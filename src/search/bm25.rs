@@ -16,6 +16,8 @@ const PRIOR: f32 = 0.25;
 const IS_KEY: f32 = 2_000.0;
 const IS_NAME: f32 = 1_000.0;
 const FIELDS: usize = 6;
+/// What stands behind this in a query is not read, so that a pasted page costs no more than a sentence.
+const MOST_CHARS: usize = 1_000;
 
 /// Documents made ready for search; immutable, so that threads share it behind an `Arc`.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ impl Index {
     /// `prior` tells how much a document deserves beside its words, such as its use, from 0 to 1 (others are clamped);
     /// it adds at most a quarter of the score and is asked only for documents that it could bring into the answer.
     pub fn search(&self, query: &str, limit: usize, prior: &dyn Fn(usize) -> f32) -> Vec<Hit> {
+        let end = query.char_indices().nth(MOST_CHARS).map_or(query.len(), |(end, _)| end);
+        let query = &query[..end];
         let groups = query::groups(query, &self.terms, &|term| self.postings(term).0.len() as u32);
         let mut scores = self.scores(&groups);
         let whole = squash(query);
@@ -160,11 +164,11 @@ impl Index {
 /// How much a field counts, and how much its length takes away (0 not at all, 1 in full).
 fn weight(field: Field) -> (f32, f32) {
     match field {
-        Field::Name => (5.0, 0.5),
+        Field::Name => (7.0, 0.5),
         Field::Title => (2.5, 0.5),
-        Field::Description => (1.2, 0.5),
+        Field::Description => (0.8, 0.5),
         Field::Argument => (0.6, 0.5),
-        Field::Server => (3.0, 0.3),
+        Field::Server => (6.0, 0.3),
         Field::Tag => (1.5, 0.5),
     }
 }
@@ -292,7 +296,7 @@ fn hash(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::{Document, Field};
-    use super::Index;
+    use super::{Index, MOST_CHARS};
 
     const TOOLS: &[(&str, &str, &str, &str)] = &[
         ("github__create_issue", "create_issue", "Open a new issue in a repository.", "github"),
@@ -355,8 +359,8 @@ mod tests {
 
     #[test]
     fn the_words_that_hit_are_told() {
-        let hits = index().search("please create a Bug quickly", 1, &|_| 0.0);
-        assert_eq!((hits[0].doc, hits[0].matched.join(" ")), (3, "create bug".to_owned()));
+        let hits = index().search("please create a Bug in the tracker quickly", 1, &|_| 0.0);
+        assert_eq!((hits[0].doc, hits[0].matched.join(" ")), (3, "create bug tracker".to_owned()));
     }
 
     #[test]
@@ -373,6 +377,8 @@ mod tests {
         assert_eq!(index().search("", 5, &|_| 1.0), []);
         assert_eq!(index().search("issue", 0, &|_| 1.0), []);
         assert_eq!(index().search("  ?!  ", 5, &|_| 1.0), []);
+        assert_eq!(index().search(&("ö".repeat(MOST_CHARS) + " issue"), 5, &|_| 1.0), []);
+        assert_eq!(index().search(&("ö".repeat(MOST_CHARS - 6) + " issue"), 5, &|_| 1.0).len(), 3);
         let empty = Index::build([]);
         assert_eq!((empty.search("issue", 5, &|_| 1.0), empty.is_empty()), (vec![], true));
     }

@@ -16,12 +16,12 @@ pub(super) struct Group {
     pub weight: f32,
 }
 
-const SYNONYM: f32 = 0.55;
+const SYNONYM: f32 = 0.75;
 const PREFIX: f32 = 0.8;
 const SLIP: f32 = 0.85;
 const SPLIT: f32 = 0.7;
 /// Neighbours that make up a name, or most of one, are a hint and not a further thing asked for.
-const NEIGHBOURS: f32 = 0.3;
+const NEIGHBOURS: f32 = 0.15;
 /// A query is a sentence, not a page.
 const MOST_WORDS: usize = 32;
 const MOST_GUESSES: usize = 6;
