@@ -1,3 +1,7 @@
 //! The one integration binary: a list of modules.
 
 mod search;
+//! The only integration binary: a list of modules.
+
+#[cfg(unix)]
+mod install;
