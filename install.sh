@@ -131,10 +131,10 @@ remove_listed() { # undoes the receipt from its end to its start
 }
 
 install() {
-    version=${UMCP_VERSION:-} version=${version#v}
-    url=${UMCP_DOWNLOAD_URL:-$RELEASES/latest/download}
-    if [ -n "$version" ]; then url=${UMCP_DOWNLOAD_URL:-$RELEASES/download}/v$version; fi
-    url=${url%/} archive=umcp-$(target).tar.gz
+    version=${UMCP_VERSION:-} version=${version#v} own=${UMCP_DOWNLOAD_URL:-} own=${own%/}
+    url=${own:-$RELEASES/latest/download}
+    if [ -n "$version" ]; then url=${own:-$RELEASES/download}/v$version; fi
+    archive=umcp-$(target).tar.gz
     from=$work/${archive%.tar.gz}
     fetch "$url/SHA256SUMS" "$work/SHA256SUMS" || fail "no SHA256SUMS at $url; nothing was installed"
     wanted=$(awk -v name="$archive" '$2 == name || $2 == "*" name { print $1 }' "$work/SHA256SUMS")
