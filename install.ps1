@@ -116,7 +116,9 @@ function Remove-Listed {
     foreach ($line in $lines) {
         if ($line -like 'file *\umcp.exe' -and (Test-Path -LiteralPath $line.Substring(5))) {
             # Windows does not delete a program that runs.
-            if (Test-Path -LiteralPath "$State\data\daemon.lock") { & $line.Substring(5) gateway stop *> $null }
+            if (Test-Path -LiteralPath "$State\data\daemon.lock") {
+                try { & $line.Substring(5) gateway stop *> $null } catch { Write-Host 'could not stop the daemon' }
+            }
             try { Remove-Item -LiteralPath $line.Substring(5) -Force }
             catch { throw "$($line.Substring(5)) is in use: close the programs that run umcp and try again" }
         }
