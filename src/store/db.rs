@@ -137,7 +137,7 @@ pub fn write<T>(
     call(place, || tx.set_durability(Durability::Immediate))?;
     // Costs a second sync, and makes the next start after a kill a matter of milliseconds at any size.
     tx.set_quick_repair(true);
-    let reader = Reader { place: place.into(), source: Source::Write(tx) };
+    let reader = Reader { place: place.into(), source: Source::Write(Box::new(tx)) };
     let mut writer = Writer { reader, changed: false };
     let outcome = catch_unwind(AssertUnwindSafe(|| action(&mut writer)));
     let commit = writer.changed && matches!(outcome, Ok(Ok(_)));

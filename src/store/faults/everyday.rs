@@ -1,27 +1,9 @@
 //! The store as its callers use it: rows, series, transactions, reopening.
 
+use super::{LOG, NOTES, note};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
-use crate::store::{Position, ReadOnly, Row, Series, Store, Table, tables};
-use serde::{Deserialize, Serialize};
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
-    text: String,
-    number: u64,
-}
-
-impl Row for Note {
-    const KIND: u8 = 250;
-    const VERSION: u16 = 1;
-}
-
-const NOTES: Table<Note> = Table::new(tables::SERVERS);
-const LOG: Series<Note> = Series::new(tables::CALLS);
-
-fn note(number: u64) -> Note {
-    Note { text: format!("note {number}"), number }
-}
+use crate::store::{Position, ReadOnly, Store};
 
 #[test]
 fn rows_are_written_read_and_removed() {
