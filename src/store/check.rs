@@ -86,7 +86,7 @@ pub fn check(core: &Core) -> Result<Report> {
 /// Verifies all pages of what is on the disk.
 fn pages(core: &Core) -> Result<Option<bool>> {
     let live = core.live()?;
-    let (Handle::ReadWrite(database), Some(below)) = (&live.database, &live.below) else {
+    let (Handle::ReadWrite(database), Some(below)) = (live.handle(), &live.below) else {
         return Ok(None);
     };
     db::write(&core.place, database, |_| {

@@ -29,9 +29,28 @@ pub struct Plan {
 
 /// A database and what lies under it.
 pub struct Live {
-    pub database: Handle,
+    /// Always there until the drop.
+    database: Option<Handle>,
     /// The bytes below redb; none for a store in memory.
     pub below: Option<Arc<dyn StorageBackend>>,
+}
+
+impl Live {
+    pub fn new(database: Handle, below: Option<Arc<dyn StorageBackend>>) -> Self {
+        Self { database: Some(database), below }
+    }
+
+    pub fn handle(&self) -> &Handle {
+        self.database.as_ref().expect("a handle is taken only by the drop")
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let database = self.database.take();
+        // Closing writes; over damaged pages that may panic.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+    }
 }
 
 pub enum Handle {
@@ -69,11 +88,15 @@ impl Core {
 
     pub fn write<T>(&self, action: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
         let live = self.live()?;
-        let Handle::ReadWrite(database) = &live.database else {
+        let Handle::ReadWrite(database) = live.handle() else {
             return Err(Error::bug(format!("the store `{}` is open for reading only", self.place)));
         };
-        let outcome = write(&self.place, database, action);
-        if outcome.as_ref().is_err_and(needs_reopening) {
+        // A damaged record the caller met says nothing against the handle.
+        let mut by_caller = false;
+        let outcome = write(&self.place, database, |tx| {
+            action(tx).inspect_err(|error| by_caller = error.is(&codes::STORE_DAMAGED))
+        });
+        if !by_caller && outcome.as_ref().is_err_and(needs_reopening) {
             self.slot().failed = true;
         }
         outcome
@@ -89,7 +112,7 @@ impl Core {
             && slot.live.as_ref().is_none_or(|live| Arc::strong_count(live) == 1)
         {
             // Handles are given out under this lock only, so nobody else can hold one now.
-            discard(slot.live.take());
+            slot.live = None;
             slot.live = Some(Arc::new(opener()?));
             slot.failed = false;
         }
@@ -100,7 +123,7 @@ impl Core {
     pub fn close(&self) {
         let mut slot = self.slot();
         slot.closed = true;
-        discard(slot.live.take());
+        slot.live = None;
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
@@ -113,14 +136,9 @@ fn needs_reopening(error: &Error) -> bool {
     [&codes::STORE_FULL, &codes::STORE_IO, &codes::STORE_DAMAGED].into_iter().any(|code| error.is(code))
 }
 
-/// Drops a handle; closing a damaged database may panic.
-fn discard(live: Option<Arc<Live>>) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(live)));
-}
-
 /// Begins a read of the latest state.
 pub fn reader(place: &str, live: &Live) -> Result<Reader> {
-    let tx = call(place, || match &live.database {
+    let tx = call(place, || match live.handle() {
         Handle::ReadWrite(database) => database.begin_read(),
         Handle::ReadOnly(database) => database.begin_read(),
     })?;
@@ -171,14 +189,9 @@ pub fn open_backend(
 ) -> Result<Live> {
     let staged = Staged::new(Arc::clone(&below));
     let database = call(place, || builder().create_with_backend(staged.clone()))?;
-    let live = Live { database: Handle::ReadWrite(database), below: Some(below) };
-    match admit(place, &live, plan, &staged, keep) {
-        Ok(()) => Ok(live),
-        Err(error) => {
-            discard(Some(Arc::new(live)));
-            Err(error)
-        }
-    }
+    let live = Live::new(Handle::ReadWrite(database), Some(below));
+    admit(place, &live, plan, &staged, keep)?;
+    Ok(live)
 }
 
 fn admit(
@@ -190,7 +203,7 @@ fn admit(
 ) -> Result<()> {
     let (found, complete) = look(place, live)?;
     migrate::accept(place, &found, plan.format)?;
-    let (Handle::ReadWrite(database), Some(below)) = (&live.database, &live.below) else {
+    let (Handle::ReadWrite(database), Some(below)) = (live.handle(), &live.below) else {
         return Err(Error::bug("a store to be written was opened for reading"));
     };
     if found.format < plan.format {
@@ -243,7 +256,7 @@ pub fn create(place: &str, below: impl StorageBackend, format: &Format) -> Resul
 pub fn memory() -> Result<Live> {
     let format = migrate::fresh(migrate::FORMAT, "sto_memory".into(), Timestamp(0));
     let database = create("memory", InMemoryBackend::new(), &format)?;
-    Ok(Live { database: Handle::ReadWrite(database), below: None })
+    Ok(Live::new(Handle::ReadWrite(database), None))
 }
 
 pub fn builder() -> redb::Builder {

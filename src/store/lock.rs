@@ -22,6 +22,11 @@ pub fn open(path: &Path, plan: &Plan) -> Result<Live> {
     if !path.exists() {
         create(path, plan)?;
     }
+    reopen(path, plan)
+}
+
+/// Opens the existing `path` read-write, waiting for another process.
+pub fn reopen(path: &Path, plan: &Plan) -> Result<Live> {
     let mut attempt = 1;
     loop {
         match db::open_file(path, plan) {
@@ -52,7 +57,7 @@ pub fn open_read_only(path: &Path) -> Result<ReadOnly> {
         Ok(database) => database,
         Err(outcome) => return Ok(outcome),
     };
-    let live = Live { database: Handle::ReadOnly(database), below: None };
+    let live = Live::new(Handle::ReadOnly(database), None);
     let (found, _) = db::look(&place, &live)?;
     migrate::accept(&place, &found, migrate::FORMAT)?;
     if found.format < migrate::FORMAT {

@@ -68,7 +68,7 @@ impl Store {
         let live = lock::open(path, &Plan { format: FORMAT, steps: migrate::STEPS, now })?;
         let holder = lock::Holder::announce(path);
         let again = path.to_path_buf();
-        let opener = move || lock::open(&again, &Plan { format: FORMAT, steps: migrate::STEPS, now });
+        let opener = move || lock::reopen(&again, &Plan { format: FORMAT, steps: migrate::STEPS, now });
         let core = Core::new(path.display().to_string(), live, Some(Box::new(opener)));
         Ok(Self::over(core, Some(holder), Some(path.to_path_buf())))
     }
