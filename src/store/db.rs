@@ -1,31 +1,14 @@
-//! The database handle: how it is opened, shared, healed after a failed write and closed.
-//! It knows tables only as a list and rows not at all. Rule: until a store has proved to be ours, of a known
-//! format and whole enough to open, not a byte of its file is written (see `staged.rs`).
+//! The database handle: how it is shared, healed after a failed write and closed.
+//! It knows neither tables nor rows. Rule: what `write` returned as done is on the disk.
 
 use super::access::{Reader, Writer};
-use super::failure::{call, damaged, from_io};
-use super::migrate::{self, Format, Step};
-use super::staged::Staged;
-use super::tables;
+use super::failure::call;
 use super::view::Source;
-use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
-use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{Database, Durability, ReadOnlyDatabase, ReadableDatabase, StorageBackend, TableHandle};
-use std::fs::OpenOptions;
+use redb::{Database, Durability, ReadOnlyDatabase, ReadableDatabase, StorageBackend};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Page cache of redb. Small: the daemon idles, and hot pages are few.
-const CACHE: usize = 8 << 20;
-
-/// The tables, the format and the steps towards it; tests bring their own.
-pub struct Plan {
-    pub format: u32,
-    pub steps: &'static [Step],
-    pub now: Timestamp,
-}
 
 /// A database and what lies under it.
 pub struct Live {
@@ -66,6 +49,27 @@ pub struct Core {
     pub place: String,
     slot: Mutex<Slot>,
     opener: Option<Opener>,
+    writable: bool,
+}
+
+thread_local! {
+    /// The store this thread is writing to, or zero.
+    static WRITING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Puts back what stood in `WRITING`, also when a writer panics.
+struct Mark(usize);
+
+impl Mark {
+    fn set(store: usize) -> Self {
+        Self(WRITING.replace(store))
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        WRITING.set(self.0);
+    }
 }
 
 struct Slot {
@@ -77,8 +81,9 @@ struct Slot {
 
 impl Core {
     pub fn new(place: String, live: Live, opener: Option<Opener>) -> Self {
+        let writable = matches!(live.handle(), Handle::ReadWrite(_));
         let slot = Slot { live: Some(Arc::new(live)), failed: false, closed: false };
-        Self { place, slot: Mutex::new(slot), opener }
+        Self { place, slot: Mutex::new(slot), opener, writable }
     }
 
     pub fn read<T>(&self, action: impl FnOnce(&Reader) -> Result<T>) -> Result<T> {
@@ -87,10 +92,13 @@ impl Core {
     }
 
     pub fn write<T>(&self, action: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
+        self.refuse_if_writing()?;
+        self.refuse_if_read_only()?;
         let live = self.live()?;
         let Handle::ReadWrite(database) = live.handle() else {
-            return Err(Error::bug(format!("the store `{}` is open for reading only", self.place)));
+            return Err(Error::bug("a store changed from writing to reading"));
         };
+        let _mark = Mark::set(self.mark());
         // A damaged record the caller met says nothing against the handle.
         let mut by_caller = false;
         let outcome = write(&self.place, database, |tx| {
@@ -100,6 +108,26 @@ impl Core {
             self.slot().failed = true;
         }
         outcome
+    }
+
+    /// A second write on the same thread would wait for the first for ever.
+    pub fn refuse_if_writing(&self) -> Result<()> {
+        if WRITING.get() == self.mark() {
+            return Err(Error::bug(format!("the store `{}` is being written by its own writer", self.place)));
+        }
+        Ok(())
+    }
+
+    pub fn refuse_if_read_only(&self) -> Result<()> {
+        if self.writable {
+            return Ok(());
+        }
+        Err(Error::bug(format!("the store `{}` is open for reading only", self.place)))
+    }
+
+    /// Stands for this store in `WRITING`.
+    fn mark(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// The shared handle; a store whose last write failed is opened anew first.
@@ -169,98 +197,4 @@ pub fn write<T>(
         // A bug of the caller, not damage: it goes on, over a closed transaction.
         Err(panic) => resume_unwind(panic),
     }
-}
-
-/// Opens an existing file exclusively. `STORE_LOCKED` at once when another process has it.
-pub fn open_file(path: &Path, plan: &Plan) -> Result<Live> {
-    let place = path.display().to_string();
-    let file = OpenOptions::new().read(true).write(true).open(path);
-    let file = file.map_err(|error| from_io(&place, &error))?;
-    let below = Arc::new(call(&place, || FileBackend::new(file))?);
-    open_backend(&place, below, plan, |below, format| super::backup::before_migration(path, below, format))
-}
-
-/// Opens what `below` holds. `keep` is shown an older store before it is migrated.
-pub fn open_backend(
-    place: &str,
-    below: Arc<dyn StorageBackend>,
-    plan: &Plan,
-    keep: impl FnOnce(&dyn StorageBackend, u32) -> Result<()>,
-) -> Result<Live> {
-    let staged = Staged::new(Arc::clone(&below));
-    let database = call(place, || builder().create_with_backend(staged.clone()))?;
-    let live = Live::new(Handle::ReadWrite(database), Some(below));
-    admit(place, &live, plan, &staged, keep)?;
-    Ok(live)
-}
-
-fn admit(
-    place: &str,
-    live: &Live,
-    plan: &Plan,
-    staged: &Staged,
-    keep: impl FnOnce(&dyn StorageBackend, u32) -> Result<()>,
-) -> Result<()> {
-    let (found, complete) = look(place, live)?;
-    migrate::accept(place, &found, plan.format)?;
-    let (Handle::ReadWrite(database), Some(below)) = (live.handle(), &live.below) else {
-        return Err(Error::bug("a store to be written was opened for reading"));
-    };
-    if found.format < plan.format {
-        keep(below.as_ref(), found.format)?;
-    }
-    staged.release().map_err(|error| from_io(place, &error))?;
-    if found.format < plan.format {
-        write(place, database, |writer| {
-            create_tables(writer)?;
-            migrate::run(writer, &found, plan.format, plan.steps)
-        })?;
-    } else if !complete {
-        write(place, database, create_tables)?;
-    }
-    Ok(())
-}
-
-/// The store's format row, and whether every table of the list exists.
-pub fn look(place: &str, live: &Live) -> Result<(Format, bool)> {
-    let reader = reader(place, live)?;
-    let found = migrate::read(&reader)?.ok_or_else(|| damaged(place, "it holds no data of umcp"))?;
-    let Source::Read(tx) = &reader.source else {
-        return Err(Error::bug("a read transaction turned into a write"));
-    };
-    let names: Vec<_> = call(place, || {
-        Ok::<_, redb::StorageError>(tx.list_tables()?.map(|table| table.name().to_owned()).collect())
-    })?;
-    Ok((found, tables::ALL.iter().all(|table| names.iter().any(|name| name == table.name))))
-}
-
-fn create_tables(writer: &mut Writer) -> Result<()> {
-    for table in tables::ALL {
-        writer.view(table.name)?;
-    }
-    writer.changed = true;
-    Ok(())
-}
-
-/// Makes a new store in the empty `below`.
-pub fn create(place: &str, below: impl StorageBackend, format: &Format) -> Result<Database> {
-    let database = call(place, || builder().create_with_backend(below))?;
-    write(place, &database, |writer| {
-        create_tables(writer)?;
-        migrate::write(writer, format)
-    })?;
-    Ok(database)
-}
-
-/// A store that lives as long as the process.
-pub fn memory() -> Result<Live> {
-    let format = migrate::fresh(migrate::FORMAT, "sto_memory".into(), Timestamp(0));
-    let database = create("memory", InMemoryBackend::new(), &format)?;
-    Ok(Live::new(Handle::ReadWrite(database), None))
-}
-
-pub fn builder() -> redb::Builder {
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE);
-    builder
 }

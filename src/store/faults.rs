@@ -8,7 +8,8 @@ mod power;
 mod queue;
 mod versions;
 
-use super::db::{self, Core, Plan};
+use super::db::Core;
+use super::opening::{self, Plan};
 use super::{FORMAT, Row, Series, Store, Table, migrate, tables};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -38,13 +39,13 @@ fn note(number: u64) -> Note {
 /// Makes a new store on `disk`, which must not fail meanwhile.
 fn format_disk(disk: &Disk) {
     let format = migrate::fresh(FORMAT, "sto_test".into(), Timestamp(1));
-    db::create("disk", disk.clone(), &format).unwrap();
+    opening::create("disk", disk.clone(), &format).unwrap();
 }
 
 /// Opens the store on `disk` as `Store::open` opens that of a file.
 fn open_disk(disk: &Disk) -> Result<Store> {
     let (first, again) = (disk.clone(), disk.clone());
-    let open = |disk: &Disk| db::open_backend("disk", Arc::new(disk.clone()), &PLAN, |_, _| Ok(()));
+    let open = |disk: &Disk| opening::open_backend("disk", Arc::new(disk.clone()), &PLAN, |_, _| Ok(()));
     let live = open(&first)?;
     Ok(Store::over(Core::new("disk".into(), live, Some(Box::new(move || open(&again)))), None, None))
 }

@@ -46,6 +46,57 @@ fn a_failed_write_changes_nothing() {
 }
 
 #[test]
+fn a_write_within_a_write_is_an_error_and_one_within_a_read_is_not() {
+    let (store, other) = (Store::memory(), Store::memory());
+    let nested = store.write(|_| store.write(|tx| tx.put(&NOTES, "a", &note(1))));
+    assert!(nested.unwrap_err().is(&codes::BUG));
+    assert!(store.write(|_| store.flush()).unwrap_err().is(&codes::BUG));
+    store.write(|_| other.write(|tx| tx.put(&NOTES, "a", &note(1)))).unwrap();
+    store.read(|_| store.write(|tx| tx.put(&NOTES, "a", &note(1)))).unwrap();
+}
+
+#[test]
+fn a_write_that_changes_nothing_commits_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    let store = Store::open(&path, Timestamp(7)).unwrap();
+    store.write(|tx| tx.put(&NOTES, "a", &note(1))).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    store
+        .write(|tx| {
+            tx.put(&NOTES, "a", &note(1))?;
+            tx.trim_to(&LOG, 5)?;
+            tx.remove(&NOTES, "b")
+        })
+        .unwrap();
+    assert!(std::fs::read(&path).unwrap() == before);
+}
+
+#[test]
+fn many_make_the_same_store_and_one_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let path = &path;
+            scope.spawn(move || {
+                // A slow disk may keep one waiting for longer than it is patient.
+                let store = loop {
+                    match Store::open(path, Timestamp(number)) {
+                        Err(error) if error.is(&codes::STORE_LOCKED) => {}
+                        other => break other.unwrap(),
+                    }
+                };
+                store.write(|tx| tx.put(&NOTES, &format!("{number}"), &note(number))).unwrap();
+                store.close().unwrap();
+            });
+        }
+    });
+    let store = Store::open(&path, Timestamp(9)).unwrap();
+    assert_eq!(store.read(|tx| tx.count(&NOTES)).unwrap(), 4);
+}
+
+#[test]
 fn a_series_is_read_from_its_end_by_cursor_and_trimmed() {
     let store = Store::memory();
     let at = |micros| Timestamp(micros);
@@ -120,4 +171,27 @@ fn a_backup_and_a_check_work_on_a_living_store() {
     assert_eq!(copy.read(|tx| tx.all(&NOTES)).unwrap(), [("a".into(), note(1))]);
     assert_eq!(copy.stats().unwrap().id, store.stats().unwrap().id);
     assert_eq!(store.stats().unwrap().tables[1].rows, 2);
+}
+
+#[test]
+fn a_backup_under_load_is_one_committed_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::memory();
+    let both = |number| {
+        store.write(|tx| {
+            tx.put(&NOTES, "left", &note(number))?;
+            tx.put(&NOTES, "right", &note(number))
+        })
+    };
+    both(0).unwrap();
+    std::thread::scope(|scope| {
+        let busy = scope.spawn(|| (1..400).try_for_each(both));
+        for number in 0..4 {
+            let to = dir.path().join(format!("{number}.redb"));
+            store.backup(&to).unwrap();
+            let rows = Store::open(&to, Timestamp(1)).unwrap().read(|tx| tx.all(&NOTES)).unwrap();
+            assert_eq!(rows[0].1, rows[1].1);
+        }
+        busy.join().unwrap().unwrap();
+    });
 }

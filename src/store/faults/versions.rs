@@ -3,8 +3,9 @@
 use super::{Disk, NOTES, Note, note, open_disk};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
-use crate::store::db::{self, Plan};
+use crate::store::db;
 use crate::store::migrate::{self, Step};
+use crate::store::opening::{self, Plan};
 use crate::store::{FORMAT, ReadOnly, Row, Store, Table, codec, lock, tables};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -83,7 +84,7 @@ fn a_newer_store_that_was_not_closed_is_not_touched_either() {
     let disk = Disk::default();
     let format = migrate::fresh(FORMAT + 1, "sto_new".into(), Timestamp(1));
     // Leaked: the disk is left as a killed process leaves it.
-    std::mem::forget(db::create("disk", disk.clone(), &format).unwrap());
+    std::mem::forget(opening::create("disk", disk.clone(), &format).unwrap());
     let before = disk.bytes();
     assert!(open_disk(&disk).err().unwrap().is(&codes::STORE_NEWER));
     assert!(disk.bytes() == before);
@@ -103,7 +104,7 @@ fn an_older_store_is_copied_and_then_migrated() {
     let live = lock::open(&path, &plan).unwrap();
     let rows = db::reader("store", &live).unwrap().all(&NOTES).unwrap();
     assert_eq!(rows, [("one".into(), note(1))]);
-    let (format, complete) = db::look("store", &live).unwrap();
+    let (format, complete) = opening::look("store", &live).unwrap();
     assert_eq!((format.format, format.id.as_str(), complete), (3, "sto_old", true));
     drop(live);
     assert!(fs::read(dir.path().join("store.redb.bak-1")).unwrap() == bytes);
@@ -129,7 +130,7 @@ fn a_table_added_later_is_created_on_opening() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     store_of_format(&path, FORMAT);
-    let database = db::builder().open(&path).unwrap();
+    let database = opening::builder().open(&path).unwrap();
     let tx = database.begin_write().unwrap();
     let gone = redb::TableDefinition::<&[u8], &[u8]>::new(tables::ERAS.name);
     assert!(tx.delete_table(gone).unwrap());
