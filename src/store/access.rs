@@ -2,39 +2,12 @@
 //! A `Writer` is a `Reader` that sees its own changes. Rule: no damaged row is ever returned.
 
 use super::codec::{self, Envelope, Row};
+use super::position::Position;
 use super::tables::{Series, Table};
 use super::view::{ALL, Ends, Source, View};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
 use std::ops::{Bound, Deref};
-
-/// Where a record stands in a [`Series`]: its time, and its rank among records of the same microsecond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Position {
-    pub at: Timestamp,
-    pub sequence: u32,
-}
-
-impl Position {
-    /// The first position of a moment.
-    pub const fn start(at: Timestamp) -> Self {
-        Self { at, sequence: 0 }
-    }
-
-    pub(super) fn key(self) -> [u8; 12] {
-        let mut key = [0; 12];
-        key[..8].copy_from_slice(&self.at.0.to_be_bytes());
-        key[8..].copy_from_slice(&self.sequence.to_be_bytes());
-        key
-    }
-
-    pub(super) fn from_key(table: &str, key: &[u8]) -> Result<Self> {
-        let (at, sequence) = key.split_first_chunk::<8>().ok_or_else(|| codec::damaged(table, key))?;
-        let sequence = sequence.try_into().map_err(|_| codec::damaged(table, key))?;
-        Ok(Self { at: Timestamp(u64::from_be_bytes(*at)), sequence: u32::from_be_bytes(sequence) })
-    }
-}
 
 /// Anything with a name in the list of tables.
 pub trait Named {

@@ -5,6 +5,7 @@ use super::codec;
 use super::db::{self, Core};
 use super::failure::{call, from_io};
 use super::lock::sync_folder;
+use super::opening;
 use super::tables;
 use super::view::ALL;
 use crate::error::{Error, Result, codes};
@@ -24,7 +25,7 @@ pub fn copy(core: &Core, to: &Path) -> Result<()> {
     let place = to.display().to_string();
     appear(&place, to, |file| {
         let below = call(&place, || FileBackend::new(file))?;
-        let mut database = call(&place, || db::builder().create_with_backend(below))?;
+        let mut database = call(&place, || opening::builder().create_with_backend(below))?;
         core.read(|reader| {
             db::write(&place, &database, |writer| {
                 for table in tables::ALL {

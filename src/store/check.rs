@@ -4,6 +4,7 @@
 use super::codec;
 use super::db::{self, Core, Handle};
 use super::failure::call;
+use super::opening;
 use super::staged::Staged;
 use super::tables;
 use super::view::ALL;
@@ -85,15 +86,16 @@ pub fn check(core: &Core) -> Result<Report> {
 
 /// Verifies all pages of what is on the disk.
 fn pages(core: &Core) -> Result<Option<bool>> {
+    core.refuse_if_writing()?;
     let live = core.live()?;
-    let (Handle::ReadWrite(database), Some(below)) = (&live.database, &live.below) else {
+    let (Handle::ReadWrite(database), Some(below)) = (live.handle(), &live.below) else {
         return Ok(None);
     };
     db::write(&core.place, database, |_| {
         // The open transaction keeps writers away: every page on the disk belongs to a finished commit.
         let observer = Staged::observer(Arc::clone(below));
         let whole = call(&core.place, || {
-            let mut second = db::builder().create_with_backend(observer)?;
+            let mut second = opening::builder().create_with_backend(observer)?;
             second.check_integrity()
         });
         Ok(Some(whole.unwrap_or(false)))
@@ -102,7 +104,7 @@ fn pages(core: &Core) -> Result<Option<bool>> {
 
 pub fn stats(core: &Core, path: Option<&Path>) -> Result<Stats> {
     let live = core.live()?;
-    let (format, _) = db::look(&core.place, &live)?;
+    let (format, _) = opening::look(&core.place, &live)?;
     let reader = db::reader(&core.place, &live)?;
     let mut rows = Vec::new();
     for table in tables::ALL {

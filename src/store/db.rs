@@ -1,37 +1,39 @@
-//! The database handle: how it is opened, shared, healed after a failed write and closed.
-//! It knows tables only as a list and rows not at all. Rule: until a store has proved to be ours, of a known
-//! format and whole enough to open, not a byte of its file is written (see `staged.rs`).
+//! The database handle: how it is shared, healed after a failed write and closed.
+//! It knows neither tables nor rows. Rule: what `write` returned as done is on the disk.
 
 use super::access::{Reader, Writer};
-use super::failure::{call, damaged, from_io};
-use super::migrate::{self, Format, Step};
-use super::staged::Staged;
-use super::tables;
+use super::failure::call;
 use super::view::Source;
-use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
-use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{Database, Durability, ReadOnlyDatabase, ReadableDatabase, StorageBackend, TableHandle};
-use std::fs::OpenOptions;
+use redb::{Database, Durability, ReadOnlyDatabase, ReadableDatabase, StorageBackend};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Page cache of redb. Small: the daemon idles, and hot pages are few.
-const CACHE: usize = 8 << 20;
-
-/// The tables, the format and the steps towards it; tests bring their own.
-pub struct Plan {
-    pub format: u32,
-    pub steps: &'static [Step],
-    pub now: Timestamp,
-}
 
 /// A database and what lies under it.
 pub struct Live {
-    pub database: Handle,
+    /// Always there until the drop.
+    database: Option<Handle>,
     /// The bytes below redb; none for a store in memory.
     pub below: Option<Arc<dyn StorageBackend>>,
+}
+
+impl Live {
+    pub fn new(database: Handle, below: Option<Arc<dyn StorageBackend>>) -> Self {
+        Self { database: Some(database), below }
+    }
+
+    pub fn handle(&self) -> &Handle {
+        self.database.as_ref().expect("a handle is taken only by the drop")
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let database = self.database.take();
+        // Closing writes; over damaged pages that may panic.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+    }
 }
 
 pub enum Handle {
@@ -47,6 +49,27 @@ pub struct Core {
     pub place: String,
     slot: Mutex<Slot>,
     opener: Option<Opener>,
+    writable: bool,
+}
+
+thread_local! {
+    /// The store this thread is writing to, or zero.
+    static WRITING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Puts back what stood in `WRITING`, also when a writer panics.
+struct Mark(usize);
+
+impl Mark {
+    fn set(store: usize) -> Self {
+        Self(WRITING.replace(store))
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        WRITING.set(self.0);
+    }
 }
 
 struct Slot {
@@ -58,8 +81,9 @@ struct Slot {
 
 impl Core {
     pub fn new(place: String, live: Live, opener: Option<Opener>) -> Self {
+        let writable = matches!(live.handle(), Handle::ReadWrite(_));
         let slot = Slot { live: Some(Arc::new(live)), failed: false, closed: false };
-        Self { place, slot: Mutex::new(slot), opener }
+        Self { place, slot: Mutex::new(slot), opener, writable }
     }
 
     pub fn read<T>(&self, action: impl FnOnce(&Reader) -> Result<T>) -> Result<T> {
@@ -68,15 +92,42 @@ impl Core {
     }
 
     pub fn write<T>(&self, action: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
+        self.refuse_if_writing()?;
+        self.refuse_if_read_only()?;
         let live = self.live()?;
-        let Handle::ReadWrite(database) = &live.database else {
-            return Err(Error::bug(format!("the store `{}` is open for reading only", self.place)));
+        let Handle::ReadWrite(database) = live.handle() else {
+            return Err(Error::bug("a store changed from writing to reading"));
         };
-        let outcome = write(&self.place, database, action);
-        if outcome.as_ref().is_err_and(needs_reopening) {
+        let _mark = Mark::set(self.mark());
+        // A damaged record the caller met says nothing against the handle.
+        let mut by_caller = false;
+        let outcome = write(&self.place, database, |tx| {
+            action(tx).inspect_err(|error| by_caller = error.is(&codes::STORE_DAMAGED))
+        });
+        if !by_caller && outcome.as_ref().is_err_and(needs_reopening) {
             self.slot().failed = true;
         }
         outcome
+    }
+
+    /// A second write on the same thread would wait for the first for ever.
+    pub fn refuse_if_writing(&self) -> Result<()> {
+        if WRITING.get() == self.mark() {
+            return Err(Error::bug(format!("the store `{}` is being written by its own writer", self.place)));
+        }
+        Ok(())
+    }
+
+    pub fn refuse_if_read_only(&self) -> Result<()> {
+        if self.writable {
+            return Ok(());
+        }
+        Err(Error::bug(format!("the store `{}` is open for reading only", self.place)))
+    }
+
+    /// Stands for this store in `WRITING`.
+    fn mark(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// The shared handle; a store whose last write failed is opened anew first.
@@ -89,7 +140,7 @@ impl Core {
             && slot.live.as_ref().is_none_or(|live| Arc::strong_count(live) == 1)
         {
             // Handles are given out under this lock only, so nobody else can hold one now.
-            discard(slot.live.take());
+            slot.live = None;
             slot.live = Some(Arc::new(opener()?));
             slot.failed = false;
         }
@@ -100,7 +151,7 @@ impl Core {
     pub fn close(&self) {
         let mut slot = self.slot();
         slot.closed = true;
-        discard(slot.live.take());
+        slot.live = None;
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
@@ -113,14 +164,9 @@ fn needs_reopening(error: &Error) -> bool {
     [&codes::STORE_FULL, &codes::STORE_IO, &codes::STORE_DAMAGED].into_iter().any(|code| error.is(code))
 }
 
-/// Drops a handle; closing a damaged database may panic.
-fn discard(live: Option<Arc<Live>>) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(live)));
-}
-
 /// Begins a read of the latest state.
 pub fn reader(place: &str, live: &Live) -> Result<Reader> {
-    let tx = call(place, || match &live.database {
+    let tx = call(place, || match live.handle() {
         Handle::ReadWrite(database) => database.begin_read(),
         Handle::ReadOnly(database) => database.begin_read(),
     })?;
@@ -137,7 +183,7 @@ pub fn write<T>(
     call(place, || tx.set_durability(Durability::Immediate))?;
     // Costs a second sync, and makes the next start after a kill a matter of milliseconds at any size.
     tx.set_quick_repair(true);
-    let reader = Reader { place: place.into(), source: Source::Write(tx) };
+    let reader = Reader { place: place.into(), source: Source::Write(Box::new(tx)) };
     let mut writer = Writer { reader, changed: false };
     let outcome = catch_unwind(AssertUnwindSafe(|| action(&mut writer)));
     let commit = writer.changed && matches!(outcome, Ok(Ok(_)));
@@ -151,103 +197,4 @@ pub fn write<T>(
         // A bug of the caller, not damage: it goes on, over a closed transaction.
         Err(panic) => resume_unwind(panic),
     }
-}
-
-/// Opens an existing file exclusively. `STORE_LOCKED` at once when another process has it.
-pub fn open_file(path: &Path, plan: &Plan) -> Result<Live> {
-    let place = path.display().to_string();
-    let file = OpenOptions::new().read(true).write(true).open(path);
-    let file = file.map_err(|error| from_io(&place, &error))?;
-    let below = Arc::new(call(&place, || FileBackend::new(file))?);
-    open_backend(&place, below, plan, |below, format| super::backup::before_migration(path, below, format))
-}
-
-/// Opens what `below` holds. `keep` is shown an older store before it is migrated.
-pub fn open_backend(
-    place: &str,
-    below: Arc<dyn StorageBackend>,
-    plan: &Plan,
-    keep: impl FnOnce(&dyn StorageBackend, u32) -> Result<()>,
-) -> Result<Live> {
-    let staged = Staged::new(Arc::clone(&below));
-    let database = call(place, || builder().create_with_backend(staged.clone()))?;
-    let live = Live { database: Handle::ReadWrite(database), below: Some(below) };
-    match admit(place, &live, plan, &staged, keep) {
-        Ok(()) => Ok(live),
-        Err(error) => {
-            discard(Some(Arc::new(live)));
-            Err(error)
-        }
-    }
-}
-
-fn admit(
-    place: &str,
-    live: &Live,
-    plan: &Plan,
-    staged: &Staged,
-    keep: impl FnOnce(&dyn StorageBackend, u32) -> Result<()>,
-) -> Result<()> {
-    let (found, complete) = look(place, live)?;
-    migrate::accept(place, &found, plan.format)?;
-    let (Handle::ReadWrite(database), Some(below)) = (&live.database, &live.below) else {
-        return Err(Error::bug("a store to be written was opened for reading"));
-    };
-    if found.format < plan.format {
-        keep(below.as_ref(), found.format)?;
-    }
-    staged.release().map_err(|error| from_io(place, &error))?;
-    if found.format < plan.format {
-        write(place, database, |writer| {
-            create_tables(writer)?;
-            migrate::run(writer, &found, plan.format, plan.steps)
-        })?;
-    } else if !complete {
-        write(place, database, create_tables)?;
-    }
-    Ok(())
-}
-
-/// The store's format row, and whether every table of the list exists.
-pub fn look(place: &str, live: &Live) -> Result<(Format, bool)> {
-    let reader = reader(place, live)?;
-    let found = migrate::read(&reader)?.ok_or_else(|| damaged(place, "it holds no data of umcp"))?;
-    let Source::Read(tx) = &reader.source else {
-        return Err(Error::bug("a read transaction turned into a write"));
-    };
-    let names: Vec<_> = call(place, || {
-        Ok::<_, redb::StorageError>(tx.list_tables()?.map(|table| table.name().to_owned()).collect())
-    })?;
-    Ok((found, tables::ALL.iter().all(|table| names.iter().any(|name| name == table.name))))
-}
-
-fn create_tables(writer: &mut Writer) -> Result<()> {
-    for table in tables::ALL {
-        writer.view(table.name)?;
-    }
-    writer.changed = true;
-    Ok(())
-}
-
-/// Makes a new store in the empty `below`.
-pub fn create(place: &str, below: impl StorageBackend, format: &Format) -> Result<Database> {
-    let database = call(place, || builder().create_with_backend(below))?;
-    write(place, &database, |writer| {
-        create_tables(writer)?;
-        migrate::write(writer, format)
-    })?;
-    Ok(database)
-}
-
-/// A store that lives as long as the process.
-pub fn memory() -> Result<Live> {
-    let format = migrate::fresh(migrate::FORMAT, "sto_memory".into(), Timestamp(0));
-    let database = create("memory", InMemoryBackend::new(), &format)?;
-    Ok(Live { database: Handle::ReadWrite(database), below: None })
-}
-
-pub fn builder() -> redb::Builder {
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE);
-    builder
 }

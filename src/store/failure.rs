@@ -2,12 +2,26 @@
 //! redb may panic on damaged pages; no such panic leaves this room.
 
 use crate::error::{Error, Result, codes};
+use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+thread_local! {
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread right now will come back as an error of the store.
+/// A panic hook asks this, so that damage is told once and in the program's own words.
+pub fn panic_is_contained() -> bool {
+    CONTAINED.get()
+}
+
 /// Runs one call of redb. `place` is the store's path for messages.
 pub fn call<T, E: Into<redb::Error>>(place: &str, action: impl FnOnce() -> Result<T, E>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(action)) {
+    let outer = CONTAINED.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(action));
+    CONTAINED.set(outer);
+    match outcome {
         Ok(outcome) => outcome.map_err(|error| from_redb(place, error.into())),
         Err(panic) => Err(damaged(place, &panic_text(panic.as_ref()))),
     }
@@ -18,7 +32,7 @@ pub fn damaged(place: &str, reason: &str) -> Error {
     Error::new(&codes::STORE_DAMAGED, format!("the store `{place}` is damaged"))
         .because(reason)
         .hint("umcp doctor")
-        .hint("umcp backup restore")
+        .hint("or put a backup copy in its place")
 }
 
 /// An error of the file system under the store.

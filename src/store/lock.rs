@@ -1,8 +1,9 @@
 //! Getting hold of the store's file: creation, waiting for another process, and saying who has it.
 //! The lock itself is redb's; the `.holder` file beside the store only serves the error message.
 
-use super::db::{self, Core, Handle, Live, Plan};
+use super::db::{Core, Handle, Live};
 use super::failure::{call, from_io};
+use super::opening::{self, Plan};
 use super::{ReadOnly, Store, migrate};
 use crate::error::{Error, Result, codes};
 use crate::{ids, paths};
@@ -22,9 +23,14 @@ pub fn open(path: &Path, plan: &Plan) -> Result<Live> {
     if !path.exists() {
         create(path, plan)?;
     }
+    reopen(path, plan)
+}
+
+/// Opens the existing `path` read-write, waiting for another process.
+pub fn reopen(path: &Path, plan: &Plan) -> Result<Live> {
     let mut attempt = 1;
     loop {
-        match db::open_file(path, plan) {
+        match opening::open_file(path, plan) {
             Err(error) if error.is(&codes::STORE_LOCKED) && attempt < ATTEMPTS => {
                 attempt += 1;
                 std::thread::sleep(PAUSE);
@@ -37,7 +43,7 @@ pub fn open(path: &Path, plan: &Plan) -> Result<Live> {
 
 pub fn open_read_only(path: &Path) -> Result<ReadOnly> {
     let place = path.display().to_string();
-    let opened = call(&place, || match db::builder().open_read_only(path) {
+    let opened = call(&place, || match opening::builder().open_read_only(path) {
         Ok(database) => Ok(Ok(database)),
         Err(DatabaseError::DatabaseAlreadyOpen) => Ok(Err(ReadOnly::Locked)),
         Err(DatabaseError::RepairAborted) => Ok(Err(ReadOnly::NeedsRepair)),
@@ -52,8 +58,8 @@ pub fn open_read_only(path: &Path) -> Result<ReadOnly> {
         Ok(database) => database,
         Err(outcome) => return Ok(outcome),
     };
-    let live = Live { database: Handle::ReadOnly(database), below: None };
-    let (found, _) = db::look(&place, &live)?;
+    let live = Live::new(Handle::ReadOnly(database), None);
+    let (found, _) = opening::look(&place, &live)?;
     migrate::accept(&place, &found, migrate::FORMAT)?;
     if found.format < migrate::FORMAT {
         return Ok(ReadOnly::NeedsRepair);
@@ -87,7 +93,7 @@ fn make(place: &str, aside: &Path, plan: &Plan) -> Result<()> {
     let file = file.map_err(|error| from_io(place, &error))?;
     let below = call(place, || FileBackend::new(file))?;
     let format = migrate::fresh(plan.format, ids::fresh("sto"), plan.now);
-    db::create(place, below, &format).map(drop)
+    opening::create(place, below, &format).map(drop)
 }
 
 /// Makes a new name in `folder` durable.
@@ -136,11 +142,17 @@ fn read_note(path: &Path) -> Option<u32> {
 }
 
 fn name_holder(path: &Path, error: Error) -> Error {
-    match read_note(&note(path)) {
+    let error = error.hint("umcp gateway status");
+    match read_note(&note(path)).filter(|process| may_live(*process)) {
         Some(process) => {
-            Error { message: format!("process {process} has the store `{}` open", path.display()), ..error }
-                .hint("umcp gateway status")
+            let message = format!("process {process} has the store `{}` open", path.display());
+            Error { message, ..error }
         }
-        None => error.hint("umcp gateway status"),
+        None => error,
     }
+}
+
+/// A killed process leaves its note behind; where that can be seen cheaply, its number is not repeated.
+fn may_live(process: u32) -> bool {
+    !cfg!(target_os = "linux") || Path::new("/proc").join(process.to_string()).exists()
 }

@@ -12,6 +12,8 @@ mod db;
 mod failure;
 mod lock;
 mod migrate;
+mod opening;
+mod position;
 mod staged;
 mod view;
 mod writer;
@@ -19,16 +21,20 @@ mod writer;
 #[cfg(test)]
 mod faults;
 
-pub use access::{Named, Position, Reader, Writer};
+pub use access::{Named, Reader, Writer};
 pub use check::{Damage, Report, Stats, TableStats};
 pub use codec::Row;
+pub use failure::panic_is_contained;
 pub use migrate::FORMAT;
+pub use position::Position;
 pub use tables::{Series, Table, TableName};
 
 use crate::clock::Timestamp;
 use crate::error::Result;
 use access::Record;
-use db::{Core, Plan};
+use db::Core;
+use opening::Plan;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use writer::Appender;
@@ -46,7 +52,14 @@ struct Inner {
     path: Option<PathBuf>,
 }
 
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.0.core.place).finish()
+    }
+}
+
 /// What became of an attempt to open a store for reading.
+#[derive(Debug)]
 pub enum ReadOnly {
     Open(Store),
     /// Another process writes to it: ask that process, or wait.
@@ -68,7 +81,7 @@ impl Store {
         let live = lock::open(path, &Plan { format: FORMAT, steps: migrate::STEPS, now })?;
         let holder = lock::Holder::announce(path);
         let again = path.to_path_buf();
-        let opener = move || lock::open(&again, &Plan { format: FORMAT, steps: migrate::STEPS, now });
+        let opener = move || lock::reopen(&again, &Plan { format: FORMAT, steps: migrate::STEPS, now });
         let core = Core::new(path.display().to_string(), live, Some(Box::new(opener)));
         Ok(Self::over(core, Some(holder), Some(path.to_path_buf())))
     }
@@ -86,7 +99,7 @@ impl Store {
     /// # Panics
     /// Never in practice: memory has no disk to fail.
     pub fn memory() -> Self {
-        let live = db::memory().expect("a store in memory can be created");
+        let live = opening::memory().expect("a store in memory can be created");
         Self::over(Core::new("memory".into(), live, None), None, None)
     }
 
@@ -100,7 +113,7 @@ impl Store {
     }
 
     /// Runs `action` and makes all it changed durable in one commit. When it fails, nothing is changed;
-    /// when it changes nothing, nothing is committed. Must not be called from within another `write`.
+    /// when it changes nothing, nothing is committed. One `write` within another is an error, not a deadlock.
     pub fn write<T>(&self, action: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
         self.0.core.write(action)
     }
@@ -111,6 +124,7 @@ impl Store {
     /// # Errors
     /// Only a bug of the row type or a machine without threads; never the disk.
     pub fn append<R: Row>(&self, series: &Series<R>, at: Timestamp, row: &R) -> Result<bool> {
+        self.0.core.refuse_if_read_only()?;
         self.0.appender.push(&self.0.core, Record::new(series, at, row)?)
     }
 
@@ -119,6 +133,7 @@ impl Store {
     /// # Errors
     /// That of the commit that failed; the records stay queued and are tried again.
     pub fn flush(&self) -> Result<()> {
+        self.0.core.refuse_if_writing()?;
         self.0.appender.flush()
     }
 
@@ -143,7 +158,7 @@ impl Store {
     /// Copies one consistent state into a new compact file at `to`, while others go on reading and writing.
     ///
     /// # Errors
-    /// `STORE_DAMAGED` when a record fails its checksum: a backup holds no damage. `CONFLICT`-kind when `to` exists.
+    /// `STORE_DAMAGED` when a record fails its checksum: a backup holds no damage. `BACKUP_EXISTS`.
     pub fn backup(&self, to: &Path) -> Result<()> {
         backup::copy(&self.0.core, to)
     }

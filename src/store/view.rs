@@ -12,7 +12,7 @@ type Bytes = &'static [u8];
 /// A transaction of either sort.
 pub enum Source {
     Read(ReadTransaction),
-    Write(WriteTransaction),
+    Write(Box<WriteTransaction>),
 }
 
 /// One table within a transaction.
@@ -55,7 +55,8 @@ impl<'a> View<'a> {
             Inner::Write(table) => table.get(key),
             Inner::Absent => Ok(None),
         })?;
-        found.map(|value| use_them(value.value())).transpose()
+        let Some(value) = found else { return Ok(None) };
+        use_them(bytes(self.place, &value)?).map(Some)
     }
 
     /// Walks a range, backwards on request, until `visit` says `false`.
@@ -74,7 +75,7 @@ impl<'a> View<'a> {
             let next =
                 call(self.place, || if backwards { range.next_back() } else { range.next() }.transpose())?;
             match next {
-                Some((key, value)) if visit(key.value(), value.value())? => {}
+                Some((key, value)) if visit(bytes(self.place, &key)?, bytes(self.place, &value)?)? => {}
                 _ => return Ok(()),
             }
         }
@@ -120,4 +121,9 @@ impl<'a> View<'a> {
             _ => Err(Error::bug("a read transaction was written to")),
         }
     }
+}
+
+/// The bytes of a found key or value; on a damaged page even looking at them may panic.
+fn bytes<'g>(place: &str, guard: &'g redb::AccessGuard<'_, Bytes>) -> Result<&'g [u8]> {
+    call(place, || Ok::<_, redb::StorageError>(guard.value()))
 }

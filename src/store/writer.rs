@@ -5,6 +5,7 @@
 use super::access::Record;
 use super::db::Core;
 use crate::error::{Error, Result};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -170,7 +171,9 @@ impl Shared {
 
 fn run(shared: &Shared, core: &Core) {
     while let Some(mut batch) = shared.take() {
-        let outcome = core.write(|writer| writer.push_all(&mut batch));
+        let commit = || core.write(|writer| writer.push_all(&mut batch));
+        let outcome = catch_unwind(AssertUnwindSafe(commit))
+            .unwrap_or_else(|_| Err(Error::bug("the writer thread of the store panicked")));
         if !shared.book(batch, outcome) {
             return;
         }

@@ -1,27 +1,9 @@
 //! The store as its callers use it: rows, series, transactions, reopening.
 
+use super::{LOG, NOTES, note};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
-use crate::store::{Position, ReadOnly, Row, Series, Store, Table, tables};
-use serde::{Deserialize, Serialize};
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
-    text: String,
-    number: u64,
-}
-
-impl Row for Note {
-    const KIND: u8 = 250;
-    const VERSION: u16 = 1;
-}
-
-const NOTES: Table<Note> = Table::new(tables::SERVERS);
-const LOG: Series<Note> = Series::new(tables::CALLS);
-
-fn note(number: u64) -> Note {
-    Note { text: format!("note {number}"), number }
-}
+use crate::store::{Position, ReadOnly, Store};
 
 #[test]
 fn rows_are_written_read_and_removed() {
@@ -61,6 +43,57 @@ fn a_failed_write_changes_nothing() {
     assert!(panicked.is_err());
     assert_eq!(store.read(|tx| tx.get(&NOTES, "a")).unwrap(), None);
     store.write(|tx| tx.put(&NOTES, "a", &note(2))).unwrap();
+}
+
+#[test]
+fn a_write_within_a_write_is_an_error_and_one_within_a_read_is_not() {
+    let (store, other) = (Store::memory(), Store::memory());
+    let nested = store.write(|_| store.write(|tx| tx.put(&NOTES, "a", &note(1))));
+    assert!(nested.unwrap_err().is(&codes::BUG));
+    assert!(store.write(|_| store.flush()).unwrap_err().is(&codes::BUG));
+    store.write(|_| other.write(|tx| tx.put(&NOTES, "a", &note(1)))).unwrap();
+    store.read(|_| store.write(|tx| tx.put(&NOTES, "a", &note(1)))).unwrap();
+}
+
+#[test]
+fn a_write_that_changes_nothing_commits_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    let store = Store::open(&path, Timestamp(7)).unwrap();
+    store.write(|tx| tx.put(&NOTES, "a", &note(1))).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    store
+        .write(|tx| {
+            tx.put(&NOTES, "a", &note(1))?;
+            tx.trim_to(&LOG, 5)?;
+            tx.remove(&NOTES, "b")
+        })
+        .unwrap();
+    assert!(std::fs::read(&path).unwrap() == before);
+}
+
+#[test]
+fn many_make_the_same_store_and_one_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let path = &path;
+            scope.spawn(move || {
+                // A slow disk may keep one waiting for longer than it is patient.
+                let store = loop {
+                    match Store::open(path, Timestamp(number)) {
+                        Err(error) if error.is(&codes::STORE_LOCKED) => {}
+                        other => break other.unwrap(),
+                    }
+                };
+                store.write(|tx| tx.put(&NOTES, &format!("{number}"), &note(number))).unwrap();
+                store.close().unwrap();
+            });
+        }
+    });
+    let store = Store::open(&path, Timestamp(9)).unwrap();
+    assert_eq!(store.read(|tx| tx.count(&NOTES)).unwrap(), 4);
 }
 
 #[test]
@@ -138,4 +171,27 @@ fn a_backup_and_a_check_work_on_a_living_store() {
     assert_eq!(copy.read(|tx| tx.all(&NOTES)).unwrap(), [("a".into(), note(1))]);
     assert_eq!(copy.stats().unwrap().id, store.stats().unwrap().id);
     assert_eq!(store.stats().unwrap().tables[1].rows, 2);
+}
+
+#[test]
+fn a_backup_under_load_is_one_committed_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::memory();
+    let both = |number| {
+        store.write(|tx| {
+            tx.put(&NOTES, "left", &note(number))?;
+            tx.put(&NOTES, "right", &note(number))
+        })
+    };
+    both(0).unwrap();
+    std::thread::scope(|scope| {
+        let busy = scope.spawn(|| (1..400).try_for_each(both));
+        for number in 0..4 {
+            let to = dir.path().join(format!("{number}.redb"));
+            store.backup(&to).unwrap();
+            let rows = Store::open(&to, Timestamp(1)).unwrap().read(|tx| tx.all(&NOTES)).unwrap();
+            assert_eq!(rows[0].1, rows[1].1);
+        }
+        busy.join().unwrap().unwrap();
+    });
 }

@@ -1,0 +1,87 @@
+//! The queue of high-rate records: nothing flushed is lost, order is kept, a full disk costs only the surplus.
+
+use super::disk::{Disk, Fault};
+use super::{LOG, format_disk, note, open_disk};
+use crate::clock::Timestamp;
+use crate::error::codes;
+use crate::store::Store;
+
+fn numbers(store: &Store) -> Vec<u64> {
+    let rows = store.read(|tx| tx.range(&LOG, Timestamp(0), Timestamp(u64::MAX))).unwrap();
+    rows.into_iter().map(|(_, row)| row.number).collect()
+}
+
+#[test]
+fn records_of_one_moment_keep_their_order() {
+    let store = Store::memory();
+    for number in 0..5_000 {
+        assert!(store.append(&LOG, Timestamp(number / 1_000), &note(number)).unwrap());
+    }
+    store.flush().unwrap();
+    assert_eq!(numbers(&store), (0..5_000).collect::<Vec<_>>());
+    assert_eq!(store.dropped(), 0);
+}
+
+#[test]
+fn many_threads_append_while_others_write() {
+    let store = Store::memory();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let store = store.clone();
+            scope.spawn(move || {
+                for number in 0..250 {
+                    store.append(&LOG, Timestamp(thread), &note(number)).unwrap();
+                    if number % 50 == 0 {
+                        store.write(|tx| tx.push(&LOG, Timestamp(thread), &note(number))).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    store.flush().unwrap();
+    assert_eq!(numbers(&store).len(), 4 * (250 + 5));
+}
+
+#[test]
+fn closing_writes_what_is_queued() {
+    let disk = Disk::default();
+    format_disk(&disk);
+    let store = open_disk(&disk).unwrap();
+    let clone = store.clone();
+    store.append(&LOG, Timestamp(1), &note(1)).unwrap();
+    store.close().unwrap();
+    assert!(clone.read(|tx| tx.count(&LOG)).unwrap_err().is(&codes::STORE_IO), "closed for all clones");
+    assert!(!clone.append(&LOG, Timestamp(1), &note(2)).unwrap());
+    drop(clone);
+    assert_eq!(numbers(&open_disk(&disk).unwrap()), [1]);
+}
+
+#[test]
+fn records_wait_for_a_full_disk() {
+    let disk = Disk::default();
+    format_disk(&disk);
+    let store = open_disk(&disk).unwrap();
+    disk.fault(Some(Fault::Full(1)));
+    for number in 0..10 {
+        assert!(store.append(&LOG, Timestamp(number), &note(number)).unwrap());
+    }
+    assert!(store.flush().unwrap_err().is(&codes::STORE_FULL));
+    disk.fault(None);
+    while store.flush().is_err() {}
+    assert_eq!(numbers(&store), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_queue_without_end_drops_and_counts() {
+    let disk = Disk::default();
+    format_disk(&disk);
+    let store = open_disk(&disk).unwrap();
+    disk.fault(Some(Fault::Full(1)));
+    let taken =
+        (0..70_000).filter(|at| store.append(&LOG, Timestamp(*at), &note(*at)).unwrap()).count() as u64;
+    assert!(store.flush().is_err());
+    assert!(taken >= 65_536);
+    disk.fault(None);
+    while store.flush().is_err() {}
+    assert_eq!(numbers(&store).len() as u64 + store.dropped(), 70_000);
+}
