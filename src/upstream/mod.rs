@@ -4,3 +4,4 @@ pub mod breaker;
 pub mod names;
 pub mod process;
 pub mod restart;
+pub mod stderr_log;
