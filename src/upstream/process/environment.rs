@@ -10,15 +10,46 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 const INHERITED: &[&str] = &[
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TERM", "TMPDIR", "TZ", "SHELL", "HTTP_PROXY",
-    "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LANGUAGE",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "SHELL",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
 ];
 
 /// Without these most Windows programs do not start, or cannot find their own files.
 const INHERITED_WINDOWS: &[&str] = &[
-    "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "TEMP", "TMP", "USERNAME", "USERPROFILE",
-    "HOMEDRIVE", "HOMEPATH", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES", "PROGRAMFILES(X86)",
-    "PROCESSOR_ARCHITECTURE", "NUMBER_OF_PROCESSORS",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "WINDIR",
+    "COMSPEC",
+    "PATHEXT",
+    "TEMP",
+    "TMP",
+    "USERNAME",
+    "USERPROFILE",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "PROGRAMDATA",
+    "PROGRAMFILES",
+    "PROGRAMFILES(X86)",
+    "PROCESSOR_ARCHITECTURE",
+    "NUMBER_OF_PROCESSORS",
 ];
 
 const INHERITED_PREFIXES: &[&str] = &["LC_", "XDG_", "SSL_CERT_"];
@@ -66,7 +97,8 @@ pub(super) fn resolve(spec: &Spec, env: &BTreeMap<OsString, OsString>) -> Result
             Error::new(&codes::UPSTREAM_START, message)
         });
     }
-    let folders = env.iter().find(|(name, _)| name.eq_ignore_ascii_case("PATH")).map(|(_, value)| value.as_os_str());
+    let folders =
+        env.iter().find(|(name, _)| name.eq_ignore_ascii_case("PATH")).map(|(_, value)| value.as_os_str());
     std::env::split_paths(folders.unwrap_or(OsStr::new("")))
         // A relative entry would let the working directory choose the program.
         .filter(|folder| folder.is_absolute())
@@ -147,15 +179,27 @@ mod tests {
     #[test]
     fn only_listed_and_declared_variables_are_passed_on() {
         let parent = [
-            ("PATH", "/bin"), ("HOME", "/h"), ("LC_ALL", "C"), ("XDG_DATA_HOME", "/x"), ("AWS_SECRET_ACCESS_KEY", "s"),
-            ("UMCP_SPAWN", "old:1"), ("LD_PRELOAD", "/evil.so"), ("TERM", "dumb"), ("path", "no"),
+            ("PATH", "/bin"),
+            ("HOME", "/h"),
+            ("LC_ALL", "C"),
+            ("XDG_DATA_HOME", "/x"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("UMCP_SPAWN", "old:1"),
+            ("LD_PRELOAD", "/evil.so"),
+            ("TERM", "dumb"),
+            ("path", "no"),
         ];
         let parent = parent.map(|(name, value)| (name.into(), value.into()));
         let declared = BTreeMap::from([("TOKEN".into(), "t".into()), ("TERM".into(), "xterm".into())]);
         let env = child_env(parent.into_iter(), &declared, "n:2");
         let expected = [
-            ("PATH", "/bin"), ("HOME", "/h"), ("LC_ALL", "C"), ("XDG_DATA_HOME", "/x"), ("TERM", "xterm"),
-            ("TOKEN", "t"), ("UMCP_SPAWN", "n:2"),
+            ("PATH", "/bin"),
+            ("HOME", "/h"),
+            ("LC_ALL", "C"),
+            ("XDG_DATA_HOME", "/x"),
+            ("TERM", "xterm"),
+            ("TOKEN", "t"),
+            ("UMCP_SPAWN", "n:2"),
         ];
         let expected: BTreeMap<OsString, OsString> =
             expected.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
@@ -164,7 +208,9 @@ mod tests {
 
     #[test]
     fn windows_names_are_compared_without_case() {
-        for (name, expected) in [("Path", true), ("SystemRoot", true), ("GITHUB_TOKEN", false), ("Xdg_Cache", true)] {
+        for (name, expected) in
+            [("Path", true), ("SystemRoot", true), ("GITHUB_TOKEN", false), ("Xdg_Cache", true)]
+        {
             assert_eq!(inherited(name, true), expected, "{name}");
         }
     }
@@ -189,7 +235,11 @@ mod tests {
         assert_eq!(message(resolve(&spec("tool"), &path)), absent, "not executable yet");
         std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         assert_eq!(message(resolve(&spec("tool"), &path)), Ok(file.clone()));
-        assert_eq!(message(resolve(&spec("tool"), &env(".:".into()))), absent, "relative entries are ignored");
+        assert_eq!(
+            message(resolve(&spec("tool"), &env(".:".into()))),
+            absent,
+            "relative entries are ignored"
+        );
         assert_eq!(message(resolve(&spec("./tool"), &env(String::new()))), Ok(file));
         let mut lost = spec("tool");
         lost.cwd = Some("/nowhere/at/all".into());

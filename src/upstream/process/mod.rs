@@ -113,12 +113,9 @@ impl Children {
         let (requests, inbox) = mpsc::channel();
         // One thread for all spawns, alive as long as the children: on Linux the parent-death signal is sent
         // when the thread that forked ends, not when the process does.
-        std::thread::Builder::new()
-            .name("umcp-spawn".into())
-            .spawn(move || serve(&inbox))
-            .map_err(|error| {
-                Error::new(&codes::UPSTREAM_RESOURCES, "no thread for child processes").because(error)
-            })?;
+        std::thread::Builder::new().name("umcp-spawn".into()).spawn(move || serve(&inbox)).map_err(
+            |error| Error::new(&codes::UPSTREAM_RESOURCES, "no thread for child processes").because(error),
+        )?;
         Ok(Arc::new(Self { requests, nonce: nonce.into() }))
     }
 

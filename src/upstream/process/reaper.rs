@@ -18,8 +18,10 @@ const PATIENCE_OTHER_GROUP: Duration = Duration::from_secs(1);
 /// How often one looks while such a child stands in the way of a blocking wait.
 const POLL: Duration = Duration::from_millis(50);
 
-static REAPER: Reaper =
-    Reaper { state: Mutex::new(State { started: false, children: BTreeMap::new() }), arrived: Condvar::new() };
+static REAPER: Reaper = Reaper {
+    state: Mutex::new(State { started: false, children: BTreeMap::new() }),
+    arrived: Condvar::new(),
+};
 
 struct Reaper {
     state: Mutex<State>,

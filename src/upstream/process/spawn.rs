@@ -15,10 +15,6 @@ pub type Input = pipe::Sender;
 /// The daemon's end of a child's stdout or stderr.
 pub type Output = pipe::Receiver;
 
-/// Asked of the system for stdin and stdout. The default of 64 KiB makes large results wait for a reader that
-/// shares its thread with others; the room a user may take for all pipes together still holds 100 servers.
-const PIPE_BYTES: libc::c_int = 256 * 1024;
-
 /// The child's ends: stdin, stdout, stderr.
 pub(super) struct Theirs([OwnedFd; 3]);
 
@@ -40,13 +36,19 @@ pub(super) fn pipes() -> io::Result<((Input, Output, Output), Theirs)> {
     let (stderr_theirs, stderr) = pipe::pipe()?;
     enlarge(stdin.as_raw_fd());
     enlarge(stdout.as_raw_fd());
-    let theirs =
-        [stdin_theirs.into_blocking_fd()?, stdout_theirs.into_blocking_fd()?, stderr_theirs.into_blocking_fd()?];
+    let theirs = [
+        stdin_theirs.into_blocking_fd()?,
+        stdout_theirs.into_blocking_fd()?,
+        stderr_theirs.into_blocking_fd()?,
+    ];
     Ok(((stdin, stdout, stderr), Theirs(theirs)))
 }
 
+/// Makes room in a pipe, if the system allows. The default of 64 KiB makes large results wait for a reader that
+/// shares its thread with others; what a user may take for all pipes together still holds 100 servers.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn enlarge(fd: libc::c_int) {
+    const PIPE_BYTES: libc::c_int = 256 * 1024;
     // SAFETY: `fd` is an open pipe; refusal leaves it as it was.
     unsafe { libc::fcntl(fd, libc::F_SETPIPE_SZ, PIPE_BYTES) };
 }

@@ -1,5 +1,6 @@
 //! Real processes, small ones: what they leave behind is looked up in the system's own process table.
 //! Two tests run this binary again as a process of its own, because they change or kill the whole process.
+#![allow(clippy::unwrap_used, reason = "a helper of tests is no test to the lint")]
 
 use super::*;
 use std::fs;
@@ -28,7 +29,8 @@ fn shell(script: &str) -> Spec {
 /// Everybody who carries a marker of `nonce`.
 fn left(nonce: &str) -> Vec<u32> {
     let marker = format!("{MARKER}={nonce}:").into_bytes();
-    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids =
+        fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid| {
         let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environ.split(|byte| *byte == 0).any(|line| line.starts_with(&marker))
@@ -75,7 +77,10 @@ fn a_child_speaks_on_its_pipes_and_its_exit_is_told() {
         child.stderr.as_mut().unwrap().read_to_string(&mut err).await.unwrap();
         let exit = child.exit().wait().await;
         let pid = child.pid;
-        assert_eq!((out.as_str(), err.as_str(), exit), ("got hello\n", "oops\n", ExitInfo { code: Some(3), signal: None }));
+        assert_eq!(
+            (out.as_str(), err.as_str(), exit),
+            ("got hello\n", "oops\n", ExitInfo { code: Some(3), signal: None })
+        );
         assert_eq!(child.stop(SHORT).await, Some(exit));
         assert!(!exists(pid));
     });
@@ -203,8 +208,18 @@ fn a_program_that_cannot_run_says_why() {
         fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         let tool = file.display().to_string();
         let cases = [
-            ("npx", "/nowhere", "`srv`: the program `npx` was not found on PATH", "install Node.js: https://nodejs.org"),
-            ("uvx", "/nowhere", "`srv`: the program `uvx` was not found on PATH", "install uv: https://docs.astral.sh/uv"),
+            (
+                "npx",
+                "/nowhere",
+                "`srv`: the program `npx` was not found on PATH",
+                "install Node.js: https://nodejs.org",
+            ),
+            (
+                "uvx",
+                "/nowhere",
+                "`srv`: the program `uvx` was not found on PATH",
+                "install uv: https://docs.astral.sh/uv",
+            ),
             (&tool, "/bin", &format!("`srv`: the interpreter of `{tool}` is missing"), ""),
         ];
         for (program, path, message, hint) in cases {
@@ -212,7 +227,10 @@ fn a_program_that_cannot_run_says_why() {
             let spec = Spec { program: program.into(), args: vec![], env, cwd: None, label: "srv".into() };
             let error = children.spawn(spec).await.err().unwrap();
             assert!(error.is(&codes::UPSTREAM_START));
-            assert_eq!((error.message.as_str(), error.hints.first().map_or("", String::as_str)), (message, hint));
+            assert_eq!(
+                (error.message.as_str(), error.hints.first().map_or("", String::as_str)),
+                (message, hint)
+            );
         }
     });
 }
@@ -281,7 +299,11 @@ fn nothing_outlives_a_killed_daemon_and_the_next_sweep() {
     assert_eq!(left("t-orphan").len(), 2, "the server and what it started");
     daemon.kill().unwrap();
     daemon.wait().unwrap();
-    assert!(soon(LONG, || left("t-orphan").len() == 1), "the server dies with its daemon: {:?}", left("t-orphan"));
+    assert!(
+        soon(LONG, || left("t-orphan").len() == 1),
+        "the server dies with its daemon: {:?}",
+        left("t-orphan")
+    );
     assert!(!left("t-orphan").contains(&child));
     assert_eq!(sweep("t-orpha"), 0, "another store's");
     assert_eq!(sweep("t-orphan"), 1);

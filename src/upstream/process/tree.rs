@@ -6,26 +6,31 @@
 use super::{MARKER, Usage, reaper};
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// All processes that one spawn led to.
 pub(super) struct Tree {
     pid: u32,
     marker: String,
+    /// Members that were signalled; they may end, and become ours to reap, long before anybody looks again.
+    signalled: Mutex<BTreeSet<u32>>,
 }
 
 impl Tree {
     pub(super) fn new(pid: u32, marker: String) -> Self {
-        Self { pid, marker: format!("{MARKER}={marker}") }
+        Self { pid, marker: format!("{MARKER}={marker}"), signalled: Mutex::default() }
     }
 
     /// SIGTERM to every member.
     pub(super) fn ask(&self) {
         let held = reaper::while_held(self.pid, || signal(-self.pid.cast_signed(), libc::SIGTERM));
+        let mut signalled = self.signalled.lock().unwrap_or_else(PoisonError::into_inner);
         for process in self.members(&table(), held) {
             if process.group != self.pid {
                 signal(process.pid.cast_signed(), libc::SIGTERM);
             }
+            signalled.insert(process.pid);
         }
     }
 
@@ -33,7 +38,7 @@ impl Tree {
     pub(super) fn end(&self, patience: Duration) -> bool {
         let own = std::process::id();
         let deadline = Instant::now() + patience;
-        let mut killed = BTreeSet::new();
+        let mut killed = self.signalled.lock().unwrap_or_else(PoisonError::into_inner);
         let mut pause = Duration::from_millis(1);
         loop {
             // First the group, which works even when no file of /proc can be opened any more.
@@ -142,7 +147,8 @@ fn parse_stat(pid: u32, stat: &[u8]) -> Option<Process> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let fields: Vec<&str> = std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace().collect();
     // Fields count from 3 (state) on, as in proc(5).
-    let number = |field: usize| fields.get(field - 3)?.parse::<i64>().ok().map(|number| number.max(0).cast_unsigned());
+    let number =
+        |field: usize| fields.get(field - 3)?.parse::<i64>().ok().map(|number| number.max(0).cast_unsigned());
     let id = |field: usize| u32::try_from(number(field)?).ok();
     Some(Process {
         pid,

@@ -1,0 +1,174 @@
+//! When a server that ended may be started again. Pure: the caller brings the time and a random number.
+//! Only starts that ended by themselves count; a server that was stopped on purpose owes nothing.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+const BACKOFF: Duration = Duration::from_millis(500);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// So many starts within [`LOOP_WINDOW`] that all ended are a crash loop.
+const LOOP_STARTS: usize = 5;
+const LOOP_WINDOW: Duration = Duration::from_secs(120);
+/// A server that ran so long was well; its end is the first one again.
+const HEALTHY: Duration = Duration::from_secs(300);
+
+/// Whether a server may be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Now,
+    Wait {
+        until: Instant,
+    },
+    /// Given up until `reset`.
+    Looping,
+}
+
+/// The starts of one server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restarts {
+    /// Times of the latest starts, at most [`LOOP_STARTS`].
+    starts: VecDeque<Instant>,
+    /// Ends in a row without a healthy run between them.
+    ends: u32,
+    until: Option<Instant>,
+    looping: bool,
+}
+
+impl Restarts {
+    /// Whether it may be started now. Changes nothing: call `started` when it is done.
+    pub fn may_start(&self, now: Instant) -> Start {
+        match self.until {
+            _ if self.looping => Start::Looping,
+            Some(until) if now < until => Start::Wait { until },
+            _ => Start::Now,
+        }
+    }
+
+    /// A start was tried; one that fails at once is followed by `ended`.
+    pub fn started(&mut self, now: Instant) {
+        self.until = None;
+        self.starts.push_back(now);
+        if self.starts.len() > LOOP_STARTS {
+            self.starts.pop_front();
+        }
+    }
+
+    /// It ended by itself, or could not be started. `jitter`: from 0 to 1.
+    pub fn ended(&mut self, now: Instant, jitter: f64) {
+        let since = |start: &Instant| now.saturating_duration_since(*start);
+        if self.starts.back().is_some_and(|start| since(start) >= HEALTHY) {
+            self.reset();
+        }
+        self.looping = self.starts.len() == LOOP_STARTS
+            && self.starts.front().is_some_and(|start| since(start) <= LOOP_WINDOW);
+        let doubled = BACKOFF.saturating_mul(1 << self.ends.min(16)).min(BACKOFF_MAX);
+        self.ends += 1;
+        self.until = Some(now + doubled.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0)).min(BACKOFF_MAX));
+    }
+
+    /// It was stopped on purpose: idle, by the user, or replaced.
+    pub fn stopped(&mut self, now: Instant) {
+        let start = self.starts.pop_back();
+        if start.is_some_and(|start| now.saturating_duration_since(start) >= HEALTHY) {
+            self.reset();
+        }
+    }
+
+    /// Forgets everything, as `umcp server restart` asks.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// True when it was given up.
+    pub fn looping(&self) -> bool {
+        self.looping
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::any;
+
+    const MIDDLE: f64 = 0.5;
+
+    /// Starts as soon as it may, runs for `run`, ends; returns the waits until it is given up or `count` is reached.
+    fn waits(count: usize, run: Duration) -> (Vec<u128>, bool) {
+        let (mut restarts, mut now, mut waits) = (Restarts::default(), Instant::now(), Vec::new());
+        while waits.len() < count && !restarts.looping() {
+            restarts.started(now);
+            now += run;
+            restarts.ended(now, MIDDLE);
+            if let Start::Wait { until } = restarts.may_start(now) {
+                waits.push((until - now).as_millis());
+                now = until;
+            }
+        }
+        (waits, restarts.looping())
+    }
+
+    #[test]
+    fn the_waits_double_and_five_quick_ends_are_a_loop() {
+        let cases = [
+            (Duration::ZERO, vec![500, 1000, 2000, 4000], true),
+            (Duration::from_secs(20), vec![500, 1000, 2000, 4000], true),
+            (
+                Duration::from_secs(30),
+                vec![500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000],
+                false,
+            ),
+            (Duration::from_secs(300), vec![500; 10], false),
+        ];
+        for (run, expected, looping) in cases {
+            assert_eq!(waits(10, run), (expected, looping), "runs of {run:?}");
+        }
+    }
+
+    #[test]
+    fn stops_on_purpose_do_not_count_and_a_reset_forgets() {
+        let now = Instant::now();
+        let mut restarts = Restarts::default();
+        for _ in 0..10 {
+            restarts.started(now);
+            restarts.stopped(now);
+        }
+        assert_eq!(restarts, Restarts::default());
+        for _ in 0..5 {
+            restarts.started(now);
+            restarts.ended(now, 1.0);
+        }
+        assert_eq!(restarts.may_start(now + HEALTHY), Start::Looping);
+        restarts.reset();
+        assert_eq!(restarts.may_start(now), Start::Now);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_two_minutes_hold_more_than_five_starts(runs in proptest::collection::vec((0u64..400_000, 0.0..=1.0f64, any::<bool>()), 1..60)) {
+            let (mut restarts, mut now, mut crashed) = (Restarts::default(), Instant::now(), Vec::new());
+            for (run, jitter, stop) in runs {
+                match restarts.may_start(now) {
+                    Start::Now => {}
+                    Start::Wait { until } => now = until,
+                    Start::Looping => break,
+                }
+                let start = now;
+                restarts.started(now);
+                now += Duration::from_millis(run);
+                if stop {
+                    restarts.stopped(now);
+                    continue;
+                }
+                crashed.push((start, now));
+                restarts.ended(now, jitter);
+                if let Start::Wait { until } = restarts.may_start(now) {
+                    proptest::prop_assert!(until - now >= BACKOFF.mul_f64(0.79) && until - now <= BACKOFF_MAX);
+                }
+            }
+            // A sixth start means that the five before it were no loop.
+            for six in crashed.windows(6) {
+                proptest::prop_assert!(six[4].1 - six[0].0 > LOOP_WINDOW);
+            }
+        }
+    }
+}
