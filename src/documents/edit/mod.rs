@@ -1,0 +1,66 @@
+//! Edits of other programs' files that leave everything else as it was, byte for byte: comments, order,
+//! indentation, line ends, unknown keys. They work on the text, guided by a parse, and check their own result.
+//! Rule: `remove` takes back exactly what `set` put in; emptied parents go too.
+
+pub mod json;
+pub mod toml;
+pub mod yaml;
+
+use super::{Format, limits, parse_as};
+use crate::error::{Error, Result};
+use serde_json::Value;
+
+/// Puts a value at a path of keys, creating missing parents; the same value there already: the text as it was.
+/// `file` is for messages only.
+pub fn set(format: Format, file: &str, text: &str, path: &[&str], value: &Value) -> Result<String> {
+    let holds = |text: &str| -> Result<bool> {
+        let node = parse_as(format, file, text)?;
+        Ok(node.at_path(path).map(super::Node::to_json).as_ref() == Some(value))
+    };
+    if holds(text)? {
+        return Ok(text.into());
+    }
+    let after = match format {
+        Format::Json => json::set(file, text, path, value)?,
+        Format::Toml => toml::set(file, text, path, value)?,
+        Format::Yaml => yaml::set(file, text, path, value)?,
+    };
+    if holds(&after)? {
+        return Ok(after);
+    }
+    Err(Error::bug(format!("editing `{file}` did not lead to the wanted value, so it was left alone")))
+}
+
+/// Takes the value at a path of keys away, and parents that hold nothing else. No such value: the text as it was.
+pub fn remove(format: Format, file: &str, text: &str, path: &[&str]) -> Result<String> {
+    let before = parse_as(format, file, text)?;
+    if before.at_path(path).is_none() {
+        return Ok(text.into());
+    }
+    let after = match format {
+        Format::Json => json::remove(file, text, path)?,
+        Format::Toml => toml::remove(file, text, path)?,
+        Format::Yaml => yaml::remove(file, text, path)?,
+    };
+    if parse_as(format, file, &after)?.at_path(path).is_none() {
+        return Ok(after);
+    }
+    Err(Error::bug(format!("editing `{file}` did not remove the value, so it was left alone")))
+}
+
+/// The line end a text uses.
+fn line_end(text: &str) -> &'static str {
+    match text.find('\n') {
+        Some(at) if text[..at].ends_with('\r') => "\r\n",
+        _ => "\n",
+    }
+}
+
+/// The byte order mark, if there is one, and the rest.
+fn split_bom(text: &str) -> (&str, &str) {
+    let rest = limits::without_bom(text);
+    text.split_at(text.len() - rest.len())
+}
+
+#[cfg(test)]
+mod tests;
