@@ -4,7 +4,7 @@
 
 use crate::args::Eras;
 use crate::faults::{self, Fault};
-use crate::route::{self, MODERN};
+use crate::route::{self, LEGACY};
 use crate::rpc::{self, RpcError};
 use crate::session::Session;
 use crate::wire::{self, Out, Source};
@@ -163,8 +163,12 @@ fn is_modern(world: &World, sent: &HeaderMap, message: &Value) -> bool {
     }
 }
 
+/// The version in the header decides; without one, a header that only the modern era has.
 fn looks_modern(sent: &HeaderMap) -> bool {
-    headers::get(sent, "mcp-protocol-version") == Some(MODERN) || sent.contains_key("mcp-method")
+    match headers::get(sent, "mcp-protocol-version") {
+        Some(version) => !LEGACY.contains(&version),
+        None => sent.contains_key("mcp-method"),
+    }
 }
 
 async fn modern(world: &Arc<World>, sent: &HeaderMap, message: Value) -> Reply {
