@@ -41,22 +41,10 @@ pub fn catalog() -> Vec<Value> {
 
 /// Answers if the tool is one of these.
 pub async fn call(call: &Call, name: &str) -> Option<Result<Value, Halt>> {
+    if let Some(result) = fixed(name) {
+        return Some(Ok(result));
+    }
     Some(Ok(match name {
-        "test_simple_text" => rpc::text("This is a simple text response for testing."),
-        "test_image_content" => content(vec![image()]),
-        "test_audio_content" => {
-            content(vec![json!({"type": "audio", "data": media::wav(), "mimeType": "audio/wav"})])
-        }
-        "test_embedded_resource" => content(vec![resource(
-            "test://embedded-resource",
-            "text/plain",
-            "This is an embedded resource content.",
-        )]),
-        "test_multiple_content_types" => content(vec![
-            json!({"type": "text", "text": "Multiple content types test:"}),
-            image(),
-            resource("test://mixed-content-resource", "application/json", r#"{"test":"data","value":123}"#),
-        ]),
         "test_tool_with_logging" => {
             call.log("info", "Tool execution started");
             tokio::time::sleep(STEP).await;
@@ -69,14 +57,12 @@ pub async fn call(call: &Call, name: &str) -> Option<Result<Value, Halt>> {
             call.log("info", "one line");
             rpc::text("Logged if the request asked for it")
         }
-        "test_error_handling" => rpc::tool_error("This tool intentionally returns an error for testing"),
         "test_tool_with_progress" => {
-            for (step, progress) in [0, 50, 100].into_iter().enumerate() {
-                if step > 0 {
-                    tokio::time::sleep(STEP).await;
-                }
-                call.progress(progress, 100);
-            }
+            call.progress(0, 100);
+            tokio::time::sleep(STEP).await;
+            call.progress(50, 100);
+            tokio::time::sleep(STEP).await;
+            call.progress(100, 100);
             rpc::text("Tool with progress executed successfully")
         }
         "test_reconnection" => {
@@ -97,10 +83,33 @@ pub async fn call(call: &Call, name: &str) -> Option<Result<Value, Halt>> {
             call.world.add_prompt("test_triggered_prompt");
             rpc::text("The list of prompts changed")
         }
-        "json_schema_2020_12_tool" => rpc::text("The schema is what matters"),
         "test_x_mcp_header" => rpc::text(format!("region {}", call.text("region"))),
         _ => return None,
     }))
+}
+
+/// The tools that always give the same.
+fn fixed(name: &str) -> Option<Value> {
+    Some(match name {
+        "test_simple_text" => rpc::text("This is a simple text response for testing."),
+        "test_image_content" => content(vec![image()]),
+        "test_audio_content" => {
+            content(vec![json!({"type": "audio", "data": media::wav(), "mimeType": "audio/wav"})])
+        }
+        "test_embedded_resource" => content(vec![resource(
+            "test://embedded-resource",
+            "text/plain",
+            "This is an embedded resource content.",
+        )]),
+        "test_multiple_content_types" => content(vec![
+            json!({"type": "text", "text": "Multiple content types test:"}),
+            image(),
+            resource("test://mixed-content-resource", "application/json", r#"{"test":"data","value":123}"#),
+        ]),
+        "test_error_handling" => rpc::tool_error("This tool intentionally returns an error for testing"),
+        "json_schema_2020_12_tool" => rpc::text("The schema is what matters"),
+        _ => return None,
+    })
 }
 
 fn content(blocks: Vec<Value>) -> Value {

@@ -78,7 +78,7 @@ pub fn name_ask() -> Ask {
 }
 
 fn elicitation(key: &'static str, message: &str, schema: Value) -> Ask {
-    let params = json!({"mode": "form", "message": message, "requestedSchema": schema});
+    let params = json!({"message": message, "requestedSchema": schema});
     Ask { key, method: "elicitation/create", params }
 }
 

@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 const SESSION: &str = "mcp-session-id";
 
+type Refusal = (StatusCode, &'static str);
+
 /// An event stream whose connection ended before its last event.
 pub struct EventStream {
     id: String,
@@ -30,7 +32,7 @@ pub async fn post(world: &Arc<World>, sent: &HeaderMap, message: Value) -> Reply
     let session = match known(world, sent) {
         Ok(session) => session,
         Err(_) if initialize => Session::new(world.fresh("session")),
-        Err(reply) => return reply,
+        Err((status, why)) => return http::plain(status, why),
     };
     if let Some(version) = headers::get(sent, "mcp-protocol-version")
         && !initialize
@@ -59,7 +61,7 @@ pub async fn post(world: &Arc<World>, sent: &HeaderMap, message: Value) -> Reply
 pub fn get(world: &World, sent: &HeaderMap) -> Reply {
     let session = match known(world, sent) {
         Ok(session) => session,
-        Err(reply) => return reply,
+        Err((status, why)) => return http::plain(status, why),
     };
     if let Some(last) = headers::get(sent, "last-event-id") {
         let id = last.split('/').next().unwrap_or_default();
@@ -80,15 +82,15 @@ pub fn delete(world: &World, sent: &HeaderMap) -> Reply {
             world.close_session(&session.id);
             http::empty(StatusCode::OK)
         }
-        Err(reply) => reply,
+        Err((status, why)) => http::plain(status, why),
     }
 }
 
-fn known(world: &World, sent: &HeaderMap) -> Result<Arc<Session>, Reply> {
+fn known(world: &World, sent: &HeaderMap) -> Result<Arc<Session>, Refusal> {
     let Some(id) = headers::get(sent, SESSION) else {
-        return Err(http::plain(StatusCode::BAD_REQUEST, "Mcp-Session-Id is missing"));
+        return Err((StatusCode::BAD_REQUEST, "Mcp-Session-Id is missing"));
     };
-    world.session(id).ok_or_else(|| http::plain(StatusCode::NOT_FOUND, "session not found"))
+    world.session(id).ok_or((StatusCode::NOT_FOUND, "session not found"))
 }
 
 /// The answer to `initialize`, with the id of the session if there is one now.

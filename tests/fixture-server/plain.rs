@@ -53,38 +53,42 @@ pub fn catalog() -> Vec<Value> {
 
 /// Answers if the tool is one of these.
 pub async fn call(call: &Call, name: &str) -> Option<Result<Value, Halt>> {
-    Some(Ok(match name {
-        "echo" => rpc::text(call.text("text")),
+    match name {
         "add" => return Some(add(call)),
         "sleep" => {
             let ms = call.number("ms", 100);
             tokio::time::sleep(Duration::from_millis(ms)).await;
-            rpc::text(format!("slept {ms} ms"))
+            Some(rpc::text(format!("slept {ms} ms")))
         }
-        "cancelled_count" => count(call.world.cancelled.load(Ordering::Relaxed)),
-        "env" => match std::env::var(call.text("name")) {
-            Ok(value) => rpc::text(value),
-            Err(_) => rpc::tool_error(format!("{} is not set", call.text("name"))),
-        },
-        "big" => rpc::text("x".repeat(usize::try_from(call.number("bytes", 1024)).unwrap_or(1024))),
         "progress" => {
             let steps = call.number("steps", 3);
             for step in 1..=steps {
                 call.progress(step, steps);
                 pause(call.number("ms", 0)).await;
             }
-            rpc::text(format!("{steps} steps done"))
+            Some(rpc::text(format!("{steps} steps done")))
         }
-        "counter" => count(call.world.counter.fetch_add(1, Ordering::Relaxed) + 1),
-        "pid" => count(u64::from(std::process::id())),
         "crash" => {
             startup::complain("fixture-server: crash was called");
             crate::die(i32::try_from(call.number("code", 1)).unwrap_or(1));
         }
-        "fail" => match call.text("message") {
-            message if message.is_empty() => rpc::tool_error("failed as asked"),
-            message => rpc::tool_error(message),
+        other => at_once(call, other),
+    }
+    .map(Ok)
+}
+
+fn at_once(call: &Call, name: &str) -> Option<Value> {
+    Some(match name {
+        "echo" => rpc::text(call.text("text")),
+        "cancelled_count" => count(call.world.cancelled.load(Ordering::Relaxed)),
+        "env" => match std::env::var(call.text("name")) {
+            Ok(value) => rpc::text(value),
+            Err(_) => rpc::tool_error(format!("{} is not set", call.text("name"))),
         },
+        "big" => rpc::text("x".repeat(usize::try_from(call.number("bytes", 1024)).unwrap_or(1024))),
+        "counter" => count(call.world.counter.fetch_add(1, Ordering::Relaxed) + 1),
+        "pid" => count(u64::from(std::process::id())),
+        "fail" => rpc::tool_error(call.argument("message").as_str().unwrap_or("failed as asked")),
         "log" => {
             let level = call.argument("level").as_str().unwrap_or("info");
             call.log(level, &call.text("message"));
@@ -109,7 +113,7 @@ pub async fn call(call: &Call, name: &str) -> Option<Result<Value, Halt>> {
         "meta" => json_text(call.meta()),
         "fault" => rpc::text(format!("{} is over", call.text("name"))),
         _ => return None,
-    }))
+    })
 }
 
 fn add(call: &Call) -> Result<Value, Halt> {

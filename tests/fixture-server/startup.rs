@@ -49,8 +49,8 @@ pub fn in_runtime(world: &Arc<World>) {
         tokio::spawn(async {
             let kind = tokio::signal::unix::SignalKind::terminate();
             let mut signals = tokio::signal::unix::signal(kind).expect("SIGTERM can be caught");
-            let deaf = async { while signals.recv().await.is_some() {} };
-            let _ = tokio::time::timeout(LINGER, deaf).await;
+            signals.recv().await;
+            tokio::time::sleep(LINGER).await;
             crate::die(0);
         });
     }

@@ -287,11 +287,7 @@ fn as_result(task: &Task) -> Value {
 fn confirmation(key: &'static str, message: &str) -> Ask {
     let schema =
         json!({"type": "object", "properties": {"confirm": {"type": "boolean"}}, "required": ["confirm"]});
-    Ask {
-        key,
-        method: "elicitation/create",
-        params: json!({"mode": "form", "message": message, "requestedSchema": schema}),
-    }
+    Ask { key, method: "elicitation/create", params: json!({"message": message, "requestedSchema": schema}) }
 }
 
 fn declared(call: &Call) -> bool {

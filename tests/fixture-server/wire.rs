@@ -49,7 +49,12 @@ pub fn spoil(faults: &[Fault], answer: Value) -> Vec<Out> {
     } else if faults::find(faults, "duplicate-ids").is_some() {
         let mut stray = answer.clone();
         stray["id"] = json!("nobody-asked-this");
-        out.extend([Out::Message(stray), Out::Message(answer.clone()), Out::Message(answer)]);
+        out.extend([
+            Out::OpenStream,
+            Out::Message(stray),
+            Out::Message(answer.clone()),
+            Out::Message(answer),
+        ]);
     } else {
         out.push(Out::Message(answer));
     }
@@ -83,8 +88,8 @@ mod tests {
         let answer = json!({"jsonrpc": "2.0", "id": 7, "result": {}});
         let spoiled = |name: &str| spoil(&[Fault::parse(name).unwrap()], answer.clone());
         assert_eq!(spoil(&[], answer.clone()), vec![Out::Message(answer.clone())]);
-        assert_eq!(spoiled("half-line"), vec![Out::Raw(br#"{"jsonrpc":"2.0","#.to_vec()), Out::Stall]);
-        assert_eq!(spoiled("duplicate-ids").len(), 3);
+        assert_eq!(spoiled("half-line"), vec![Out::Raw(br#"{"jsonrpc":"2.0",""#.to_vec()), Out::Stall]);
+        assert_eq!(spoiled("duplicate-ids").len(), 4);
         for name in ["invalid-utf8", "invalid-json"] {
             let [Out::Raw(bytes)] = &spoiled(name)[..] else { panic!("{name} is one raw piece") };
             assert!(serde_json::from_slice::<serde_json::Value>(bytes).is_err(), "{name}");
