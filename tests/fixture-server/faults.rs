@@ -34,7 +34,7 @@ pub const TABLE: &[(&str, &str)] = &[
     ("http-429", "=SECONDS (2) status 429 with Retry-After"),
     ("http-500", "=PERCENT (50) status 500 for that share of requests, evenly spread"),
     ("http-silence", "takes the request and sends nothing"),
-    ("http-reset", "starts an event stream and breaks the connection in the middle of an event"),
+    ("http-reset", "starts an event stream and resets the connection in the middle of an event"),
     ("http-drip", "=MS (1000) the answer comes one byte per that time"),
     ("http-lost-session", "legacy: answers 404 as if the session had never existed"),
 ];

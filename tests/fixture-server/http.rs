@@ -9,7 +9,7 @@ use crate::rpc::{self, RpcError};
 use crate::session::Session;
 use crate::wire::{self, Out, Source};
 use crate::world::World;
-use crate::{headers, legacy_http, sse, tools};
+use crate::{conformance, headers, legacy_http, sse};
 use futures_util::stream::{self, Stream, StreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -20,6 +20,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -72,13 +73,34 @@ fn announce(line: &str) -> std::io::Result<()> {
     output.flush()
 }
 
-async fn connection(world: Arc<World>, stream: impl AsyncRead + AsyncWrite + Unpin + Send, kind: Kind) {
+/// A connection that can end in a reset instead of a farewell.
+trait Breakable: AsyncRead + AsyncWrite + Unpin + Send {
+    fn reset_on_close(&self) {}
+}
+
+impl Breakable for tokio::net::TcpStream {
+    fn reset_on_close(&self) {
+        // Without it the break is a plain end of stream, which clients notice as well.
+        let _ = self.set_zero_linger();
+    }
+}
+
+#[cfg(unix)]
+impl Breakable for tokio::net::UnixStream {}
+
+async fn connection(world: Arc<World>, stream: impl Breakable, kind: Kind) {
     let service = service_fn(|request| {
         let world = Arc::clone(&world);
-        async move { Ok::<_, Infallible>(entrance(world, request, kind).await) }
+        Box::pin(async move { Ok::<_, Infallible>(entrance(world, request, kind).await) })
     });
-    // A client that breaks off is its own business.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let mut connection =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let outcome = poll_fn(|context| connection.poll_without_shutdown(context)).await;
+    let stream = connection.into_parts().io.into_inner();
+    // Only a body that broke off on demand is our error; a client that breaks off is its own business.
+    if outcome.is_err_and(|error| error.is_user()) {
+        stream.reset_on_close();
+    }
 }
 
 async fn entrance(world: Arc<World>, request: Request<Incoming>, kind: Kind) -> Reply {
@@ -177,7 +199,7 @@ async fn modern(world: &Arc<World>, sent: &HeaderMap, message: Value) -> Reply {
     }
     let session = Session::new("modern".to_owned());
     let checked = route::gate(world, &session, &message, true).and_then(|era| {
-        headers::check(sent, &message, &tools::catalog(world))?;
+        headers::check(sent, &message, &conformance::catalog())?;
         route::check_version(&message)?;
         Ok(era)
     });
