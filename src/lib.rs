@@ -1,12 +1,14 @@
 //! `umcp`: every MCP server, skill and workflow of one developer behind one endpoint.
 //! ARCHITECTURE.md draws the house; `tests/it/house.rs` holds the code to it.
 
+pub mod calls;
 pub mod clients;
 pub mod clock;
 pub mod engine;
 pub mod environments;
 pub mod documents;
 pub mod error;
+pub mod gateway;
 pub mod ids;
 pub mod paths;
 pub mod policy;
