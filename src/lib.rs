@@ -2,6 +2,7 @@
 //! ARCHITECTURE.md draws the house; `tests/it/house.rs` holds the code to it.
 
 pub mod clock;
+pub mod daemon;
 pub mod engine;
 pub mod environments;
 pub mod error;
