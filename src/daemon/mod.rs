@@ -3,6 +3,7 @@
 //! Rule: everything that a client process links (`wire`, `socket::connect`, `client`, `lifecycle`, `bridge`)
 //! is blocking std; only `socket::Listener` and `door`, the daemon's own side, know tokio.
 
+pub mod bridge;
 pub mod client;
 pub mod door;
 pub mod lifecycle;
@@ -16,3 +17,6 @@ pub mod socket;
 mod spawn;
 pub mod version;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;
