@@ -9,6 +9,7 @@ pub mod door;
 pub mod lifecycle;
 pub mod lock;
 pub mod report;
+pub mod service;
 #[cfg(unix)]
 pub mod socket;
 #[cfg(windows)]
