@@ -4,6 +4,7 @@
 pub mod calls;
 pub mod clients;
 pub mod clock;
+pub mod daemon;
 pub mod engine;
 pub mod environments;
 pub mod documents;
