@@ -3,4 +3,5 @@
 pub mod link;
 pub mod message;
 pub mod process;
+pub mod transport;
 pub mod values;
