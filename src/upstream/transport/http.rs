@@ -8,7 +8,7 @@
 mod exchange;
 mod status;
 mod stream;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 
 use super::client::{Address, HttpTarget};

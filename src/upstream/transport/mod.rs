@@ -5,4 +5,6 @@ mod dial;
 mod events;
 pub mod http;
 mod reader;
+#[cfg(all(test, unix))]
+mod scripted;
 pub mod socket;
