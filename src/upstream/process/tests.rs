@@ -122,9 +122,10 @@ fn a_server_that_ignores_all_requests_is_killed_with_its_tree() {
             let children = Children::start(nonce).unwrap();
             let mut child = children.spawn(shell(script)).await.unwrap();
             assert_eq!(first_line(&mut child).await, "up", "{nonce}");
-            let pid = child.pid;
+            let members = left(nonce);
             assert_eq!(child.stop(SHORT).await, Some(ExitInfo { code: None, signal }), "{nonce}");
-            assert_eq!((left(nonce), exists(pid)), (vec![], false), "{nonce}");
+            let remains: Vec<u32> = members.into_iter().filter(|pid| exists(*pid)).collect();
+            assert_eq!((left(nonce), remains), (vec![], vec![]), "{nonce}: no process and no zombie");
         }
     });
 }
@@ -248,6 +249,36 @@ fn the_use_of_a_tree_is_summed() {
         let pid = child.pid;
         child.stop(Duration::ZERO).await;
         assert_eq!(usage(pid), None);
+    });
+}
+
+#[test]
+fn children_of_others_are_left_to_them_and_do_not_hide_ours() {
+    run(async {
+        let children = Children::start("t-others").unwrap();
+        let mut other = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let stat = format!("/proc/{}/stat", other.id());
+        assert!(soon(LONG, || fs::read_to_string(&stat).unwrap().contains(") Z ")));
+        for _ in 0..3 {
+            let child = children.spawn(shell("exit 3")).await.unwrap();
+            let begun = Instant::now();
+            assert_eq!(child.exit().wait().await.code, Some(3));
+            assert!(begun.elapsed() < Duration::from_millis(200), "{:?}", begun.elapsed());
+        }
+        assert_eq!(other.wait().unwrap().code(), Some(7));
+    });
+}
+
+#[test]
+fn an_orphan_that_ends_by_itself_leaves_no_zombie() {
+    run(async {
+        let children = Children::start("t-orphans").unwrap();
+        let script = "(setsid sh -c 'echo $$; read line </dev/tty' &); exec cat";
+        let mut child = children.spawn(shell(script)).await.unwrap();
+        let orphan: u32 = first_line(&mut child).await.parse().unwrap();
+        assert!(soon(LONG, || !exists(orphan)), "{orphan}");
+        assert_eq!(child.exit().now(), None, "the server still runs");
+        child.stop(LONG).await;
     });
 }
 

@@ -27,7 +27,7 @@ impl Tree {
         let held = reaper::while_held(self.pid, || signal(-self.pid.cast_signed(), libc::SIGTERM));
         let mut signalled = self.signalled.lock().unwrap_or_else(PoisonError::into_inner);
         for process in self.members(&table(), held) {
-            if process.group != self.pid {
+            if !process.ended() && process.group != self.pid {
                 signal(process.pid.cast_signed(), libc::SIGTERM);
             }
             signalled.insert(process.pid);
@@ -47,13 +47,15 @@ impl Tree {
             let seen = processes.iter().any(|process| process.pid == own);
             let members = self.members(&processes, held);
             for process in &members {
-                signal(process.pid.cast_signed(), libc::SIGKILL);
+                if !process.ended() {
+                    signal(process.pid.cast_signed(), libc::SIGKILL);
+                }
                 killed.insert(process.pid);
             }
             // An ended process is ours to reap as soon as its parent has ended too.
             let inherits = |process: &Process| process.parent == own || killed.contains(&process.parent);
             let left = processes.iter().any(|process| killed.contains(&process.pid) && inherits(process));
-            if seen && !held && !left && members.is_empty() {
+            if seen && !held && !left && members.iter().all(|process| process.ended()) {
                 return true;
             }
             if Instant::now() > deadline {
@@ -103,7 +105,8 @@ pub(super) fn usages(pids: &[u32]) -> Vec<Option<Usage>> {
     let (ticks, page) = (u64::try_from(ticks).unwrap_or(100).max(1), u64::try_from(page).unwrap_or(4096));
     let usage = |pid: &u32| {
         processes.iter().find(|process| process.pid == *pid && !process.ended())?;
-        let members = members(&processes, *pid, true, |_| false);
+        let mut members = members(&processes, *pid, true, |_| false);
+        members.retain(|process| !process.ended());
         Some(Usage {
             cpu_ms: members.iter().map(|process| process.ticks).sum::<u64>() * 1000 / ticks,
             rss_bytes: members.iter().map(|process| process.pages).sum::<u64>() * page,
@@ -111,6 +114,14 @@ pub(super) fn usages(pids: &[u32]) -> Vec<Option<Usage>> {
         })
     };
     pids.iter().map(usage).collect()
+}
+
+/// Children of this process that have ended and wait to be reaped.
+pub(super) fn ended_children() -> Vec<u32> {
+    let own = std::process::id();
+    let processes = table();
+    let ended = processes.iter().filter(|process| process.parent == own && process.ended());
+    ended.map(|process| process.pid).collect()
 }
 
 /// One line of the process table.
@@ -160,7 +171,7 @@ fn parse_stat(pid: u32, stat: &[u8]) -> Option<Process> {
     })
 }
 
-/// The living processes that belong to `root`.
+/// The processes that belong to `root`, ended ones that nobody reaped yet included.
 fn members(processes: &[Process], root: u32, held: bool, carries: impl Fn(u32) -> bool) -> Vec<&Process> {
     let own = std::process::id();
     // Without `held` the number may have been given to a stranger, who then leads a group of his own.
@@ -186,7 +197,7 @@ fn members(processes: &[Process], root: u32, held: bool, carries: impl Fn(u32) -
             break;
         }
     }
-    processes.iter().filter(|process| !process.ended() && inside.contains(&process.pid)).collect()
+    processes.iter().filter(|process| inside.contains(&process.pid)).collect()
 }
 
 fn ancestors(processes: &[Process], pid: u32) -> BTreeSet<u32> {
@@ -242,11 +253,11 @@ mod tests {
         let found = |held, marked: &[u32]| -> Vec<u32> {
             members(&table, 10, held, |pid| marked.contains(&pid)).iter().map(|process| process.pid).collect()
         };
-        assert_eq!(found(true, &[15]), [10, 13, 11, 12, 14, 15, 16]);
-        assert_eq!(found(true, &[]), [10, 13, 11, 12, 14]);
+        assert_eq!(found(true, &[15]), [10, 13, 11, 12, 14, 15, 16, 17]);
+        assert_eq!(found(true, &[]), [10, 13, 11, 12, 14, 17]);
         assert_eq!(found(false, &[15]), [15, 16], "the number of a reaped process may be a stranger's");
         let gone: Vec<_> = table[1..].to_vec();
         let left: Vec<u32> = members(&gone, 10, false, |_| false).iter().map(|process| process.pid).collect();
-        assert_eq!(left, [13, 11, 12, 14], "a group outlives its leader");
+        assert_eq!(left, [13, 11, 12, 14, 17], "a group outlives its leader");
     }
 }
