@@ -65,6 +65,11 @@ pub(super) fn while_held(pid: u32, act: impl FnOnce()) -> bool {
     held
 }
 
+/// Every child that was started here and is not reaped yet.
+pub(super) fn held() -> BTreeSet<u32> {
+    lock().children.keys().copied().collect()
+}
+
 /// Reaps those of `killed` that are children of ours and have ended.
 pub(super) fn collect(killed: &BTreeSet<u32>) {
     let mut state = lock();
