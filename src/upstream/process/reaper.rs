@@ -38,10 +38,23 @@ struct State {
 pub(super) fn start() -> io::Result<()> {
     let mut state = lock();
     if !state.started {
+        heed_exits();
         std::thread::Builder::new().name("umcp-reap".into()).spawn(run)?;
         state.started = true;
     }
     Ok(())
+}
+
+/// A starter may have left us with SIGCHLD ignored; then the system would throw every exit away.
+fn heed_exits() {
+    // SAFETY: all bytes zero is a valid sigaction to be overwritten; a handler that is set stays.
+    unsafe {
+        let mut present: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGCHLD, std::ptr::null(), &raw mut present);
+        if present.sa_sigaction == libc::SIG_IGN {
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        }
+    }
 }
 
 /// Starts and registers a process in one step, so that its end cannot be missed.
@@ -66,6 +79,7 @@ pub(super) fn while_held(pid: u32, act: impl FnOnce()) -> bool {
 }
 
 /// Every child that was started here and is not reaped yet.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn held() -> BTreeSet<u32> {
     lock().children.keys().copied().collect()
 }

@@ -308,10 +308,10 @@ fn an_orphan_that_ends_by_itself_leaves_no_zombie() {
     });
 }
 
-/// Runs one ignored test of this binary in a process of its own.
+/// Runs one test of this binary in a process of its own, after the shell did something `before`.
 fn alone(test: &str, before: &str) -> std::process::Command {
     let mut command = std::process::Command::new("sh");
-    let script = format!("{before}; exec \"$0\" --exact --ignored --nocapture \"$1\"");
+    let script = format!("{before}; exec \"$0\" --exact --include-ignored --nocapture \"$1\"");
     command.args(["-c", &script]).arg(std::env::current_exe().unwrap());
     command.arg(format!("upstream::process::tests::{test}"));
     command.env("UMCP_TEST_OUTER", std::process::id().to_string());
@@ -321,6 +321,13 @@ fn alone(test: &str, before: &str) -> std::process::Command {
 #[test]
 fn a_process_without_descriptors_says_so_and_recovers() {
     let output = alone("inner_without_descriptors", "ulimit -n 64").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+fn exits_are_told_although_the_starter_ignored_them() {
+    let output = alone("a_child_speaks_on_its_pipes_and_its_exit_is_told", "trap '' CHLD").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
