@@ -152,7 +152,7 @@ fn snippets_read_as_the_client_would_write_them() {
     );
     assert!(shown("goose").contains("    cmd: umcp\n"));
     assert!(
-        shown("opencode").contains("\"environment\"") == false && shown("opencode").contains("\"local\"")
+        !shown("opencode").contains("\"environment\"") && shown("opencode").contains("\"local\"")
     );
     assert!(shown("chatgpt").contains("https://YOUR-HOST/mcp"));
     for client in with_files() {

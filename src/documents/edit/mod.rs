@@ -28,7 +28,7 @@ pub fn set(format: Format, file: &str, text: &str, path: &[&str], value: &Value)
     if holds(&after)? {
         return Ok(after);
     }
-    Err(Error::bug(format!("editing `{file}` did not lead to the wanted value, so it was left alone")))
+    Err(unsafe_edit(file, text))
 }
 
 /// Takes the value at a path of keys away, and parents that hold nothing else. No such value: the text as it was.
@@ -45,7 +45,15 @@ pub fn remove(format: Format, file: &str, text: &str, path: &[&str]) -> Result<S
     if parse_as(format, file, &after)?.at_path(path).is_none() {
         return Ok(after);
     }
-    Err(Error::bug(format!("editing `{file}` did not remove the value, so it was left alone")))
+    Err(unsafe_edit(file, text))
+}
+
+/// The result of an edit was not what it should be: the file is written in a way the editor does not master.
+fn unsafe_edit(file: &str, text: &str) -> Error {
+    let source = super::Source::new(file, text);
+    source
+        .invalid(source.position(0), format!("umcp cannot edit `{file}` safely, so it was left as it is"))
+        .hint("make the change by hand")
 }
 
 /// The line end a text uses.

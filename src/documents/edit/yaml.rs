@@ -53,6 +53,9 @@ fn put(file: &str, text: &str, parent: &str, block: &str) -> Result<String> {
     let (bom, body) = split_bom(text);
     let source = Source::new(file, body);
     let root = yaml::parse(&source)?;
+    if !root.is_map() {
+        return Err(unsupported(file, text));
+    }
     let end = line_end(body);
     let lines = Lines::of(body);
     let Some((key, node)) = root.entries().iter().find(|(key, _)| key.name == parent) else {
@@ -66,13 +69,24 @@ fn put(file: &str, text: &str, parent: &str, block: &str) -> Result<String> {
     };
     let line = key.at.line as usize - 1;
     let children = columns(&lines, node);
+    let fits = match &node.value {
+        NodeValue::Null => true,
+        NodeValue::List(items) => items.is_empty() || block.starts_with('-'),
+        NodeValue::Map(entries) => entries.is_empty() || !block.starts_with('-'),
+        _ => false,
+    };
+    if !fits {
+        return Err(
+            source.invalid(key.at, format!("`{parent}` holds {}, so umcp cannot add to it", node.word()))
+        );
+    }
     if let Some(first) = children.first() {
         if first.0 == line {
             let at = node.at;
             return Err(source
                 .invalid(at, format!("`{parent}` is written on one line; umcp edits only the block style")));
         }
-        let at = lines.block_end(line, first.1);
+        let at = lines.block_end(line, lines.limit(&root, line), first.1);
         let head = &body[..at];
         let gap = if head.ends_with('\n') { "" } else { end };
         return Ok(format!("{bom}{head}{gap}{}{}", indented(block, &" ".repeat(first.1), end), &body[at..]));
@@ -107,7 +121,7 @@ fn take(file: &str, text: &str, parent: &str, index: usize) -> Result<String> {
     let stop = match children.get(index + 1) {
         // Comments above the next child belong to it.
         Some(next) => lines.without_comments_above(next.0, line),
-        None => lines.block_end(line, column + 1),
+        None => lines.block_end(line, lines.limit(&root, parent_line), column + 1),
     };
     let start = lines.starts[if whole { parent_line } else { line }];
     // Comments of the user's between parent and child are not ours to take.
@@ -171,20 +185,23 @@ impl<'a> Lines<'a> {
         line.len() - line.trim_start_matches(' ').len()
     }
 
-    /// Offset behind the last line below `line` that is indented by at least `indent`.
-    fn block_end(&self, line: usize, indent: usize) -> usize {
-        let mut last = line;
-        for (index, text) in (line + 1..self.starts.len()).map(|index| (index, self.get(index))) {
-            if text.trim().is_empty() {
-                continue;
-            }
-            let dash = indent == 0 && text.starts_with('-') && !text.starts_with("---");
-            if Self::indent(text) < indent.max(1) && !dash {
-                break;
-            }
-            last = index;
-        }
-        self.offset(last + 1)
+    /// Offset behind the last line between `line` and `limit` that is neither blank nor a comment indented by
+    /// less than `indent`: those belong to what follows.
+    fn block_end(&self, line: usize, limit: usize, indent: usize) -> usize {
+        let own = |index: &usize| {
+            let text = self.get(*index);
+            let comment = text.trim_start().starts_with('#') && Self::indent(text) < indent;
+            !(text.trim().is_empty() || comment)
+        };
+        self.offset((line + 1..limit).rev().find(own).unwrap_or(line) + 1)
+    }
+
+    /// The line of the entry at the top that follows the one at `line`, or where the document ends.
+    fn limit(&self, root: &Node, line: usize) -> usize {
+        let next =
+            root.entries().iter().map(|(key, _)| key.at.line as usize - 1).filter(|at| *at > line).min();
+        let marker = || (line + 1..self.starts.len()).find(|at| self.get(*at).trim_end() == "...");
+        next.or_else(marker).unwrap_or(self.starts.len())
     }
 
     /// Offset of the first of the comment and blank lines directly above `line`, not above `floor`.
