@@ -91,14 +91,17 @@ fn put(file: &str, text: &str, parent: &str, block: &str) -> Result<String> {
         let gap = if head.ends_with('\n') { "" } else { end };
         return Ok(format!("{bom}{head}{gap}{}{}", indented(block, &" ".repeat(first.1), end), &body[at..]));
     }
-    // An empty parent: `parent:`, `parent: {}` or `parent: []`, perhaps with a comment behind it.
-    let old = lines.get(line);
-    let (head, rest) = old.split_at(old.find(':').map_or(old.len(), |colon| colon + 1));
+    let filled = fill(lines.get(line), &indented(block, "  ", end), end);
+    let (start, stop) = (lines.offset(line), lines.offset(line + 1));
+    Ok(format!("{bom}{}{filled}{}", &body[..start], &body[stop..]))
+}
+
+/// The line of an empty parent (`parent:`, `parent: {}`, `parent: []`, perhaps with a comment) with a block below.
+fn fill(line: &str, block: &str, end: &str) -> String {
+    let (head, rest) = line.split_at(line.find(':').map_or(line.len(), |colon| colon + 1));
     let rest = rest.trim_end_matches(['\r', '\n']);
     let comment = rest.find('#').map_or(String::new(), |at| format!(" {}", &rest[at..]));
-    let (start, stop) = (lines.starts[line], lines.starts[line] + old.len());
-    let block = indented(block, "  ", end);
-    Ok(format!("{bom}{}{head}{comment}{end}{block}{}", &body[..start], &body[stop..]))
+    format!("{head}{comment}{end}{block}")
 }
 
 /// Takes the lines of one child of `parent` away; with the last child the parent goes too.

@@ -152,7 +152,7 @@ fn gemini_and_codex() {
 "a": {"url": "https://x/sse", "trust": true},
 "b": {"httpUrl": "https://x/mcp", "timeout": 1500, "includeTools": ["r"], "excludeTools": ["w"]}}}"#,
         "gemini",
-        &["a sse https://x/sse", "b http https://x/mcp +r -w call=1500"],
+        &["a http https://x/sse", "b http https://x/mcp +r -w call=1500"],
         &["2 Ignored `trust` of `a`: approval stays with the client"],
     );
     check(
@@ -168,6 +168,26 @@ fn gemini_and_codex() {
         ],
         &["9 Ignored `required` of `a`: umcp has no such field"],
     );
+}
+
+#[test]
+fn a_url_is_probed_unless_its_kind_is_sure() {
+    let imported = import(
+        "/home/u/.gemini/settings.json",
+        r#"{"mcpServers": {"a": {"url": "https://x"}, "b": {"httpUrl": "https://x"}, "c": {"url": "https://x", "type": "sse"},
+            "d": {"url": "https://x", "type": "streamable-http"}, "e": {"url": "${URL}"}, "f": {"url": "x"}}}"#,
+    );
+    let http = |url: &str, probe| Transport::Http { url: url.into(), probe };
+    let expected = [
+        http("https://x", true),
+        http("https://x", false),
+        Transport::Sse { url: "https://x".into() },
+        http("https://x", false),
+        http("${URL}", true),
+    ];
+    let transports: Vec<_> = imported.servers.into_iter().map(|server| server.transport).collect();
+    assert_eq!(transports, expected);
+    assert_eq!(imported.notes[0].message, "`f` has a URL umcp cannot connect to");
 }
 
 #[test]
