@@ -275,14 +275,10 @@ mod random {
                         continue;
                     }
                 };
-                let without = remove(format, "f", &with, &path).unwrap();
-                let (mut before, mut after) = (before.to_json(), parse_as(format, "f", &without).unwrap().to_json());
-                for value in [&mut before, &mut after] {
-                    if value["servers"].as_object().is_none_or(|map| map.is_empty()) {
-                        value.as_object_mut().unwrap().remove("servers");
-                    }
-                }
-                assert_eq!(before, after, "{format:?}\n{text}\nthrough\n{with}");
+                // Where taking out would change its neighbours, it is refused.
+                let Ok(without) = remove(format, "f", &with, &path) else { continue };
+                let after = parse_as(format, "f", &without).unwrap().to_json();
+                assert_eq!(super::super::rest(before.to_json(), &path), super::super::rest(after, &path));
             }
         }
     }

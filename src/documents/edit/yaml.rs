@@ -1,7 +1,7 @@
 //! Edits of YAML texts, line by line: an entry under a mapping (or list) at the top of the file.
 //! Not a general YAML editor: a path has two keys, and the parent must be written in block style.
 
-use super::{line_end, split_bom};
+use super::{line_end, rest, split_bom, unsafe_edit};
 use crate::documents::{Node, Source, Value as NodeValue, limits, write_yaml, yaml};
 use crate::error::Result;
 use serde_json::Value;
@@ -29,18 +29,42 @@ pub fn remove(file: &str, text: &str, path: &[&str]) -> Result<String> {
 /// Puts an item into the list under the top-level key `parent`, in place of one with the same `name`.
 pub fn set_item(file: &str, text: &str, parent: &str, item: &Value) -> Result<String> {
     let name = item["name"].as_str().unwrap_or_default();
-    let text = remove_item(file, text, parent, name)?;
-    put(file, &text, parent, &write_yaml(&[item])?)
+    let (before, old) = others(file, text, parent, name)?;
+    if old.as_ref() == Some(item) {
+        return Ok(text.into());
+    }
+    let without = remove_item(file, text, parent, name)?;
+    let edited = put(file, &without, parent, &write_yaml(&[item])?)?;
+    match others(file, &edited, parent, name) {
+        Ok((after, Some(new))) if after == before && new == *item => Ok(edited),
+        _ => Err(unsafe_edit(file, text)),
+    }
 }
 
 /// Takes the item called `name` out of the list under the top-level key `parent`.
 pub fn remove_item(file: &str, text: &str, parent: &str, name: &str) -> Result<String> {
     let root = yaml::parse(&Source::new(file, text))?;
     let called = |item: &Node| item.get("name").and_then(Node::as_str) == Some(name);
-    match root.get(parent).and_then(|node| node.items().iter().position(called)) {
-        Some(index) => take(file, text, parent, index),
-        None => Ok(text.into()),
+    let Some(index) = root.get(parent).and_then(|node| node.items().iter().position(called)) else {
+        return Ok(text.into());
+    };
+    let (before, _) = others(file, text, parent, name)?;
+    let edited = take(file, text, parent, index)?;
+    match others(file, &edited, parent, name) {
+        Ok((after, None)) if after == before => Ok(edited),
+        _ => Err(unsafe_edit(file, text)),
     }
+}
+
+/// The document without the item called `name`, and that item.
+fn others(file: &str, text: &str, parent: &str, name: &str) -> Result<(Value, Option<Value>)> {
+    let mut root = yaml::parse(&Source::new(file, text))?.to_json();
+    let mut found = None;
+    if let Some(items) = root.get_mut(parent).and_then(Value::as_array_mut) {
+        let index = items.iter().position(|item| item["name"] == name);
+        found = index.map(|index| items.remove(index));
+    }
+    Ok((rest(root, &[parent, ""]), found))
 }
 
 fn unsupported(file: &str, text: &str) -> crate::error::Error {
@@ -63,7 +87,7 @@ fn put(file: &str, text: &str, parent: &str, block: &str) -> Result<String> {
             return Err(unsupported(file, text));
         }
         let gap = if body.is_empty() || body.ends_with('\n') { "" } else { end };
-        let at = lines.document_end();
+        let at = lines.document_end(&root);
         let (head, tail) = body.split_at(at);
         return Ok(format!("{bom}{head}{gap}{parent}:{end}{}{tail}", indented(block, "  ", end)));
     };
@@ -217,8 +241,12 @@ impl<'a> Lines<'a> {
     }
 
     /// Where new top-level lines go: before a `...` that ends the document, else at the end.
-    fn document_end(&self) -> usize {
-        let end = (0..self.starts.len()).rev().find(|line| self.get(*line).trim_end() == "...");
+    fn document_end(&self, root: &Node) -> usize {
+        let opened =
+            (0..self.starts.len()).filter(|line| self.get(*line).starts_with("---")).map(|line| line + 1);
+        let last =
+            root.entries().iter().map(|(key, _)| key.at.line as usize).chain(opened).max().unwrap_or(0);
+        let end = (last..self.starts.len()).find(|line| self.get(*line).trim_end() == "...");
         end.map_or(self.text.len(), |line| self.starts[line])
     }
 }

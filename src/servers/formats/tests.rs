@@ -433,3 +433,19 @@ fn notes_hold_no_values() {
     assert_eq!(imported.notes.iter().filter(|note| note.level != Level::Skipped).count(), 4);
     assert!(!notes(&imported).concat().contains("hunter2"));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn any_text_survives_export(values in proptest::collection::vec("[ -~äß€\\n\\t\u{1b}]{0,12}|\\PC{0,6}|[0-9.eE+x_:-]{1,6}|[a-z]{1,5}|~|null|=|<<", 0..6)) {
+        let command = "x".to_string();
+        let mut server = Server::new("srv_1".into(), "a", Transport::Stdio { command, args: values.clone() }, Timestamp(7));
+        server.env = values.iter().enumerate().map(|(n, value)| (format!("K{n}"), value.clone())).collect();
+        server.headers = values.iter().map(|value| (value.clone(), "x".into())).collect();
+        server.description = values.first().cloned();
+        server.origin = Some(own::FORMAT.into());
+        let text = own::write(std::slice::from_ref(&server)).unwrap();
+        assert_eq!(import("a.yaml", &text).servers, [server], "{text}");
+    }
+}
