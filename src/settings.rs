@@ -75,3 +75,10 @@ impl Default for Gateway {
         }
     }
 }
+
+impl Settings {
+    /// The settings in force.
+    pub fn load(_paths: &crate::paths::Paths) -> crate::error::Result<Self> {
+        Ok(Self::default())
+    }
+}

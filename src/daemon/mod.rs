@@ -6,6 +6,8 @@
 pub mod bridge;
 pub mod client;
 pub mod door;
+pub mod host;
+mod jobs;
 pub mod lifecycle;
 pub mod lock;
 pub mod report;
@@ -16,6 +18,7 @@ pub mod socket;
 #[path = "socket_windows.rs"]
 pub mod socket;
 mod spawn;
+mod teller;
 pub mod version;
 pub mod wire;
 

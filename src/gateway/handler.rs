@@ -64,7 +64,7 @@ impl Gateway {
             ("completion/complete", _) => self.complete(&incoming, &params, &asker).await,
             ("tasks/get" | "tasks/update" | "tasks/cancel", _) => self.task(&incoming, &params, &asker).await,
             ("server/discover", Era::Modern) => self.discover(&incoming.session).await,
-            ("subscriptions/listen", Era::Modern) => self.listen(&incoming, &params).await,
+            ("subscriptions/listen", Era::Modern) => self.hold_listen(&incoming, &params).await,
             ("ping", Era::Legacy) => Answer::result("{}"),
             ("logging/setLevel", Era::Legacy) => self.set_level(&incoming.session, &params),
             ("resources/subscribe", Era::Legacy) => self.subscribe(&incoming.session, &params, true).await,
@@ -239,7 +239,7 @@ impl Gateway {
     }
 
     /// Holds a modern client's listen request open until it is cancelled.
-    async fn listen(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>) -> Answer {
+    async fn hold_listen(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>) -> Answer {
         let asked: Value = params.raw("notifications").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
         let wants = |key: &str| asked[key] == true;
         let session = &incoming.session;

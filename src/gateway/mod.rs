@@ -2,6 +2,7 @@
 //! from views, and hands every call to `calls`. Messages are relayed as raw JSON; only envelopes are parsed.
 
 pub mod handler;
+pub mod http;
 pub mod hub;
 pub mod listener;
 pub mod modern;
@@ -15,7 +16,7 @@ use crate::calls::Caller;
 use crate::engine::live::Event;
 use crate::environments::Profile;
 use crate::error::Result;
-use crate::upstream::{Upstream, World};
+use crate::upstream::{Upstream, View, World};
 use hub::Hub;
 use modern::Parked;
 use outbox::Outbox;
@@ -73,6 +74,38 @@ impl Gateway {
         let session = Session::new(id, arrival, profile, outbox, now);
         self.hub.insert(session.clone());
         Ok(session)
+    }
+
+    /// A session for one modern request over HTTP; only one that listens is told what happens.
+    pub fn visit(&self, arrival: Arrival, outbox: Arc<Outbox>, listens: bool) -> Result<Arc<Session>> {
+        if listens {
+            return self.arrive(arrival, outbox);
+        }
+        let profile = self.profile_of(&arrival, &arrival.client)?;
+        let id = self.next_session.fetch_add(1, Relaxed);
+        Ok(Session::new(id, arrival, profile, outbox, self.world().shared.engine.now()))
+    }
+
+    /// The request of `visit` is over.
+    pub fn end_visit(self: &Arc<Self>, session: &Arc<Session>) {
+        if self.hub.get(session.id).is_some() {
+            self.leave(session);
+        } else {
+            self.world().leave(session.id);
+        }
+    }
+
+    /// The `tools` array a client of this view is shown, as JSON text.
+    pub fn listed(&self, view: &View) -> String {
+        let own;
+        let list = match view.is_searched() {
+            true => {
+                own = self.short_list(view);
+                &own
+            }
+            false => &view.tool_list,
+        };
+        list.whole("tools")
     }
 
     fn profile_of(&self, arrival: &Arrival, client: &str) -> Result<Profile> {

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::upstream::link::MAX_LINE;
 use crate::upstream::message::{Answer, Envelope, code};
 use bytes::{Bytes, BytesMut};
+use futures_util::future::{AbortHandle, Abortable};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -89,13 +90,11 @@ impl Gateway {
             (Some(method), None) => self.notified_by_client(session, method, envelope.params_text()),
             (Some(_), Some(id)) => {
                 let id = id.get().to_string();
-                let (gateway, session, key) = (self.clone(), session.clone(), id.clone());
-                let keeper = session.clone();
-                let task = tokio::spawn(async move { gateway.request(&line, &id, session).await });
-                keeper.started(&key, task.abort_handle());
-                if task.is_finished() {
-                    keeper.finished(&key);
-                }
+                let (abort, registration) = AbortHandle::new_pair();
+                session.started(&id, abort);
+                let (gateway, session) = (self.clone(), session.clone());
+                // A cancelled request is not answered.
+                tokio::spawn(Abortable::new(async move { gateway.request(&line, &id, session).await }, registration));
             }
             (None, Some(id)) => {
                 let body = envelope.result.or(envelope.error).map_or("null", |raw| raw.get());

@@ -1,7 +1,7 @@
 //! One server and everything that keeps it running: lazy start, idle stop, restart, breaker, bounds.
 //! It does not know what a call means; it hands out a connection and hears how the call went.
 
-use super::breaker::{self, Admit, Breaker};
+use super::breaker::{Admit, Breaker};
 use super::catalogue;
 use super::connection::{Agreement, Connection};
 use super::inbox::ServerInbox;
@@ -111,6 +111,8 @@ pub struct Upstream {
     fetching: tokio::sync::Mutex<()>,
     retired: AtomicBool,
     waited: AtomicBool,
+    /// Outside the world: stores nothing.
+    probe: bool,
     /// Resources somebody subscribed to, with how many did.
     subscribed: Mutex<HashMap<String, usize>>,
     resubscribed: watch::Sender<()>,
@@ -127,6 +129,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Upstream {
     pub(super) fn new(entry: Server, catalogue: Option<Arc<Catalogue>>, shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self::make(entry, catalogue, shared))
+    }
+
+    fn make(entry: Server, catalogue: Option<Arc<Catalogue>>, shared: Arc<Shared>) -> Self {
         let defaults = &shared.settings.servers;
         let limits = &entry.limits;
         let millis = |own: Option<u64>, default: u64| Duration::from_millis(own.unwrap_or(default));
@@ -138,7 +144,7 @@ impl Upstream {
             queue: u64::from(limits.queue.unwrap_or(defaults.queue)),
         };
         let state = if entry.enabled { State::Idle } else { State::Disabled };
-        Arc::new(Self {
+        Self {
             entry: Arc::new(entry),
             bounds,
             stats: Stats::default(),
@@ -154,8 +160,22 @@ impl Upstream {
             waited: AtomicBool::new(false),
             subscribed: Mutex::default(),
             resubscribed: watch::Sender::new(()),
+            probe: false,
             shared,
-        })
+        }
+    }
+
+    /// A server outside the world, for `server test`: it stores nothing and tells nobody.
+    pub fn for_test(entry: Server, shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self { probe: true, ..Self::make(entry, None, shared) })
+    }
+
+    /// Reads the lists without keeping them.
+    pub async fn look(&self, running: &Running) -> Result<Catalogue> {
+        let now = self.shared.engine.now();
+        let revision = self.entry.revision;
+        let fetched = catalogue::fetch(&running.connection, &running.agreement, now, revision, self.bounds.start).await;
+        fetched.map_err(|error| self.named(error))
     }
 
     pub fn id(&self) -> &str {
@@ -170,7 +190,7 @@ impl Upstream {
         locked(&self.note).clone()
     }
 
-    pub fn breaker_state(&self) -> breaker::State {
+    pub fn breaker_state(&self) -> crate::engine::live::Breaker {
         locked(&self.breaker).state()
     }
 
@@ -420,7 +440,7 @@ impl Upstream {
     async fn settle(self: Arc<Self>, running: Arc<Running>, session: Option<u64>) {
         let uris: Vec<String> = locked(&self.subscribed).keys().cloned().collect();
         super::subscriptions::renew(&self, &running, &uris).await;
-        if session.is_none() {
+        if session.is_none() && !self.probe {
             let _ = self.fetch(&running).await;
         }
         super::subscriptions::listen(&self, &running).await;
@@ -445,16 +465,14 @@ impl Upstream {
         self.fetch_locked(&running).await
     }
 
-    pub(super) async fn fetch(self: &Arc<Self>, running: &Running) -> Result<Arc<Catalogue>> {
+    /// Asks the server for its lists over a running connection and keeps them.
+    pub async fn fetch(self: &Arc<Self>, running: &Running) -> Result<Arc<Catalogue>> {
         let _fetching = self.fetching.lock().await;
         self.fetch_locked(running).await
     }
 
     async fn fetch_locked(self: &Arc<Self>, running: &Running) -> Result<Arc<Catalogue>> {
-        let now = self.shared.engine.now();
-        let revision = self.entry.revision;
-        let fetched = catalogue::fetch(&running.connection, &running.agreement, now, revision, self.bounds.start).await;
-        let mut fetched = fetched.map_err(|error| self.named(error))?;
+        let mut fetched = self.look(running).await?;
         fetched.transport = running.transport.map(Into::into);
         let old = self.catalogue();
         let same = old.as_ref().is_some_and(|old| Catalogue { fetched: old.fetched, ..fetched.clone() } == **old);

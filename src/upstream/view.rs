@@ -62,6 +62,15 @@ impl List {
         Self { pages }
     }
 
+    /// All items as one JSON array.
+    pub fn whole(&self, key: &str) -> String {
+        let items: Vec<String> = self.pages.iter().filter_map(|page| {
+            let page: serde_json::Value = serde_json::from_slice(page).ok()?;
+            Some(page[key].as_array()?.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+        }).filter(|page| !page.is_empty()).collect();
+        format!("[{}]", items.join(","))
+    }
+
     /// The page of a cursor; `None` when the cursor is not one of this list.
     pub fn page(&self, cursor: Option<&str>) -> Option<Bytes> {
         let Some(cursor) = cursor else { return self.pages.first().cloned() };
@@ -107,6 +116,9 @@ impl View {
             .filter(|upstream| upstream.entry.enabled && shows_server(profile, upstream))
             .filter_map(|upstream| Some((upstream, upstream.catalogue()?)))
             .collect();
+        // In the order in which the servers were added: a newcomer takes nobody's name, and lists grow at their end.
+        let mut shown = shown;
+        shown.sort_by(|(a, _), (b, _)| (a.entry.created, a.id()).cmp(&(b.entry.created, b.id())));
         let mut warnings = Vec::new();
         let tools = tools_of(profile, &shown, preferences, &mut warnings);
         let prompts = prompts_of(&shown);
