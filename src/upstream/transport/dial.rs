@@ -148,7 +148,7 @@ async fn once(uri: &Uri, local: Option<&Path>) -> Result<Wire, Failure> {
         None => tcp(uri).await?,
         Some(proxy) => {
             let mut wire = to_proxy(&proxy).await?;
-            if secure {
+            if secure || uri.scheme_str() == Some("ws") {
                 tunnel(&mut wire, uri, &proxy).await?;
             } else {
                 wire.proxied = true;
@@ -263,7 +263,8 @@ async fn to_proxy(proxy: &Intercept) -> Result<Wire, Failure> {
 
 /// Asks the proxy for a tunnel to the server of `uri`.
 async fn tunnel(wire: &mut Wire, uri: &Uri, proxy: &Intercept) -> Result<()> {
-    let target = format!("{}:{}", host_of(uri), uri.port_u16().unwrap_or(443));
+    let default = if uri.scheme_str() == Some("ws") { 80 } else { 443 };
+    let target = format!("{}:{}", host_of(uri), uri.port_u16().unwrap_or(default));
     let mut head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes();
     if let Some(key) = proxy.basic_auth() {
         head.extend_from_slice(b"Proxy-Authorization: ");

@@ -6,7 +6,7 @@
 //! deadline or with the link; a session the server lost closes the link, and a new one is made with a new link.
 
 mod exchange;
-mod status;
+pub(super) mod status;
 mod stream;
 #[cfg(all(test, unix))]
 mod tests;
