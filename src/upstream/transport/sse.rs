@@ -48,7 +48,10 @@ async fn connect(address: &Address) -> Result<(Reader, Address)> {
     match status::head(parts.status, &parts.headers, now) {
         Head::Events => {}
         Head::Json | Head::Accepted => {
-            return Err(Error::new(&codes::UPSTREAM_PROTOCOL, "the server answered with something else than an event stream"));
+            return Err(Error::new(
+                &codes::UPSTREAM_PROTOCOL,
+                "the server answered with something else than an event stream",
+            ));
         }
         Head::Pause(_) | Head::Failed => {
             let body = client::read_head(body, MAX_RESPONSE).await;
@@ -64,7 +67,10 @@ async fn connect(address: &Address) -> Result<(Reader, Address)> {
             return Ok((reader, post));
         }
     }
-    Err(Error::new(&codes::UPSTREAM_PROTOCOL, "the server ended the event stream before it named an address to post to"))
+    Err(Error::new(
+        &codes::UPSTREAM_PROTOCOL,
+        "the server ended the event stream before it named an address to post to",
+    ))
 }
 
 /// The address to post to. Another origin would be sent the user's headers, so it is refused.
@@ -73,7 +79,10 @@ fn endpoint(own: &url::Url, named: &str) -> Result<url::Url> {
         Error::new(&codes::UPSTREAM_PROTOCOL, format!("the server named `{named}` to post to")).because(error)
     })?;
     if url.origin() != own.origin() {
-        let message = format!("the server named `{named}` to post to, which is not on `{}`", own.origin().ascii_serialization());
+        let message = format!(
+            "the server named `{named}` to post to, which is not on `{}`",
+            own.origin().ascii_serialization()
+        );
         return Err(Error::new(&codes::UPSTREAM_PROTOCOL, message));
     }
     Ok(url)
@@ -87,7 +96,9 @@ async fn read(link: Arc<Link>, mut reader: Reader) {
         };
         match message {
             Ok(Some(message)) => link.receive(&message),
-            Ok(None) => return link.close(Error::new(&codes::UPSTREAM_DIED, "the server ended the event stream")),
+            Ok(None) => {
+                return link.close(Error::new(&codes::UPSTREAM_DIED, "the server ended the event stream"));
+            }
             Err(error) => return link.close(error),
         }
     }
@@ -123,7 +134,9 @@ async fn send(link: Arc<Link>, post: Arc<Address>, line: Bytes) {
             refuse(&link, &line, &error);
         }
         Ok(Err(error)) => link.close(error),
-        Err(_) => refuse(&link, &line, &Error::new(&codes::UPSTREAM_TIMEOUT, "the server did not take the request")),
+        Err(_) => {
+            refuse(&link, &line, &Error::new(&codes::UPSTREAM_TIMEOUT, "the server did not take the request"))
+        }
     }
 }
 
@@ -151,7 +164,8 @@ fn refuse(link: &Arc<Link>, line: &[u8], error: &Error) {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::upstream::link::{Ask, Outgoing};
@@ -168,7 +182,9 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
     }
 
-    async fn connect_to(script: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static) -> (Server, Result<Arc<Link>>) {
+    async fn connect_to(
+        script: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static,
+    ) -> (Server, Result<Arc<Link>>) {
         let server = Server::start(script).await;
         let headers = vec![("X-Key".to_string(), "k".to_string())];
         let target = HttpTarget { url: server.url.clone(), headers, unix_socket: None };
@@ -180,7 +196,8 @@ mod tests {
         let timeout = Duration::from_secs(5);
         let id = link.next_id();
         let method = "tools/call";
-        link.request(Outgoing { id, method, params: "{}", listener: None, timeout, name: None, headers: &[] }).await
+        link.request(Outgoing { id, method, params: "{}", listener: None, timeout, name: None, headers: &[] })
+            .await
     }
 
     #[test]

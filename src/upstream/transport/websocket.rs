@@ -43,10 +43,9 @@ pub async fn open(
         headers.entry(AUTHORIZATION).or_insert(login);
     }
     address.set_fragment(None);
-    let uri: Uri = address
-        .as_str()
-        .parse()
-        .map_err(|error| Error::new(&codes::SERVER_INVALID, format!("`{url}` is no address")).because(error))?;
+    let uri: Uri = address.as_str().parse().map_err(|error| {
+        Error::new(&codes::SERVER_INVALID, format!("`{url}` is no address")).because(error)
+    })?;
     let socket = tokio::time::timeout(timeout, connect(&uri, headers)).await.map_err(|_| {
         let message = format!("the server did not open the connection within {} s", timeout.as_secs_f32());
         Error::new(&codes::UPSTREAM_TIMEOUT, message)
@@ -79,9 +78,9 @@ impl Life {
 async fn connect(uri: &Uri, headers: HeaderMap) -> Result<Socket> {
     match handshake(uri, headers.clone(), true).await? {
         Ok(socket) => Ok(socket),
-        Err(Failure::Protocol(ProtocolError::SecWebSocketSubProtocolError(SubProtocolError::NoSubProtocol))) => {
-            handshake(uri, headers, false).await?.map_err(refused)
-        }
+        Err(Failure::Protocol(ProtocolError::SecWebSocketSubProtocolError(
+            SubProtocolError::NoSubProtocol,
+        ))) => handshake(uri, headers, false).await?.map_err(refused),
         Err(failure) => Err(refused(failure)),
     }
 }
@@ -89,7 +88,8 @@ async fn connect(uri: &Uri, headers: HeaderMap) -> Result<Socket> {
 async fn handshake(uri: &Uri, headers: HeaderMap, named: bool) -> Result<Result<Socket, Failure>> {
     let wire = dial::open(uri, None).await?;
     let request = uri.clone().into_client_request();
-    let mut request = request.map_err(|error| Error::new(&codes::SERVER_INVALID, "no WebSocket address").because(error))?;
+    let mut request =
+        request.map_err(|error| Error::new(&codes::SERVER_INVALID, "no WebSocket address").because(error))?;
     for (name, value) in headers {
         if let Some(name) = name {
             request.headers_mut().insert(name, value);
@@ -112,7 +112,9 @@ fn refused(failure: Failure) -> Error {
             let body = response.body().as_deref().unwrap_or_default();
             status::failure(response.status(), response.headers(), body, Clock::System.now())
         }
-        other => Error::new(&codes::UPSTREAM_CONNECT, "the server did not switch to WebSocket").because(other),
+        other => {
+            Error::new(&codes::UPSTREAM_CONNECT, "the server did not switch to WebSocket").because(other)
+        }
     }
 }
 
@@ -131,10 +133,12 @@ async fn read(link: Arc<Link>, mut stream: SplitStream<Socket>, life: Arc<Life>)
             }
             Some(Ok(_)) => {}
             Some(Err(Failure::Capacity(_))) => {
-                return link.close(Error::new(&codes::UPSTREAM_TOO_LARGE, "the server sent a message above 16 MiB"));
+                return link
+                    .close(Error::new(&codes::UPSTREAM_TOO_LARGE, "the server sent a message above 16 MiB"));
             }
             Some(Err(failure)) => {
-                return link.close(Error::new(&codes::UPSTREAM_DIED, "the connection broke").because(failure));
+                return link
+                    .close(Error::new(&codes::UPSTREAM_DIED, "the connection broke").because(failure));
             }
         }
     }
@@ -242,7 +246,8 @@ mod tests {
         let timeout = Duration::from_secs(5);
         let id = link.next_id();
         let method = "tools/call";
-        link.request(Outgoing { id, method, params: "{}", listener: None, timeout, name: None, headers: &[] }).await
+        link.request(Outgoing { id, method, params: "{}", listener: None, timeout, name: None, headers: &[] })
+            .await
     }
 
     /// Accepts a connection, taking the subprotocol or not.
@@ -270,7 +275,10 @@ mod tests {
                     }
                     let mut socket = accept(&listener, named).await;
                     let asked = socket.next().await.unwrap().unwrap();
-                    assert_eq!(asked.to_text().unwrap(), r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}"#);
+                    assert_eq!(
+                        asked.to_text().unwrap(),
+                        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}"#
+                    );
                     socket.send(Message::text(r#"{"jsonrpc":"2.0","id":1,"result":{"n":1}}"#)).await.unwrap();
                     socket.close(None).await.unwrap();
                 };

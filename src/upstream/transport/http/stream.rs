@@ -124,7 +124,9 @@ pub(super) async fn listen(link: &Arc<HttpLink>) {
                 events = reader.into_events();
             }
             // Not found may mean the stream of that id, so it is tried from the start.
-            Ok(Opened::Never(_) | Opened::SessionGone(_)) if events.last_id.is_some() => events.last_id = None,
+            Ok(Opened::Never(_) | Opened::SessionGone(_)) if events.last_id.is_some() => {
+                events.last_id = None
+            }
             Ok(Opened::Never(_)) => return,
             Ok(Opened::SessionGone(failure)) => {
                 session_gone(link, failure);
