@@ -1,7 +1,8 @@
 //! HTTP to servers: where one is, the pool of connections all share, and bodies read up to a bound.
 //! It knows neither MCP nor eras. What failed before the first byte was sent is told apart from what failed after.
 
-use super::dial::{self, Dial};
+use super::dial::Dial;
+use super::proxy;
 use crate::error::{Error, Result, codes};
 use crate::upstream::link::MAX_LINE;
 use base64::Engine as _;
@@ -60,7 +61,7 @@ impl Address {
         };
         if plain && target.unix_socket.is_none() {
             // A tunnel is asked for with the key; without one the key goes with each request.
-            if let Some(key) = dial::proxy_of(&uri).and_then(|proxy| proxy.basic_auth().cloned()) {
+            if let Some(key) = proxy::of(&uri).and_then(|proxy| proxy.basic_auth().cloned()) {
                 headers.insert(PROXY_AUTHORIZATION, key);
             }
         }
@@ -86,7 +87,8 @@ impl Address {
 /// Parses the address of a server.
 pub fn parse(text: &str, schemes: &[&str]) -> Result<url::Url> {
     let invalid = |reason: &str| {
-        Error::new(&codes::SERVER_INVALID, format!("`{text}` is not an address umcp can connect to")).because(reason)
+        Error::new(&codes::SERVER_INVALID, format!("`{text}` is not an address umcp can connect to"))
+            .because(reason)
     };
     let url = url::Url::parse(text.trim()).map_err(|error| invalid(&error.to_string()))?;
     if !schemes.contains(&url.scheme()) {
@@ -105,7 +107,10 @@ pub fn take_login(url: &mut url::Url) -> Option<HeaderValue> {
     }
     let decode = |text: &str| {
         let pair = format!("x={}", text.replace('+', "%2B"));
-        url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+        url::form_urlencoded::parse(pair.as_bytes())
+            .next()
+            .map(|(_, value)| value.into_owned())
+            .unwrap_or_default()
     };
     let login = format!("{}:{}", decode(url.username()), decode(url.password().unwrap_or_default()));
     let _ = url.set_username("");
@@ -120,7 +125,8 @@ pub fn take_login(url: &mut url::Url) -> Option<HeaderValue> {
 pub fn header_map(pairs: &[(String, String)]) -> Result<HeaderMap> {
     let mut headers = HeaderMap::with_capacity(pairs.len() + 8);
     for (name, value) in pairs {
-        let invalid = |what| Error::new(&codes::SERVER_INVALID, format!("the {what} of header `{name}` is invalid"));
+        let invalid =
+            |what| Error::new(&codes::SERVER_INVALID, format!("the {what} of header `{name}` is invalid"));
         let key = HeaderName::try_from(name).map_err(|_| invalid("name"))?;
         let mut value = HeaderValue::try_from(value.trim()).map_err(|_| invalid("value"))?;
         value.set_sensitive(true);
@@ -132,7 +138,8 @@ pub fn header_map(pairs: &[(String, String)]) -> Result<HeaderMap> {
 fn uri_of(url: &url::Url) -> Result<Uri> {
     let text = url.as_str().split('#').next().unwrap_or_default();
     text.parse().map_err(|error| {
-        Error::new(&codes::SERVER_INVALID, format!("`{url}` is not an address umcp can connect to")).because(error)
+        Error::new(&codes::SERVER_INVALID, format!("`{url}` is not an address umcp can connect to"))
+            .because(error)
     })
 }
 
@@ -169,7 +176,8 @@ pub fn broken(error: &(dyn std::error::Error + 'static)) -> Error {
     while let Some(source) = root.source() {
         root = source;
     }
-    let message = "the connection broke before the answer was there; the call may have run and is not repeated";
+    let message =
+        "the connection broke before the answer was there; the call may have run and is not repeated";
     Error::new(&codes::UPSTREAM_DIED, message).because(root)
 }
 

@@ -3,11 +3,11 @@
 //! Rules: a refused connection is tried three times, which is safe since no byte of a request was sent;
 //! TLS that fails never falls back to plain; an error says which of the steps failed.
 
-use super::socket;
+use super::{proxy, socket};
 use crate::error::{Error, Result, codes};
 use hyper::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use std::io;
@@ -23,9 +23,6 @@ use tower_service::Service;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// Pauses before the second and third try of a refused connection, each stretched by up to a half.
 const REFUSED_PAUSES: [Duration; 2] = [Duration::from_millis(60), Duration::from_millis(180)];
-/// An answer of a proxy to `CONNECT` that is longer is none.
-const MAX_TUNNEL_HEAD: usize = 8 << 10;
-
 /// Bytes both ways.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
@@ -44,7 +41,11 @@ impl Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
@@ -144,12 +145,12 @@ async fn once(uri: &Uri, local: Option<&Path>) -> Result<Wire, Failure> {
         });
     }
     let secure = matches!(uri.scheme_str(), Some("https" | "wss"));
-    let mut wire = match proxy_of(uri) {
+    let mut wire = match proxy::of(uri) {
         None => tcp(uri).await?,
         Some(proxy) => {
             let mut wire = to_proxy(&proxy).await?;
-            if secure {
-                tunnel(&mut wire, uri, &proxy).await?;
+            if secure || uri.scheme_str() == Some("ws") {
+                proxy::tunnel(&mut wire, uri, &proxy).await?;
             } else {
                 wire.proxied = true;
             }
@@ -162,30 +163,8 @@ async fn once(uri: &Uri, local: Option<&Path>) -> Result<Wire, Failure> {
     Ok(wire)
 }
 
-fn host_of(uri: &Uri) -> &str {
+pub fn host_of(uri: &Uri) -> &str {
     uri.host().unwrap_or_default()
-}
-
-/// The proxy the environment names for `uri`. Nothing on this machine is asked for through a proxy.
-pub fn proxy_of(uri: &Uri) -> Option<Intercept> {
-    static MATCHER: OnceLock<Matcher> = OnceLock::new();
-    if is_loopback(host_of(uri)) {
-        return None;
-    }
-    let matcher = MATCHER.get_or_init(Matcher::from_env);
-    match uri.scheme_str() {
-        Some("ws" | "wss") => {
-            let scheme = if uri.scheme_str() == Some("ws") { "http" } else { "https" };
-            let as_http = Uri::builder().scheme(scheme).authority(uri.authority()?.clone()).path_and_query("/");
-            matcher.intercept(&as_http.build().ok()?)
-        }
-        _ => matcher.intercept(uri),
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 async fn tcp(uri: &Uri) -> Result<Wire, Failure> {
@@ -261,35 +240,6 @@ async fn to_proxy(proxy: &Intercept) -> Result<Wire, Failure> {
     }
 }
 
-/// Asks the proxy for a tunnel to the server of `uri`.
-async fn tunnel(wire: &mut Wire, uri: &Uri, proxy: &Intercept) -> Result<()> {
-    let target = format!("{}:{}", host_of(uri), uri.port_u16().unwrap_or(443));
-    let mut head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes();
-    if let Some(key) = proxy.basic_auth() {
-        head.extend_from_slice(b"Proxy-Authorization: ");
-        head.extend_from_slice(key.as_bytes());
-        head.extend_from_slice(b"\r\n");
-    }
-    head.extend_from_slice(b"\r\n");
-    let failed = |reason: String| {
-        let message = format!("the proxy `{}` gave no tunnel to `{target}`", host_of(proxy.uri()));
-        Error::new(&codes::UPSTREAM_CONNECT, message).because(reason)
-    };
-    wire.write_all(&head).await.map_err(|error| failed(error.to_string()))?;
-    let mut answer = Vec::new();
-    // Byte by byte: what follows the empty line belongs to the tunnel.
-    while !answer.ends_with(b"\r\n\r\n") {
-        let byte = wire.read_u8().await.map_err(|error| failed(error.to_string()))?;
-        answer.push(byte);
-        if answer.len() > MAX_TUNNEL_HEAD {
-            return Err(failed("its answer is too long".into()));
-        }
-    }
-    let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_string();
-    let granted = line.split(' ').nth(1).is_some_and(|status| status.starts_with('2'));
-    if granted { Ok(()) } else { Err(failed(line)) }
-}
-
 async fn tls(wire: Wire, host: &str) -> Result<Wire> {
     let failed = |reason: String| {
         Error::new(&codes::UPSTREAM_CONNECT, format!("TLS with `{host}` failed")).because(reason)
@@ -309,7 +259,8 @@ fn tls_config() -> Result<Arc<rustls::ClientConfig>> {
     static CONFIG: OnceLock<Result<Arc<rustls::ClientConfig>>> = OnceLock::new();
     let make = || {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let builder =
+            rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         Ok::<_, rustls::Error>(Arc::new(builder.with_platform_verifier()?.with_no_client_auth()))
     };
     let failed = |error: rustls::Error| {
@@ -326,20 +277,6 @@ mod tests {
 
     fn run<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-    }
-
-    #[test]
-    fn loopback_needs_no_proxy() {
-        for (host, expected) in [
-            ("localhost", true),
-            ("127.0.0.1", true),
-            ("127.9.9.9", true),
-            ("[::1]", true),
-            ("10.0.0.1", false),
-            ("localhost.example.com", false),
-        ] {
-            assert_eq!(is_loopback(host), expected, "{host}");
-        }
     }
 
     #[test]
@@ -370,27 +307,5 @@ mod tests {
             assert!(error.is(&codes::UPSTREAM_CONNECT) && error.message.starts_with("TLS with"), "{error}");
             assert_eq!(first, 22, "the first byte is a TLS handshake");
         });
-    }
-
-    #[test]
-    fn a_proxy_grants_a_tunnel_or_does_not() {
-        let matcher = Matcher::builder().https("http://me:key@127.0.0.1:1").build();
-        let uri: Uri = "https://example.com/mcp".parse().unwrap();
-        let proxy = matcher.intercept(&uri).unwrap();
-        for (answer, granted) in [("200 OK", true), ("407 Proxy Authentication Required", false)] {
-            run(async {
-                let (ours, mut theirs) = tokio::io::duplex(4096);
-                let mut wire = Wire::new(ours);
-                theirs.write_all(format!("HTTP/1.1 {answer}\r\n\r\n!").as_bytes()).await.unwrap();
-                let outcome = tunnel(&mut wire, &uri, &proxy).await;
-                assert_eq!(outcome.is_ok(), granted, "{answer}");
-                let mut asked = [0; 512];
-                let read = theirs.read(&mut asked).await.unwrap();
-                let asked = String::from_utf8_lossy(&asked[..read]).into_owned();
-                assert!(asked.starts_with("CONNECT example.com:443 HTTP/1.1\r\n"), "{asked}");
-                assert!(asked.contains("Proxy-Authorization: Basic bWU6a2V5\r\n"), "{asked}");
-                assert_eq!(wire.read_u8().await.unwrap(), b'!', "the tunnel's own bytes are left");
-            });
-        }
     }
 }

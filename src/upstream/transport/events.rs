@@ -185,7 +185,10 @@ mod tests {
                 }
             }
             assert_eq!(seen, expected, "pieces of {size}");
-            assert_eq!((events.last_id.as_deref(), events.retry), (Some("7"), Some(Duration::from_millis(250))));
+            assert_eq!(
+                (events.last_id.as_deref(), events.retry),
+                (Some("7"), Some(Duration::from_millis(250)))
+            );
         }
     }
 

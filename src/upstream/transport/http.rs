@@ -6,9 +6,10 @@
 //! deadline or with the link; a session the server lost closes the link, and a new one is made with a new link.
 
 mod exchange;
-mod status;
+pub(super) mod status;
 mod stream;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use super::client::{Address, HttpTarget};
@@ -235,7 +236,8 @@ impl HttpLink {
             Ok(envelopes) => envelopes,
             Err(error) => {
                 self.counters.noise.fetch_add(1, Relaxed);
-                let mine = call.is_some_and(|call| message::id_of_broken(text).is_none_or(|id| id == call.id));
+                let mine =
+                    call.is_some_and(|call| message::id_of_broken(text).is_none_or(|id| id == call.id));
                 let failed = Error::new(&codes::UPSTREAM_PROTOCOL, "the server sent an invalid message");
                 return if mine { Err(failed.because(error)) } else { Ok(None) };
             }
@@ -258,7 +260,8 @@ impl HttpLink {
     fn notified(&self, method: &str, params: &str, call: Option<&Outgoing<'_>>) {
         match method {
             "notifications/progress" => {
-                let listener = exchange::progress_token(params).and_then(|id| self.pending().get(&id)?.clone());
+                let listener =
+                    exchange::progress_token(params).and_then(|id| self.pending().get(&id)?.clone());
                 match listener {
                     Some(listener) => listener.notify(method, params),
                     None => _ = self.counters.late.fetch_add(1, Relaxed),

@@ -5,8 +5,10 @@ pub mod client;
 mod dial;
 mod events;
 pub mod http;
+mod proxy;
 mod reader;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod scripted;
 pub mod socket;
 pub mod sse;

@@ -50,7 +50,9 @@ pub fn json(body: &str) -> Vec<Step> {
 
 /// The head of an event stream; events follow with [`event`], then [`end`].
 pub fn events() -> Step {
-    Step::Write("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".into())
+    Step::Write(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".into(),
+    )
 }
 
 pub fn event(text: &str) -> Step {

@@ -108,7 +108,8 @@ pub(super) fn answer_of(text: &Bytes, envelope: &Envelope<'_>) -> Option<Answer>
 }
 
 fn no_answer(parts: &Parts, method: &str) -> Error {
-    let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("no content type");
+    let kind =
+        parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("no content type");
     let message = format!("the server's response to `{method}` ({kind}) is no answer to it");
     Error::new(&codes::UPSTREAM_PROTOCOL, message)
 }

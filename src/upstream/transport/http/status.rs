@@ -64,8 +64,9 @@ pub fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timest
     let error = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             let wants = headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
-            let error = Error::new(&codes::UPSTREAM_SIGN_IN, format!("the server wants a sign-in ({status})"))
-                .hint("give the server's entry an `Authorization` header with a valid key");
+            let error =
+                Error::new(&codes::UPSTREAM_SIGN_IN, format!("the server wants a sign-in ({status})"))
+                    .hint("give the server's entry an `Authorization` header with a valid key");
             return match (wants, quoted(body)) {
                 (Some(wants), _) => error.because(wants),
                 (None, Some(text)) => error.because(text),
@@ -74,7 +75,9 @@ pub fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timest
         }
         StatusCode::TOO_MANY_REQUESTS => {
             let message = match pause(headers, now) {
-                Some(pause) => format!("the server asks to wait {} s before the next request", pause.as_secs()),
+                Some(pause) => {
+                    format!("the server asks to wait {} s before the next request", pause.as_secs())
+                }
                 None => "the server asks to slow down".into(),
             };
             Error::new(&codes::UPSTREAM_LIMITED, message)
@@ -95,7 +98,8 @@ pub fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timest
 /// The beginning of a body in one line.
 fn quoted(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
-    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
     let line = words.join(" ");
     let short: String = line.chars().take(QUOTED).collect();
     let dots = if short.len() < line.len() { "…" } else { "" };
@@ -123,7 +127,8 @@ pub fn session_is_gone(status: StatusCode, answer: Option<&Answer>) -> bool {
         StatusCode::NOT_FOUND => answer.is_none_or(|answer| answer.code() != code::METHOD_NOT_FOUND),
         StatusCode::BAD_REQUEST => answer.is_some_and(|answer| {
             let message = answer.message().to_ascii_lowercase();
-            answer.code() == code::SERVER && (message.contains("session") || message.contains("not initialized"))
+            answer.code() == code::SERVER
+                && (message.contains("session") || message.contains("not initialized"))
         }),
         _ => false,
     }
@@ -136,7 +141,10 @@ pub fn coded(value: &str) -> Result<HeaderValue> {
     let header = if bare {
         HeaderValue::from_str(value)
     } else {
-        HeaderValue::try_from(format!("=?base64?{}?=", base64::engine::general_purpose::STANDARD.encode(value)))
+        HeaderValue::try_from(format!(
+            "=?base64?{}?=",
+            base64::engine::general_purpose::STANDARD.encode(value)
+        ))
     };
     header.map_err(|_| Error::bug("Base64 is not a header value"))
 }
@@ -166,18 +174,46 @@ mod tests {
             (429, (RETRY_AFTER, "soon"), Head::Failed),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(head(status, &headers(&[header.clone()]), now), expected, "{status} {header:?}");
+            assert_eq!(
+                head(status, &headers(std::slice::from_ref(&header)), now),
+                expected,
+                "{status} {header:?}"
+            );
         }
     }
 
     #[test]
     fn failures_have_their_codes() {
         for (status, header, body, code, text) in [
-            (401, (WWW_AUTHENTICATE, "Bearer"), "", &codes::UPSTREAM_SIGN_IN, "wants a sign-in (401 Unauthorized): Bearer"),
+            (
+                401,
+                (WWW_AUTHENTICATE, "Bearer"),
+                "",
+                &codes::UPSTREAM_SIGN_IN,
+                "wants a sign-in (401 Unauthorized): Bearer",
+            ),
             (403, (CONTENT_TYPE, "x"), "no", &codes::UPSTREAM_SIGN_IN, "wants a sign-in (403 Forbidden): no"),
-            (429, (RETRY_AFTER, "60"), "", &codes::UPSTREAM_LIMITED, "asks to wait 60 s before the next request"),
-            (307, (LOCATION, "/new"), "", &codes::UPSTREAM_HTTP, "answered 307 Temporary Redirect: it moved to `/new`"),
-            (500, (CONTENT_TYPE, "x"), "a\n\u{1b}[31m b", &codes::UPSTREAM_HTTP, "Internal Server Error: a [31m b"),
+            (
+                429,
+                (RETRY_AFTER, "60"),
+                "",
+                &codes::UPSTREAM_LIMITED,
+                "asks to wait 60 s before the next request",
+            ),
+            (
+                307,
+                (LOCATION, "/new"),
+                "",
+                &codes::UPSTREAM_HTTP,
+                "answered 307 Temporary Redirect: it moved to `/new`",
+            ),
+            (
+                500,
+                (CONTENT_TYPE, "x"),
+                "a\n\u{1b}[31m b",
+                &codes::UPSTREAM_HTTP,
+                "Internal Server Error: a [31m b",
+            ),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             let error = failure(status, &headers(&[header]), body.as_bytes(), Timestamp::from_millis(0));
@@ -203,7 +239,11 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             let answer = spoken_error(status, body.as_bytes(), 7);
-            assert_eq!((answer.is_some(), session_is_gone(status, answer.as_ref())), (spoken, gone), "{status} {body}");
+            assert_eq!(
+                (answer.is_some(), session_is_gone(status, answer.as_ref())),
+                (spoken, gone),
+                "{status} {body}"
+            );
         }
     }
 

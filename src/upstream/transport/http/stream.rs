@@ -73,7 +73,7 @@ async fn resume(link: &HttpLink, agreed: &Agreed, events: Events, ended: Error) 
         match open(address, agreed, events.last_id.as_deref()).await {
             Ok(Opened::Events(body)) => return Ok(Reader::new(body, events)),
             Ok(Opened::Never(failure)) => return Err(ended.because(failure)),
-            Ok(Opened::SessionGone(failure)) => return Err(session_gone(link, failure)),
+            Ok(Opened::SessionGone(failure)) => return Err(ended.because(failure)),
             Err(error) => ended = ended.because(error),
         }
     }
@@ -122,6 +122,10 @@ pub(super) async fn listen(link: &Arc<HttpLink>) {
                     let _ = link.receive(&message, None);
                 }
                 events = reader.into_events();
+            }
+            // Not found may mean the stream of that id, so it is tried from the start.
+            Ok(Opened::Never(_) | Opened::SessionGone(_)) if events.last_id.is_some() => {
+                events.last_id = None
             }
             Ok(Opened::Never(_)) => return,
             Ok(Opened::SessionGone(failure)) => {

@@ -1,4 +1,5 @@
 //! Whole exchanges against a scripted server: what is sent, what is answered, and what every fault becomes.
+//! Long, because each fault is a script of its own and reads best beside what it becomes.
 
 use super::HttpLink;
 use crate::error::{Error, Result, codes};
@@ -67,7 +68,8 @@ impl Case {
         let server = Server::start(script).await;
         let ears = Arc::new(Ears::default());
         let headers = vec![("X-Key".to_string(), "k".to_string())];
-        let link = HttpLink::new(HttpTarget { url: server.url.clone(), headers, unix_socket: None }, ears.clone());
+        let link =
+            HttpLink::new(HttpTarget { url: server.url.clone(), headers, unix_socket: None }, ears.clone());
         Self { server, link, ears }
     }
 
@@ -125,7 +127,10 @@ fn a_modern_request_names_itself_in_headers() {
         let answer = case.link.request(outgoing).await.unwrap();
         assert_eq!((answer.ok, answer.text()), (true, r#"{"n": 1.0}"#));
         let seen = &case.server.seen()[0];
-        assert_eq!(seen.body, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"größe\"}}\n");
+        assert_eq!(
+            seen.body,
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"größe\"}}\n"
+        );
         for (name, value) in [
             ("accept", "application/json, text/event-stream"),
             ("content-type", "application/json"),
@@ -152,7 +157,9 @@ fn a_legacy_session_is_named_kept_in_order_and_ended() {
         let told: Vec<_> = seen
             .iter()
             .filter(|one| one.method != "GET")
-            .map(|one| (one.method.as_str(), one.header("mcp-session-id"), one.header("mcp-protocol-version")))
+            .map(|one| {
+                (one.method.as_str(), one.header("mcp-session-id"), one.header("mcp-protocol-version"))
+            })
             .collect();
         let (session, version) = (Some("s1"), Some("2025-11-25"));
         let named = ("POST", session, version);
@@ -183,7 +190,8 @@ fn progress_comes_in_order_and_the_connection_is_kept() {
         for id in 1..=3 {
             case.call("tools/call").await.unwrap();
             let heard = std::mem::take(&mut *case.ears.heard.lock().unwrap());
-            let progress = |n| format!(r#"call notifications/progress {{"progressToken":{id},"progress":{n}}}"#);
+            let progress =
+                |n| format!(r#"call notifications/progress {{"progressToken":{id},"progress":{n}}}"#);
             assert_eq!(
                 heard,
                 [
@@ -239,7 +247,8 @@ fn the_common_stream_reaches_the_inbox_or_the_one_session_at_work() {
         case.in_session().await;
         case.server.until(r#""id":70,"#).await;
         case.call("tools/call").await.unwrap();
-        let expected = ["inbox notifications/tools/list_changed {}", "inbox roots/list {}", "call roots/list {}"];
+        let expected =
+            ["inbox notifications/tools/list_changed {}", "inbox roots/list {}", "call roots/list {}"];
         assert_eq!(case.ears.heard(), expected);
         let get = case.server.until("GET").await;
         assert_eq!(get.header("mcp-session-id"), Some("s1"));
@@ -253,7 +262,8 @@ fn a_lost_session_closes_the_link() {
     run(async {
         for status in ["404 Not Found", "400 Bad Request"] {
             let case = Case::start(move |seen| {
-                let body = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Session not found"},"id":null}"#;
+                let body =
+                    r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Session not found"},"id":null}"#;
                 legacy(seen).unwrap_or_else(|| response(status, "", body))
             })
             .await;
@@ -328,7 +338,10 @@ fn a_broken_call_is_lost_and_not_sent_again() {
         for (at, script) in scripts.into_iter().enumerate() {
             let case = Case::start(move |_| script()).await;
             let error = case.call("tools/call").await.unwrap_err();
-            assert!(error.is(&codes::UPSTREAM_DIED) && error.message.contains("not repeated"), "{at}: {error}");
+            assert!(
+                error.is(&codes::UPSTREAM_DIED) && error.message.contains("not repeated"),
+                "{at}: {error}"
+            );
             assert_eq!(case.server.seen().len(), 1, "{at}");
         }
     });
@@ -373,7 +386,9 @@ fn silence_and_slowness_end_at_the_deadline() {
 #[test]
 fn dropping_a_modern_request_closes_its_stream_and_says_nothing() {
     run(async {
-        let case = Case::start(|_| vec![events(), event("data: {\"method\":\"notifications/x\"}"), Step::Hold]).await;
+        let case =
+            Case::start(|_| vec![events(), event("data: {\"method\":\"notifications/x\"}"), Step::Hold])
+                .await;
         case.link.agreed(Era::Modern, "2026-07-28");
         tokio::select! {
             _ = case.call("tools/call") => panic!("answered"),
