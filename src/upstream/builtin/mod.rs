@@ -15,7 +15,7 @@ mod web;
 
 use super::link::{Inbox, Link, read_lines, write_lines};
 use super::supervisor::Upstream;
-use crate::documents::near::near;
+use crate::documents::near;
 use crate::error::{Error, Result, codes};
 use host::{Host, Kit};
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@
 use super::Options;
 use super::reply::{self, Effect, Output, World, object, tool};
 use crate::clock::Clock;
-use crate::documents::near::near;
+use crate::documents::near;
 use crate::error::{Error, Result};
 use jiff::civil;
 use jiff::tz::{AmbiguousOffset, TimeZone};
