@@ -3,6 +3,7 @@
 //!
 //! A server lives in one task, which ends with its link.
 
+mod entities;
 mod fetch;
 mod files;
 mod host;
@@ -15,7 +16,7 @@ mod web;
 
 use super::link::{Inbox, Link, read_lines, write_lines};
 use super::supervisor::Upstream;
-use crate::documents::near::near;
+use crate::documents::near;
 use crate::error::{Error, Result, codes};
 use host::{Host, Kit};
 use std::collections::BTreeMap;
