@@ -1,10 +1,10 @@
 //! The built-in `fetch` server: one web page as readable text, in pages a model can take.
 //! It looks only: GET, no cookies, no headers of the caller.
 
+use super::Options;
 use super::html;
 use super::reply::{self, Effect, Output, World, object, tool};
 use super::web::{self, Follow, Web};
-use super::Options;
 use crate::error::Result;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, Response};
@@ -102,7 +102,8 @@ impl Page {
         let kind = content_type.split(';').next().unwrap_or_default().trim();
         let text = web::decode(&body, &content_type);
         let is_html = kind.contains("html") || (kind.is_empty() && html::looks_like_html(&text));
-        let is_text = kind.starts_with("text/") || ["json", "xml", "javascript", "yaml", "toml"].iter().any(|word| kind.contains(word));
+        let is_text = kind.starts_with("text/")
+            || ["json", "xml", "javascript", "yaml", "toml"].iter().any(|word| kind.contains(word));
         if !is_html && !is_text && (body.contains(&0) || std::str::from_utf8(&body).is_err()) {
             let message = format!("`{url}` is {} bytes of {kind}, which is no text", body.len());
             return Err(reply::refused(message).hint("only pages and other texts can be fetched"));
@@ -126,7 +127,9 @@ impl Page {
         let end = total.min(start + length);
         let mut part = format!("URL: {}\n{title}\n{text}", self.url);
         if end < total {
-            part.push_str(&format!("\n\n[characters {start} to {end} of {total}; go on with start_index {end}]"));
+            part.push_str(&format!(
+                "\n\n[characters {start} to {end} of {total}; go on with start_index {end}]"
+            ));
         } else if self.cut {
             part.push_str(&format!("\n\n[the page is longer; only its first {MAX_BODY} bytes were read]"));
         }
@@ -140,13 +143,17 @@ mod tests {
 
     #[test]
     fn a_long_page_comes_in_parts() {
-        let page = Page { url: "http://x/".into(), title: Some("T".into()), text: "äbcdef".into(), cut: false };
+        let page =
+            Page { url: "http://x/".into(), title: Some("T".into()), text: "äbcdef".into(), cut: false };
         assert_eq!(
             page.part(0, 4).unwrap(),
             "URL: http://x/\nTitle: T\n\näbcd\n\n[characters 0 to 4 of 6; go on with start_index 4]"
         );
         assert_eq!(page.part(4, 4).unwrap(), "URL: http://x/\nTitle: T\n\nef");
-        assert_eq!(page.part(6, 4).unwrap_err().message, "the page has 6 characters; there is nothing from 6 on");
+        assert_eq!(
+            page.part(6, 4).unwrap_err().message,
+            "the page has 6 characters; there is nothing from 6 on"
+        );
         assert_eq!(Page::default().part(0, 4).unwrap(), "URL: \n\n");
     }
 }

@@ -1,19 +1,19 @@
 //! The protocol side of the built-in servers: one handler for all of them, in both protocol eras.
 //! It knows lists, calls and subscriptions; what a tool does is in the file of its server.
 
+use super::NAMES;
 use super::fetch::Fetch;
 use super::files::Files;
 use super::http::Http;
 use super::kv::{self, Change, Kv};
 use super::reply::{self, Output};
 use super::time::Time;
-use super::NAMES;
 use crate::error::Result;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, ErrorCode, Implementation, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
-    Resource, ResourceContents, ResourceUpdatedNotificationParam, ServerCapabilities, ServerConfig,
-    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+    ReadResourceResult, Resource, ResourceContents, ResourceUpdatedNotificationParam, ServerCapabilities,
+    ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
 };
 use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -94,7 +94,12 @@ impl Host {
         Self { kit, tools, config, subscribed: Mutex::default(), changes: broadcast::Sender::new(BACKLOG) }
     }
 
-    async fn run(&self, tool: &str, arguments: Value, context: &RequestContext<RoleServer>) -> Result<Output> {
+    async fn run(
+        &self,
+        tool: &str,
+        arguments: Value,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Output> {
         match &self.kit {
             Kit::Time(time) => time.call(tool, arguments),
             Kit::Files(files) => files.clone().call(tool.to_string(), arguments).await,
@@ -112,7 +117,8 @@ impl Host {
 
     /// Tells who listens. A listener that has gone needs no telling, so failures are none.
     async fn changed(&self, change: Change, context: &RequestContext<RoleServer>) {
-        let modern = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        let modern =
+            context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
         if !modern {
             if change.list {
                 let _ = context.peer.notify_resource_list_changed().await;
@@ -185,8 +191,10 @@ impl ServerHandler for Host {
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let value = kv::key_of(&request.uri).and_then(|key| self.kv().ok()?.get(&key));
-        let missing = || ErrorData::resource_not_found(format!("there is no resource `{}`", request.uri), None);
-        let contents = ResourceContents::text(value.ok_or_else(missing)?, &request.uri).with_mime_type("text/plain");
+        let missing =
+            || ErrorData::resource_not_found(format!("there is no resource `{}`", request.uri), None);
+        let contents =
+            ResourceContents::text(value.ok_or_else(missing)?, &request.uri).with_mime_type("text/plain");
         Ok(ReadResourceResponse::Complete(ReadResourceResult::new(vec![contents])))
     }
 

@@ -1,29 +1,38 @@
 //! HTML to readable text: tags away, scripts and styles with their content, links and structure kept in the way of
 //! Markdown, entities decoded. It reads any input without failing and in linear time; it is no parser of documents.
 
+use super::entities::decode;
 use reqwest::Url;
 
 /// Elements whose content is nothing to read.
 const SILENT: [&str; 8] = ["script", "style", "template", "svg", "iframe", "object", "canvas", "noscript"];
 /// Elements that begin and end on a line of their own, with a blank line around.
 const BLOCKS: [&str; 22] = [
-    "p", "div", "section", "article", "header", "footer", "main", "nav", "aside", "ul", "ol", "table", "blockquote",
-    "form", "fieldset", "figure", "figcaption", "dl", "details", "summary", "address", "pre",
+    "p",
+    "div",
+    "section",
+    "article",
+    "header",
+    "footer",
+    "main",
+    "nav",
+    "aside",
+    "ul",
+    "ol",
+    "table",
+    "blockquote",
+    "form",
+    "fieldset",
+    "figure",
+    "figcaption",
+    "dl",
+    "details",
+    "summary",
+    "address",
+    "pre",
 ];
 /// Elements that begin on a new line.
 const LINES: [&str; 6] = ["li", "tr", "dt", "dd", "option", "legend"];
-const ENTITIES: [(&str, &str); 30] = [
-    ("amp", "&"), ("lt", "<"), ("gt", ">"), ("quot", "\""), ("apos", "'"), ("nbsp", " "), ("copy", "©"),
-    ("reg", "®"), ("trade", "™"), ("hellip", "…"), ("mdash", "—"), ("ndash", "–"), ("lsquo", "‘"), ("rsquo", "’"),
-    ("ldquo", "“"), ("rdquo", "”"), ("laquo", "«"), ("raquo", "»"), ("bull", "•"), ("middot", "·"), ("times", "×"),
-    ("deg", "°"), ("euro", "€"), ("pound", "£"), ("sect", "§"), ("larr", "←"), ("rarr", "→"), ("szlig", "ß"),
-    ("eacute", "é"), ("shy", ""),
-];
-/// Two-letter endings of the names of accented letters, with the mark they put on the letter before.
-const UMLAUTS: [(&str, &str); 6] =
-    [("auml", "ä"), ("ouml", "ö"), ("uuml", "ü"), ("Auml", "Ä"), ("Ouml", "Ö"), ("Uuml", "Ü")];
-/// The longest name of an entity.
-const MAX_ENTITY: usize = 10;
 
 /// Whether a text without a type is HTML.
 pub fn looks_like_html(text: &str) -> bool {
@@ -33,7 +42,8 @@ pub fn looks_like_html(text: &str) -> bool {
 
 /// Title and text of a page. Links are made whole with `base`.
 pub fn readable(html: &str, base: &Url) -> (Option<String>, String) {
-    let mut page = Page { base, out: String::new(), space: false, breaks: 0, pre: 0, link: None, title: None };
+    let mut page =
+        Page { base, out: String::new(), space: false, breaks: 0, pre: 0, link: None, title: None };
     let mut rest = html;
     while let Some(at) = memchr::memchr(b'<', rest.as_bytes()) {
         page.text(&rest[..at]);
@@ -239,11 +249,14 @@ impl<'h> Tag<'h> {
         match body.bytes().next() {
             Some(byte) if byte.is_ascii_alphabetic() => {}
             Some(b'!' | b'?') => {
-                return Markup::Skip(memchr::memchr(b'>', body.as_bytes()).map_or("", |end| &body[end + 1..]));
+                return Markup::Skip(
+                    memchr::memchr(b'>', body.as_bytes()).map_or("", |end| &body[end + 1..]),
+                );
             }
             _ => return Markup::Text,
         }
-        let length = body.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b"-:".contains(byte)).count();
+        let length =
+            body.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b"-:".contains(byte)).count();
         let (name, rest) = body.split_at(length);
         let end = end_of_tag(rest);
         let attributes = &rest[..end.min(rest.len())];
@@ -259,7 +272,8 @@ impl<'h> Tag<'h> {
                 return None;
             }
             // At least one character, so that a stray `=` is passed over.
-            let length = rest.chars().skip(1).take_while(|c| !c.is_whitespace() && *c != '=').map(char::len_utf8);
+            let length =
+                rest.chars().skip(1).take_while(|c| !c.is_whitespace() && *c != '=').map(char::len_utf8);
             let length = rest.chars().next().map_or(0, char::len_utf8) + length.sum::<usize>();
             let (name, after) = rest.split_at(length);
             let Some(value) = after.trim_start().strip_prefix('=') else {
@@ -298,41 +312,6 @@ fn end_of_tag(rest: &str) -> usize {
     }
     // Never closed: the tag ends at the first `>` there is, else with the text.
     memchr::memchr(b'>', rest.as_bytes()).unwrap_or(rest.len())
-}
-
-/// Decodes entities; what is none stays as it is.
-fn decode(text: &str) -> String {
-    let mut decoded = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
-        decoded.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let end = rest.bytes().take(MAX_ENTITY + 2).position(|byte| byte == b';');
-        match end.and_then(|end| Some((entity(rest.get(1..end)?)?, end))) {
-            Some((value, end)) => {
-                decoded.push_str(&value);
-                rest = &rest[end + 1..];
-            }
-            None => {
-                decoded.push('&');
-                rest = &rest[1..];
-            }
-        }
-    }
-    decoded.push_str(rest);
-    decoded
-}
-
-fn entity(name: &str) -> Option<String> {
-    if let Some(number) = name.strip_prefix('#') {
-        let code = match number.strip_prefix(['x', 'X']) {
-            Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-            None => number.parse().ok()?,
-        };
-        return char::from_u32(code).filter(|c| *c != '\0').map(|c| if c == '\u{a0}' { ' ' } else { c }.to_string());
-    }
-    let found = ENTITIES.iter().chain(&UMLAUTS).find(|(known, _)| *known == name);
-    found.map(|(_, value)| (*value).to_string())
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The built-in `http` server: one HTTP request as the caller wrote it, and the whole answer.
 //! An answer with an error status is an answer, not a failure of the tool.
 
+use super::Options;
 use super::reply::{self, Effect, Output, World, object, tool};
 use super::web::{self, Follow, Web};
-use super::Options;
 use crate::error::Result;
 use base64::Engine as _;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -75,7 +75,8 @@ impl Http {
     pub async fn call(&self, arguments: Value) -> Result<Output> {
         let asked: Asked = reply::arguments(arguments)?;
         let method = asked.method.to_ascii_uppercase();
-        let method = METHODS.iter().find(|known| **known == method).and_then(|known| known.parse::<Method>().ok());
+        let method =
+            METHODS.iter().find(|known| **known == method).and_then(|known| known.parse::<Method>().ok());
         let method = method.ok_or_else(|| {
             reply::invalid(format!("`{}` is no method this tool sends", asked.method))
                 .hint(format!("use one of {}", METHODS.join(", ")))
@@ -94,7 +95,8 @@ fn header_map(headers: &BTreeMap<String, String>) -> Result<HeaderMap> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let parsed = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value.trim()).ok());
-        let (key, value) = parsed.ok_or_else(|| reply::invalid(format!("the header `{name}` is not valid")))?;
+        let (key, value) =
+            parsed.ok_or_else(|| reply::invalid(format!("the header `{name}` is not valid")))?;
         if OWN_HEADERS.contains(&key.as_str()) {
             return Err(reply::invalid(format!("the header `{name}` cannot be set")).hint("leave it out"));
         }

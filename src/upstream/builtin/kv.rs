@@ -103,21 +103,24 @@ impl Kv {
             "kv_get" => {
                 let One { key } = reply::arguments(arguments)?;
                 let value = self.get(&key).ok_or_else(|| {
-                    reply::refused(format!("there is no key `{key}`")).hint("`kv_list` shows the keys there are")
+                    reply::refused(format!("there is no key `{key}`"))
+                        .hint("`kv_list` shows the keys there are")
                 })?;
                 Ok((Output::data(value.clone(), json!({"key": key, "value": value})), None))
             }
             "kv_delete" => {
                 let One { key } = reply::arguments(arguments)?;
                 let deleted = self.values().remove(&key).is_some();
-                let text = if deleted { format!("deleted `{key}`") } else { format!("there was no key `{key}`") };
+                let text =
+                    if deleted { format!("deleted `{key}`") } else { format!("there was no key `{key}`") };
                 let change = deleted.then(|| Change { uri: uri(&key), list: true });
                 Ok((Output::data(text, json!({"key": key, "deleted": deleted})), change))
             }
             _ => {
                 let List { prefix } = reply::arguments(arguments)?;
                 let keys = self.list(&prefix);
-                let lines: Vec<String> = keys.iter().map(|(key, bytes)| format!("{key} ({bytes} bytes)")).collect();
+                let lines: Vec<String> =
+                    keys.iter().map(|(key, bytes)| format!("{key} ({bytes} bytes)")).collect();
                 let text = if lines.is_empty() { "no keys".to_string() } else { lines.join("\n") };
                 let keys: Vec<Value> =
                     keys.iter().map(|(key, bytes)| json!({"key": key, "bytes": bytes})).collect();
@@ -128,7 +131,10 @@ impl Kv {
 
     fn set(&self, Set { key, value }: Set) -> Result<(Output, Option<Change>)> {
         if key.is_empty() || key.len() > MAX_KEY {
-            return Err(reply::invalid(format!("a key has 1 to {MAX_KEY} bytes, this one has {}", key.len())));
+            return Err(reply::invalid(format!(
+                "a key has 1 to {MAX_KEY} bytes, this one has {}",
+                key.len()
+            )));
         }
         if value.len() > MAX_VALUE {
             let message = format!("the value has {} bytes; at most {MAX_VALUE} are kept", value.len());
@@ -205,8 +211,16 @@ mod tests {
         let kv = Kv::default();
         let change = |list| Some(Change { uri: "kv://a%20b".into(), list });
         for (tool, arguments, expected) in [
-            ("kv_set", json!({"key": "a b", "value": "1"}), (json!({"key": "a b", "created": true}), change(true))),
-            ("kv_set", json!({"key": "a b", "value": "22"}), (json!({"key": "a b", "created": false}), change(false))),
+            (
+                "kv_set",
+                json!({"key": "a b", "value": "1"}),
+                (json!({"key": "a b", "created": true}), change(true)),
+            ),
+            (
+                "kv_set",
+                json!({"key": "a b", "value": "22"}),
+                (json!({"key": "a b", "created": false}), change(false)),
+            ),
             ("kv_get", json!({"key": "a b"}), (json!({"key": "a b", "value": "22"}), None)),
             ("kv_list", json!({"prefix": "a"}), (json!({"keys": [{"key": "a b", "bytes": 2}]}), None)),
             ("kv_list", json!({"prefix": "b"}), (json!({"keys": []}), None)),
@@ -221,7 +235,8 @@ mod tests {
     #[test]
     fn the_store_has_bounds() {
         let kv = Kv::default();
-        let set = |key: &str, value: &str| call(&kv, "kv_set", json!({"key": key, "value": value})).map(|_| ());
+        let set =
+            |key: &str, value: &str| call(&kv, "kv_set", json!({"key": key, "value": value})).map(|_| ());
         assert!(set("k", &"x".repeat(MAX_VALUE)).is_ok());
         assert!(set("k", &"x".repeat(MAX_VALUE + 1)).unwrap_err().contains("65537 bytes"));
         assert!(set("", "x").unwrap_err().contains("1 to 256"));
@@ -234,8 +249,7 @@ mod tests {
 
     #[test]
     fn a_key_and_its_address_are_the_same() {
-        for (key, address) in
-            [("a/b", "kv://a/b"), ("ä %", "kv://%C3%A4%20%25"), ("x?y#z", "kv://x%3Fy%23z")]
+        for (key, address) in [("a/b", "kv://a/b"), ("ä %", "kv://%C3%A4%20%25"), ("x?y#z", "kv://x%3Fy%23z")]
         {
             assert_eq!(uri(key), address);
             assert_eq!(key_of(address).as_deref(), Some(key));

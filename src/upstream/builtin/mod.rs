@@ -3,6 +3,7 @@
 //!
 //! A server lives in one task, which ends with its link.
 
+mod entities;
 mod fetch;
 mod files;
 mod host;

@@ -45,7 +45,8 @@ pub fn tool(
         .destructive(destroys)
         .idempotent(repeats)
         .open_world(world == World::Open);
-    let mut tool = Tool::new(name, description, fields(input)).with_title(title).with_annotations(annotations);
+    let mut tool =
+        Tool::new(name, description, fields(input)).with_title(title).with_annotations(annotations);
     tool.output_schema = output.map(|schema| Arc::new(fields(schema)));
     tool
 }
@@ -97,8 +98,9 @@ pub fn result(outcome: Result<Output>) -> CallToolResult {
 
 /// Reads the arguments of a call.
 pub fn arguments<T: DeserializeOwned>(arguments: Value) -> Result<T> {
-    serde_json::from_value(arguments)
-        .map_err(|error| Error::new(&codes::ARGUMENTS_INVALID, "the arguments do not fit the tool").because(error))
+    serde_json::from_value(arguments).map_err(|error| {
+        Error::new(&codes::ARGUMENTS_INVALID, "the arguments do not fit the tool").because(error)
+    })
 }
 
 /// An argument of the right type that cannot be used.

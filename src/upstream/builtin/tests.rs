@@ -82,6 +82,12 @@ impl Client {
         let result = self.ask("tools/call", json!({"name": tool, "arguments": arguments})).await.unwrap();
         let text = result["content"][0]["text"].as_str().unwrap().to_string();
         assert_eq!(result["isError"], false, "{text}");
+        let list = self.ask("tools/list", json!({})).await.unwrap();
+        let listed = list["tools"].as_array().unwrap().iter().find(|listed| listed["name"] == tool).unwrap();
+        match listed.get("outputSchema") {
+            Some(schema) => jsonschema::validate(schema, &result["structuredContent"]).unwrap(),
+            None => assert_eq!(result.get("structuredContent"), None),
+        }
         (text, result["structuredContent"].clone())
     }
 
@@ -105,7 +111,9 @@ async fn web(answer: impl Fn(&str) -> String + Send + 'static) -> String {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = Vec::new();
-            while !request.windows(4).any(|window| window == b"\r\n\r\n") && stream.read_buf(&mut request).await.unwrap() > 0 {}
+            while !request.windows(4).any(|window| window == b"\r\n\r\n")
+                && stream.read_buf(&mut request).await.unwrap() > 0
+            {}
             let request = String::from_utf8(request).unwrap();
             stream.write_all(answer(&request).as_bytes()).await.unwrap();
         }
@@ -138,18 +146,25 @@ fn an_unknown_server_is_refused_with_the_nearest() {
 fn every_server_lists_tools_with_all_their_marks_in_both_eras() {
     run(async {
         for (name, _) in NAMES {
-            for client in [Client::legacy(name, Options::default()).await, Client::modern(name, Options::default()).await] {
+            for client in [
+                Client::legacy(name, Options::default()).await,
+                Client::modern(name, Options::default()).await,
+            ] {
                 let list = client.ask("tools/list", json!({})).await.unwrap();
                 for tool in list["tools"].as_array().unwrap() {
                     let marks: Vec<_> = tool["annotations"].as_object().unwrap().keys().collect();
-                    assert_eq!(marks, ["title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"]);
+                    assert_eq!(
+                        marks,
+                        ["title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"]
+                    );
                     for schema in ["inputSchema", "outputSchema"] {
                         let Some(schema) = tool.get(schema) else { continue };
                         assert_eq!(schema["type"], "object", "{tool}");
                         jsonschema::validator_for(schema).unwrap();
                     }
                 }
-                let error = client.ask("tools/call", json!({"name": "none", "arguments": {}})).await.unwrap_err();
+                let error =
+                    client.ask("tools/call", json!({"name": "none", "arguments": {}})).await.unwrap_err();
                 assert_eq!(error["message"], "there is no tool `none`");
             }
         }
@@ -177,6 +192,9 @@ fn time_is_told() {
         let (text, data) = client.call("get_current_time", json!({})).await;
         assert!(text.ends_with("+09:00 Asia/Tokyo"), "{text}");
         assert_eq!((&data["timezone"], &data["is_dst"]), (&json!("Asia/Tokyo"), &json!(false)));
+        let convert = json!({"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"});
+        assert_eq!(client.call("convert_time", convert).await.1["time_difference"], "+09:00");
+        assert!(client.call("list_timezones", json!({"prefix": "Asia/T"})).await.0.contains("Asia/Tokyo"));
         let refusal = client.refused("get_current_time", json!({"timezone": "Mars/Base"})).await;
         assert_eq!(refusal.lines().next(), Some("there is no time zone `Mars/Base`"));
     });
@@ -193,6 +211,13 @@ fn files_are_served_below_the_roots_only() {
         let (_, data) = client.call("write_file", json!({"path": "x.txt", "content": "hello"})).await;
         assert_eq!((&data["bytes"], &data["created"]), (&json!(5), &json!(true)));
         assert_eq!(client.call("read_file", json!({"path": "x.txt"})).await.0, "hello");
+        for (tool, arguments) in [
+            ("list_directory", json!({})),
+            ("file_info", json!({"path": "x.txt"})),
+            ("search_files", json!({"pattern": "x", "text": "hello"})),
+        ] {
+            assert!(client.call(tool, arguments).await.0.contains("x.txt"), "{tool}");
+        }
         let evil = home.path().join("a work-evil");
         let refusal = client.refused("list_directory", json!({"path": evil})).await;
         assert!(refusal.contains("is not below an allowed directory"), "{refusal}");
@@ -225,7 +250,8 @@ fn keys_are_resources_and_changes_are_told_in_both_eras() {
         assert!(client.refused("kv_get", json!({"key": "none"})).await.contains("`kv_list` shows"));
 
         let mut client = Client::modern("kv", Options::default()).await;
-        let filter = json!({"notifications": {"resourcesListChanged": true, "resourceSubscriptions": ["kv://a"]}});
+        let filter =
+            json!({"notifications": {"resourcesListChanged": true, "resourceSubscriptions": ["kv://a"]}});
         let mut heard = std::mem::replace(&mut client.heard, mpsc::unbounded_channel().1);
         let listen = client.ask("subscriptions/listen", filter);
         let act = async {
@@ -245,7 +271,11 @@ fn keys_are_resources_and_changes_are_told_in_both_eras() {
 fn fetch_makes_pages_readable_and_refuses_private_addresses() {
     run(async {
         let address = web(|request| match request.split(' ').nth(1).unwrap() {
-            "/page" => response("200 OK", "Content-Type: text/html\r\n", "<title>T</title><p>Hello <a href=/x>you</a>"),
+            "/page" => response(
+                "200 OK",
+                "Content-Type: text/html\r\n",
+                "<title>T</title><p>Hello <a href=/x>you</a>",
+            ),
             "/away" => response("302 Found", "Location: http://127.0.0.2:1/secret\r\n", ""),
             "/round" => response("302 Found", "Location: /round\r\n", ""),
             "/image" => response("200 OK", "Content-Type: image/png\r\n", "\0\u{1}"),
@@ -269,7 +299,10 @@ fn fetch_makes_pages_readable_and_refuses_private_addresses() {
         let port = address.rsplit(':').next().unwrap();
         for host in [address.clone(), format!("localhost:{port}"), format!("[::ffff:127.0.0.1]:{port}")] {
             let refusal = closed.refused("fetch", json!({"url": format!("http://{host}/page")})).await;
-            assert!(refusal.starts_with("the request was not sent") && refusal.contains("UMCP_ALLOW_PRIVATE"), "{refusal}");
+            assert!(
+                refusal.starts_with("the request was not sent") && refusal.contains("UMCP_ALLOW_PRIVATE"),
+                "{refusal}"
+            );
         }
         assert!(closed.refused("fetch", json!({"url": "example.com"})).await.contains("is no URL"));
     });
@@ -287,7 +320,10 @@ fn http_sends_requests_as_written() {
         let client = Client::legacy("http", env("UMCP_ALLOW_PRIVATE", "::1, 127.0.0.1")).await;
         let url = |path: &str| format!("http://{address}{path}");
         let (text, data) = client
-            .call("http_request", json!({"method": "put", "url": url("/echo"), "headers": {"X-Key": "k"}, "body": "b"}))
+            .call(
+                "http_request",
+                json!({"method": "put", "url": url("/echo"), "headers": {"X-Key": "k"}, "body": "b"}),
+            )
             .await;
         assert!(text.starts_with("201 Created\n"), "{text}");
         assert_eq!((&data["status"], &data["headers"]["x-a"]), (&json!(201), &json!("1")));
@@ -295,7 +331,10 @@ fn http_sends_requests_as_written() {
         assert!(sent.starts_with("PUT /echo HTTP/1.1") && sent.contains("x-key: k"), "{sent}");
         // Keys in headers stay with the host they were meant for.
         let (_, data) = client.call("http_request", json!({"method": "GET", "url": url("/away")})).await;
-        assert_eq!((&data["status"], &data["headers"]["location"]), (&json!(307), &json!("http://localhost:1/")));
+        assert_eq!(
+            (&data["status"], &data["headers"]["location"]),
+            (&json!(307), &json!("http://localhost:1/"))
+        );
         for (arguments, expected) in [
             (json!({"method": "BREW", "url": url("/echo")}), "`BREW` is no method"),
             (json!({"method": "GET", "url": url("/echo"), "headers": {"Host": "x"}}), "`Host` cannot be set"),

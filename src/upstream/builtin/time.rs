@@ -51,14 +51,9 @@ impl Time {
     }
 
     pub fn tools() -> Vec<Tool> {
-        let zone = |what: &str| json!({"type": "string", "description": format!("{what}, such as Europe/Berlin")});
-        let moment = object(
-            json!({
-                "timezone": {"type": "string"}, "datetime": {"type": "string"}, "day_of_week": {"type": "string"},
-                "utc_offset": {"type": "string"}, "is_dst": {"type": "boolean"}
-            }),
-            &["timezone", "datetime", "day_of_week", "utc_offset", "is_dst"],
-        );
+        let zone =
+            |what: &str| json!({"type": "string", "description": format!("{what}, such as Europe/Berlin")});
+        let moment = moment_schema();
         vec![
             tool(
                 "get_current_time",
@@ -134,6 +129,15 @@ impl Time {
     }
 }
 
+fn moment_schema() -> Value {
+    let text = json!({"type": "string"});
+    object(
+        json!({"timezone": text, "datetime": text, "day_of_week": text, "utc_offset": text,
+            "is_dst": {"type": "boolean"}}),
+        &["timezone", "datetime", "day_of_week", "utc_offset", "is_dst"],
+    )
+}
+
 fn names(prefix: &str) -> Vec<String> {
     let prefix = prefix.to_lowercase();
     let mut names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
@@ -147,7 +151,10 @@ fn zone(name: &str) -> Result<TimeZone> {
         let error = reply::invalid(format!("there is no time zone `{name}`"));
         let names = names("");
         let city = |candidate: &&String| {
-            candidate.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(&name.replace(' ', "_")))
+            candidate
+                .rsplit('/')
+                .next()
+                .is_some_and(|city| city.eq_ignore_ascii_case(&name.replace(' ', "_")))
         };
         let nearest = names.iter().find(city).map(String::as_str);
         match nearest.or_else(|| near(name, names.iter().map(String::as_str))) {
@@ -184,7 +191,8 @@ fn source_moment(time: &str, zone: &TimeZone, now: Timestamp) -> Result<(Zoned, 
             "the clocks of the source zone show this time twice on that day; the first, before they go back, was taken",
         ),
     };
-    let zoned = ambiguous.compatible().map_err(|error| reply::invalid("the time is out of range").because(error))?;
+    let zoned =
+        ambiguous.compatible().map_err(|error| reply::invalid("the time is out of range").because(error))?;
     Ok((zoned, note))
 }
 
@@ -261,15 +269,18 @@ mod tests {
         let skips = "the clocks of the source zone skip this time on that day";
         let twice = "the clocks of the source zone show this time twice on that day";
         let own = "the time names its own offset from UTC, so that decides and not the source zone";
-        for (from, time, to, source, target, difference, note) in [
-            ("Europe/Berlin", "9:05", "Asia/Kolkata", "2026-03-28T09:05:00+01:00", "2026-03-28T13:35:00+05:30", "+04:30", None),
+        let (berlin, new_york) = ("Europe/Berlin", "America/New_York");
+        #[rustfmt::skip]
+        let cases = [
+            (berlin, "9:05", "Asia/Kolkata", "2026-03-28T09:05:00+01:00", "2026-03-28T13:35:00+05:30", "+04:30", None),
             // New York changes three weeks before Berlin.
-            ("Europe/Berlin", "2026-03-10T12:00", "America/New_York", "2026-03-10T12:00:00+01:00", "2026-03-10T07:00:00-04:00", "-05:00", None),
-            ("Europe/Berlin", "2026-03-30 12:00", "America/New_York", "2026-03-30T12:00:00+02:00", "2026-03-30T06:00:00-04:00", "-06:00", None),
-            ("Europe/Berlin", "2026-03-29T02:30", "UTC", "2026-03-29T03:30:00+02:00", "2026-03-29T01:30:00+00:00", "-02:00", Some(skips)),
-            ("Europe/Berlin", "2026-10-25T02:30", "UTC", "2026-10-25T02:30:00+02:00", "2026-10-25T00:30:00+00:00", "-02:00", Some(twice)),
-            ("Europe/Berlin", "2026-07-01T10:00:00Z", "UTC", "2026-07-01T12:00:00+02:00", "2026-07-01T10:00:00+00:00", "-02:00", Some(own)),
-        ] {
+            (berlin, "2026-03-10T12:00", new_york, "2026-03-10T12:00:00+01:00", "2026-03-10T07:00:00-04:00", "-05:00", None),
+            (berlin, "2026-03-30 12:00", new_york, "2026-03-30T12:00:00+02:00", "2026-03-30T06:00:00-04:00", "-06:00", None),
+            (berlin, "2026-03-29T02:30", "UTC", "2026-03-29T03:30:00+02:00", "2026-03-29T01:30:00+00:00", "-02:00", Some(skips)),
+            (berlin, "2026-10-25T02:30", "UTC", "2026-10-25T02:30:00+02:00", "2026-10-25T00:30:00+00:00", "-02:00", Some(twice)),
+            (berlin, "2026-07-01T10:00:00Z", "UTC", "2026-07-01T12:00:00+02:00", "2026-07-01T10:00:00+00:00", "-02:00", Some(own)),
+        ];
+        for (from, time, to, source, target, difference, note) in cases {
             let found = convert(from, time, to).unwrap();
             let expected = (source.into(), target.into(), difference.into(), note.map(String::from));
             assert_eq!(found, expected, "{time}");
@@ -279,9 +290,19 @@ mod tests {
     #[test]
     fn what_is_unknown_is_refused_with_the_nearest() {
         for (from, time, message, hint) in [
-            ("Europe/Berln", "10:00", "there is no time zone `Europe/Berln`", "did you mean `Europe/Berlin`?"),
+            (
+                "Europe/Berln",
+                "10:00",
+                "there is no time zone `Europe/Berln`",
+                "did you mean `Europe/Berlin`?",
+            ),
             ("new york", "10:00", "there is no time zone `new york`", "did you mean `America/New_York`?"),
-            ("UTC", "25:00", "`25:00` is not a time", "write HH:MM for today, or a date and time such as 2026-03-29T02:30"),
+            (
+                "UTC",
+                "25:00",
+                "`25:00` is not a time",
+                "write HH:MM for today, or a date and time such as 2026-03-29T02:30",
+            ),
         ] {
             let error = convert(from, time, "UTC").unwrap_err();
             assert_eq!((error.message.as_str(), error.hints[0].as_str()), (message, hint));

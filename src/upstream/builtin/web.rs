@@ -237,7 +237,8 @@ pub fn explain(error: &reqwest::Error) -> Error {
     }
     let place = error.url().map(|url| format!(" `{url}`")).unwrap_or_default();
     if error.is_timeout() {
-        return reply::refused(format!("no answer from{place} in time")).hint("try again, or allow more time");
+        return reply::refused(format!("no answer from{place} in time"))
+            .hint("try again, or allow more time");
     }
     let what = if error.is_connect() { "no connection to" } else { "no answer from" };
     reply::refused(format!("{what}{place}")).because(root(error)).hint("check the address")
@@ -308,13 +309,18 @@ mod tests {
     #[test]
     fn the_entry_says_what_is_reachable() {
         let reach = |value: &str| {
-            Reach::from(&Options { env: [(ALLOW.to_string(), value.to_string())].into(), ..Options::default() })
+            Reach::from(&Options {
+                env: [(ALLOW.to_string(), value.to_string())].into(),
+                ..Options::default()
+            })
         };
         assert_eq!(Reach::from(&Options::default()).unwrap(), Reach::Public);
         assert_eq!(reach("0").unwrap(), Reach::Public);
         assert_eq!(reach("1").unwrap(), Reach::Everything);
         let listed = reach("127.0.0.1, ::1").unwrap();
-        assert!(listed.allows("127.0.0.1".parse().unwrap()) && listed.allows("::ffff:127.0.0.1".parse().unwrap()));
+        assert!(
+            listed.allows("127.0.0.1".parse().unwrap()) && listed.allows("::ffff:127.0.0.1".parse().unwrap())
+        );
         assert!(!listed.allows("127.0.0.2".parse().unwrap()));
         assert!(reach("localhost").unwrap_err().message.contains("`localhost`"));
     }

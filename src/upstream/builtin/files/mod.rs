@@ -116,13 +116,15 @@ impl Files {
     /// Files are slow where disks are, so the work leaves the runtime's threads alone.
     pub async fn call(self: Arc<Self>, tool: String, arguments: Value) -> Result<Output> {
         let work = move || self.act(&tool, arguments);
-        tokio::task::spawn_blocking(work).await.map_err(|error| Error::bug("a file operation broke").because(error))?
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| Error::bug("a file operation broke").because(error))?
     }
 
     fn act(&self, tool: &str, arguments: Value) -> Result<Output> {
         if self.roots.is_empty() {
             return Err(reply::refused("no directory is allowed for this server")
-                .hint("add one: `umcp server edit NAME --root /path/to/directory`, or `roots` in the server's entry"));
+                .hint("name the directories it may use in `roots` of the server's entry, such as `roots: [/home/me/project]`"));
         }
         match tool {
             "list_directory" => self.list(&reply::arguments::<MaybePath>(arguments)?),
@@ -138,7 +140,8 @@ impl Files {
             if let [only] = self.roots.as_slice() {
                 return list_of(&self.place(&only.to_string_lossy())?);
             }
-            let roots: Vec<String> = self.roots.iter().map(|root| root.to_string_lossy().into_owned()).collect();
+            let roots: Vec<String> =
+                self.roots.iter().map(|root| root.to_string_lossy().into_owned()).collect();
             let entries: Vec<Value> =
                 roots.iter().map(|root| json!({"name": root, "kind": "directory", "size": 0})).collect();
             let data = json!({"path": "", "entries": entries, "truncated": false});
@@ -163,13 +166,18 @@ impl Files {
         let bytes = match whole {
             true => {
                 let mut bytes = Vec::new();
-                file.take(MAX_READ as u64).read_to_end(&mut bytes).map_err(|error| place.explain("read", &error))?;
+                file.take(MAX_READ as u64)
+                    .read_to_end(&mut bytes)
+                    .map_err(|error| place.explain("read", &error))?;
                 bytes
             }
-            false => lines(io::BufReader::new(file), first, last).map_err(|error| place.explain("read", &error))?,
+            false => {
+                lines(io::BufReader::new(file), first, last).map_err(|error| place.explain("read", &error))?
+            }
         };
         String::from_utf8(bytes).map(Output::text).map_err(|_| {
-            reply::refused(format!("`{}` is not text in UTF-8", place.shown)).hint("`file_info` shows what it is")
+            reply::refused(format!("`{}` is not text in UTF-8", place.shown))
+                .hint("`file_info` shows what it is")
         })
     }
 
@@ -184,7 +192,9 @@ impl Files {
             make_all(&place.root, parent).map_err(failed)?;
         }
         let parent = place.root.dir(parent).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => failed(error).hint("set `create_directories` to make the directories above it"),
+            io::ErrorKind::NotFound => {
+                failed(error).hint("set `create_directories` to make the directories above it")
+            }
             _ => failed(error),
         })?;
         match parent.info(name).map(|info| info.kind) {
@@ -196,7 +206,8 @@ impl Files {
         }
         let created = parent.replace(name, asked.content.as_bytes()).map_err(failed)?;
         let bytes = asked.content.len();
-        let text = format!("{} `{}` ({bytes} bytes)", if created { "created" } else { "replaced" }, place.shown);
+        let text =
+            format!("{} `{}` ({bytes} bytes)", if created { "created" } else { "replaced" }, place.shown);
         Ok(Output::data(text, json!({"path": place.shown, "bytes": bytes, "created": created})))
     }
 
@@ -250,7 +261,9 @@ impl Files {
             return Err(outside().hint("`..` is not used in paths here"));
         }
         let relative = !asked.is_absolute();
-        if relative && (self.roots.len() > 1 || asked.components().any(|part| matches!(part, Component::Prefix(_)))) {
+        if relative
+            && (self.roots.len() > 1 || asked.components().any(|part| matches!(part, Component::Prefix(_))))
+        {
             return Err(outside().hint("give an absolute path"));
         }
         // The longest root wins, so that a root inside another is opened by its own handle.
@@ -263,7 +276,8 @@ impl Files {
         let below: PathBuf = below.components().filter(|part| matches!(part, Component::Normal(_))).collect();
         let shown = if below.as_os_str().is_empty() { root.clone() } else { root.join(&below) };
         let handle = Dir::root(&root).map_err(|error| {
-            reply::refused(format!("the allowed directory `{}` cannot be opened", root.display())).because(error)
+            reply::refused(format!("the allowed directory `{}` cannot be opened", root.display()))
+                .because(error)
         })?;
         Ok(Place { root: handle, below, shown: shown.to_string_lossy().into_owned() })
     }
@@ -291,14 +305,21 @@ impl Place {
     /// An error of the system in words.
     fn explain(&self, verb: &str, error: &io::Error) -> Error {
         if system::is_escape(error) {
-            return reply::refused(format!("`{}` leads out of the allowed directory through a link", self.shown))
-                .hint("allow the directory the link points to as well, and use its own path");
+            return reply::refused(format!(
+                "`{}` leads out of the allowed directory through a link",
+                self.shown
+            ))
+            .hint("allow the directory the link points to as well, and use its own path");
         }
         let failed = reply::refused(format!("cannot {verb} `{}`", self.shown));
         match error.kind() {
-            io::ErrorKind::NotFound => failed.because("it does not exist").hint("`list_directory` shows what is there"),
+            io::ErrorKind::NotFound => {
+                failed.because("it does not exist").hint("`list_directory` shows what is there")
+            }
             io::ErrorKind::NotADirectory => failed.because("a name on the way is no directory"),
-            io::ErrorKind::IsADirectory => failed.because("it is a directory").hint("`list_directory` shows what is in it"),
+            io::ErrorKind::IsADirectory => {
+                failed.because("it is a directory").hint("`list_directory` shows what is in it")
+            }
             _ => failed.because(error),
         }
     }

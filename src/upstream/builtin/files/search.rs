@@ -76,10 +76,10 @@ impl Search<'_> {
             if matches(self.pattern, &path.to_string_lossy().replace('\\', "/")) {
                 self.take(dir, shown, &path, kind);
             }
-            if kind == Kind::Directory {
-                if let Ok(child) = dir.child(&name) {
-                    self.walk(&child, shown, &path, depth + 1);
-                }
+            if kind == Kind::Directory
+                && let Ok(child) = dir.child(&name)
+            {
+                self.walk(&child, shown, &path, depth + 1);
             }
         }
     }
@@ -146,7 +146,8 @@ fn matches(pattern: &str, path: &str) -> bool {
 fn glob(pattern: &[u8], path: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     // Where to try again: pattern position after the star, and the path position it stands for.
-    let (mut star, mut stars): (Option<(usize, usize)>, Option<(usize, usize)>) = (None, None);
+    let mut star: Option<(usize, usize)> = None;
+    let mut stars: Option<(usize, usize)> = None;
     loop {
         if pattern[p..].starts_with(b"**") {
             p += if pattern[p..].starts_with(b"**/") { 3 } else { 2 };
@@ -173,24 +174,25 @@ fn glob(pattern: &[u8], path: &[u8]) -> bool {
             }
             _ => {}
         }
-        if let Some((after, from)) = star.filter(|(_, from)| path.get(*from).is_some_and(|byte| *byte != b'/')) {
+        let may_grow = |(_, from): &(usize, usize)| path.get(*from).is_some_and(|byte| *byte != b'/');
+        if let Some((after, from)) = star.filter(may_grow) {
             star = Some((after, from + 1));
             (p, t) = (after, from + 1);
-        } else if let Some((after, from)) = stars.filter(|(_, from)| *from < path.len()) {
-            // After `**/` only the beginnings of names count.
-            let whole_names = pattern[..after].ends_with(b"/");
-            let next = match whole_names {
-                true => memchr::memchr(b'/', &path[from..]).map(|at| from + at + 1),
-                false => Some(from + 1),
-            };
-            let Some(next) = next else { return false };
-            stars = Some((after, next));
+        } else if let Some((after, from)) = stars.and_then(|place| further(pattern, path, place)) {
+            stars = Some((after, from));
             star = None;
-            (p, t) = (after, next);
+            (p, t) = (after, from);
         } else {
             return false;
         }
     }
+}
+
+/// The next place where what follows `**` may begin; after `**/` only the beginnings of names count.
+fn further(pattern: &[u8], path: &[u8], (after, from): (usize, usize)) -> Option<(usize, usize)> {
+    let left = path.get(from..).filter(|left| !left.is_empty())?;
+    let step = if pattern[..after].ends_with(b"/") { memchr::memchr(b'/', left)? + 1 } else { 1 };
+    Some((after, from + step))
 }
 
 fn next_character(path: &[u8], at: usize) -> usize {

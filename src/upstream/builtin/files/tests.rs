@@ -47,7 +47,11 @@ const ALL: [&str; 5] = ["list_directory", "read_file", "write_file", "file_info"
 fn without_roots_every_call_is_refused_with_the_way_to_add_one() {
     for tool in ALL {
         let refusal = call(&Files::new(Vec::new()), tool, json!({"path": "/"})).unwrap_err();
-        assert!(refusal.starts_with("no directory is allowed") && refusal.contains("--root"), "{refusal}");
+        assert!(
+            refusal.starts_with("no directory is allowed")
+                && refusal.contains("`roots` of the server's entry"),
+            "{refusal}"
+        );
     }
 }
 
@@ -55,9 +59,12 @@ fn without_roots_every_call_is_refused_with_the_way_to_add_one() {
 fn what_is_not_below_a_root_is_refused() {
     let home = home();
     for tool in ALL {
-        for path in
-            [home.path("work-evil"), home.path("work-evil/secret.txt"), home.path("work/../work-evil/secret.txt"), "/".into()]
-        {
+        for path in [
+            home.path("work-evil"),
+            home.path("work-evil/secret.txt"),
+            home.path("work/../work-evil/secret.txt"),
+            "/".into(),
+        ] {
             assert!(home.refused(tool, &path).contains("is not below an allowed directory"), "{tool} {path}");
         }
         assert!(home.refused(tool, "../work-evil/secret.txt").contains("is not below"), "{tool}");
@@ -98,14 +105,20 @@ fn files_are_listed_read_written_and_found() {
     assert_eq!(text("list_directory", json!({})), "src/");
     assert_eq!(text("list_directory", json!({"path": "src"})), "deep/\nmain.rs (21 bytes)");
     assert_eq!(text("read_file", json!({"path": home.path("work/src/main.rs")})), "one\ntwo needle\nthree\n");
-    assert_eq!(text("read_file", json!({"path": "src/main.rs", "first_line": 2, "last_line": 2})), "two needle\n");
+    assert_eq!(
+        text("read_file", json!({"path": "src/main.rs", "first_line": 2, "last_line": 2})),
+        "two needle\n"
+    );
     assert_eq!(text("read_file", json!({"path": "src/main.rs", "first_line": 9})), "");
     let new = home.path("work/new/file.txt");
     assert_eq!(
         text("write_file", json!({"path": "new/file.txt", "content": "1", "create_directories": true})),
         format!("created `{new}` (1 bytes)")
     );
-    assert_eq!(text("write_file", json!({"path": new, "content": "22"})), format!("replaced `{new}` (2 bytes)"));
+    assert_eq!(
+        text("write_file", json!({"path": new, "content": "22"})),
+        format!("replaced `{new}` (2 bytes)")
+    );
     assert_eq!(std::fs::read_to_string(&new).unwrap(), "22");
     assert_eq!(text("list_directory", json!({"path": "new"})), "file.txt (2 bytes)");
     let (lib, main) = (home.path("work/src/deep/lib.rs"), home.path("work/src/main.rs"));
@@ -126,7 +139,11 @@ fn what_cannot_be_done_says_what_can() {
     for (tool, arguments, expected) in [
         ("read_file", json!({"path": "none"}), "it does not exist | `list_directory` shows what is there"),
         ("read_file", json!({"path": "src"}), "it is a directory | `list_directory` shows what is in it"),
-        ("read_file", json!({"path": "big"}), "at most 1048576 are read at once | give `first_line` and `last_line`"),
+        (
+            "read_file",
+            json!({"path": "big"}),
+            "at most 1048576 are read at once | give `first_line` and `last_line`",
+        ),
         ("read_file", json!({"path": "big", "first_line": 1}), "these lines have more than 1048576 bytes"),
         ("read_file", json!({"path": "binary"}), "is not text in UTF-8 | `file_info` shows what it is"),
         ("read_file", json!({"path": "big", "first_line": 0}), "`first_line` counts from 1"),

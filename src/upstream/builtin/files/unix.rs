@@ -136,19 +136,21 @@ impl Dir {
 
     /// Puts a file with this content in the place of what was there, in one step. True when nothing was.
     pub fn replace(&self, name: &OsStr, content: &[u8]) -> io::Result<bool> {
-        let mode = self.stat(name).ok().map(|stat| u32::from(stat.st_mode) & 0o777);
+        let mode = self.stat(name).ok().map(|stat| stat.st_mode & 0o777);
         let temporary = OsString::from(format!(".umcp-{}", crate::ids::random_hex(8)));
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let mut file = File::from(open_at(self.0.as_raw_fd(), &temporary, flags, 0o666)?);
         let written = file.write_all(content).and_then(|()| match mode {
-            Some(mode) => file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode)),
+            // SAFETY: the handle is open.
+            Some(mode) => check(unsafe { libc::fchmod(file.as_raw_fd(), mode) }),
             None => Ok(()),
         });
         let (from, to) = (c_string(&temporary)?, c_string(name)?);
         let directory = self.0.as_raw_fd();
         // SAFETY: the handle is open and both names end with NUL.
-        let moved = written
-            .and_then(|()| check(unsafe { libc::renameat(directory, from.as_ptr(), directory, to.as_ptr()) }));
+        let moved = written.and_then(|()| {
+            check(unsafe { libc::renameat(directory, from.as_ptr(), directory, to.as_ptr()) })
+        });
         if moved.is_err() {
             // SAFETY: as above.
             unsafe { libc::unlinkat(directory, from.as_ptr(), 0) };
@@ -243,11 +245,7 @@ fn info_of(stat: &libc::stat) -> Info {
         libc::S_IFLNK => Kind::Link,
         _ => Kind::Other,
     };
-    Info {
-        kind,
-        size: u64::try_from(stat.st_size).unwrap_or(0),
-        modified: Some(stat.st_mtime),
-    }
+    Info { kind, size: u64::try_from(stat.st_size).unwrap_or(0), modified: Some(stat.st_mtime) }
 }
 
 #[cfg(test)]
