@@ -46,7 +46,8 @@ impl Caller {
             return Ok(reply);
         }
         let started = Instant::now();
-        let mut recorder = Recorder { caller: self, tool, context, bytes: arguments.len(), started, outcome: None };
+        let mut recorder =
+            Recorder { caller: self, tool, context, bytes: arguments.len(), started, outcome: None };
         let name = quote(&tool.tool);
         let headers = mirrored_headers(tool, arguments);
         let request = Relayed {
@@ -67,7 +68,12 @@ impl Caller {
     }
 
     /// Sends any request to one server, within its bounds.
-    pub async fn relay(&self, upstream: &Arc<Upstream>, request: Relayed<'_>, context: &Context) -> Result<Reply> {
+    pub async fn relay(
+        &self,
+        upstream: &Arc<Upstream>,
+        request: Relayed<'_>,
+        context: &Context,
+    ) -> Result<Reply> {
         let _permit = upstream.admit().await?;
         let running = upstream.connect(context.session).await?;
         let era = running.agreement.era;
@@ -136,7 +142,9 @@ impl Drop for Recorder<'_> {
 
 fn class_of(outcome: &Result<Reply>) -> (Class, usize, Option<String>) {
     match outcome {
-        Ok(reply) if !reply.answer.ok => (Class::Error, reply.answer.body.len(), Some(codes::UPSTREAM_ERROR.code.into())),
+        Ok(reply) if !reply.answer.ok => {
+            (Class::Error, reply.answer.body.len(), Some(codes::UPSTREAM_ERROR.code.into()))
+        }
         Ok(reply) if says_error(&reply.answer.body) => (Class::ToolError, reply.answer.body.len(), None),
         Ok(reply) => (Class::Ok, reply.answer.body.len(), None),
         Err(error) if error.kind() == Kind::TimedOut => (Class::TimedOut, 0, Some(error.code.code.into())),
