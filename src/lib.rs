@@ -3,6 +3,7 @@
 
 pub mod clients;
 pub mod clock;
+pub mod daemon;
 pub mod engine;
 pub mod environments;
 pub mod documents;
