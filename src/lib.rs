@@ -1,6 +1,7 @@
 //! `umcp`: every MCP server, skill and workflow of one developer behind one endpoint.
 //! ARCHITECTURE.md draws the house; `tests/it/house.rs` holds the code to it.
 
+pub mod calls;
 pub mod cli;
 pub mod clients;
 pub mod clock;
@@ -9,6 +10,7 @@ pub mod engine;
 pub mod environments;
 pub mod documents;
 pub mod error;
+pub mod gateway;
 pub mod ids;
 pub mod paths;
 pub mod policy;

@@ -43,6 +43,8 @@ pub struct Gateway {
     pub first_list_ms: u64,
     /// Largest body of an HTTP request.
     pub body_limit: u64,
+    /// Whether umcp's own read-only verbs are listed as tools (`umcp__server_list`, …).
+    pub own_tools: bool,
     /// Records of calls that are kept.
     pub keep_calls: u64,
 }
@@ -66,9 +68,17 @@ impl Default for Gateway {
             page_size: 2000,
             result_limit: 0,
             instructions_limit: 8192,
-            first_list_ms: 60_000,
+            first_list_ms: 10_000,
             body_limit: 32 << 20,
+            own_tools: true,
             keep_calls: 100_000,
         }
+    }
+}
+
+impl Settings {
+    /// The settings in force.
+    pub fn load(_paths: &crate::paths::Paths) -> crate::error::Result<Self> {
+        Ok(Self::default())
     }
 }

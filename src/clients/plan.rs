@@ -24,9 +24,6 @@ pub fn connect(client: &Client, file: &str, text: &str, entry: &Entry) -> Result
         keys.push(name);
         return edit::set(format, file, text, &keys, &value);
     }
-    if old.is_some_and(|old| old.1.to_json() == value) {
-        return Ok(text.into());
-    }
     let text =
         if root.entries().is_empty() { format!("{text}{}", shape::scaffold(client)) } else { text.into() };
     yaml::set_item(file, &text, client.key, &value)

@@ -10,7 +10,6 @@ use super::{lock, spawn};
 use crate::error::{Error, Result, codes};
 use crate::paths::Paths;
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -147,20 +146,21 @@ fn end(paths: &Paths) -> Result<()> {
 
 enum Turn {
     Found(Connection),
-    Ours(File),
+    Ours(lock::Held),
 }
 
 /// Waits for `start.lock`, or for the daemon that its holder is starting.
 fn wait_for_turn(paths: &Paths, hello: &Hello, deadline: Instant) -> Result<Turn> {
     let path = paths.start_lock();
-    let file = lock::open(&path)?;
-    while !lock::try_lock(&file, &path)? {
+    loop {
+        if let Some(lock) = lock::try_lock(&path)? {
+            return Ok(Turn::Ours(lock));
+        }
         pause(deadline)?;
         if let Found::Fits(connection) = look(paths, hello)? {
             return Ok(Turn::Found(connection));
         }
     }
-    Ok(Turn::Ours(file))
 }
 
 fn look(paths: &Paths, hello: &Hello) -> Result<Found> {

@@ -18,27 +18,39 @@ pub(super) const PAUSE: Duration = Duration::from_millis(5);
 /// Held by the daemon from before it opens the store until its end. Drop it last.
 #[derive(Debug)]
 pub struct Guard {
-    _file: File,
+    _lock: Held,
+}
+
+/// A file locked by us. Unlocks by word, because closing is not enough while a child between fork and exec
+/// still has a copy of the descriptor.
+#[derive(Debug)]
+pub(super) struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 impl Guard {
     /// Makes this process the daemon. `None`: there is one already.
     pub fn take(paths: &Paths) -> Result<Option<Self>> {
         let path = paths.daemon_lock();
-        let mut file = open(&path)?;
         let deadline = Instant::now() + LOOKERS_GONE;
-        while !try_lock(&file, &path)? {
-            if Instant::now() >= deadline {
-                return Ok(None);
+        let mut lock = loop {
+            match try_lock(&path)? {
+                Some(lock) => break lock,
+                None if Instant::now() >= deadline => return Ok(None),
+                None => std::thread::sleep(PAUSE),
             }
-            std::thread::sleep(PAUSE);
-        }
+        };
+        let file = &mut lock.0;
         let written = file
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{} {}", std::process::id(), super::wire::VERSION));
         written.map_err(|error| io_error("write", &path, &error))?;
-        Ok(Some(Self { _file: file }))
+        Ok(Some(Self { _lock: lock }))
     }
 }
 
@@ -47,7 +59,10 @@ pub fn is_held(paths: &Paths) -> Result<bool> {
     let path = paths.daemon_lock();
     match File::open(&path) {
         Ok(file) => match file.try_lock_shared() {
-            Ok(()) => Ok(false),
+            Ok(()) => {
+                drop(Held(file));
+                Ok(false)
+            }
             Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(error)) => Err(io_error("lock", &path, &error)),
         },
@@ -79,17 +94,13 @@ pub(super) fn wait_free(paths: &Paths, deadline: Instant) -> Result<()> {
     Ok(())
 }
 
-/// Opens a lock file, making it when it is not there.
-pub(super) fn open(path: &Path) -> Result<File> {
+/// Tries once, making the file when it is not there. `None`: somebody else holds it.
+pub(super) fn try_lock(path: &Path) -> Result<Option<Held>> {
     let opened = private_options().read(true).write(true).create(true).truncate(false).open(path);
-    opened.map_err(|error| io_error("open", path, &error))
-}
-
-/// Tries once. False: somebody else holds it.
-pub(super) fn try_lock(file: &File, path: &Path) -> Result<bool> {
+    let file = opened.map_err(|error| io_error("open", path, &error))?;
     match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
+        Ok(()) => Ok(Some(Held(file))),
+        Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(io_error("lock", path, &error)),
     }
 }

@@ -6,15 +6,19 @@
 pub mod bridge;
 pub mod client;
 pub mod door;
+pub mod host;
+mod jobs;
 pub mod lifecycle;
 pub mod lock;
 pub mod report;
+pub mod service;
 #[cfg(unix)]
 pub mod socket;
 #[cfg(windows)]
 #[path = "socket_windows.rs"]
 pub mod socket;
 mod spawn;
+mod teller;
 pub mod version;
 pub mod wire;
 

@@ -95,14 +95,18 @@ fn host() {
 
 async fn visit(peer: socket::Peer, stop: Arc<tokio::sync::Notify>) {
     let Ok(mut visitor) = door::Visitor::receive(peer).await else { return };
-    let text = |name: &str, other: &str| std::env::var(name).unwrap_or_else(|_| other.into());
-    let welcome = Welcome {
-        umcp: text("UMCP_TEST_PROTOCOL", &PROTOCOL.to_string()).parse().unwrap(),
-        version: text("UMCP_TEST_VERSION", VERSION),
-        pid: std::process::id(),
-        refused: None,
-    };
-    door::send(&mut visitor.write, &welcome).await.unwrap();
+    let variable = |name: &str| std::env::var(name).ok();
+    if let Some(version) = variable("UMCP_TEST_VERSION") {
+        let umcp = variable("UMCP_TEST_PROTOCOL").map_or(PROTOCOL, |number| number.parse().unwrap());
+        let welcome = Welcome { umcp, version, pid: std::process::id(), refused: None };
+        door::send(&mut visitor.write, &welcome).await.unwrap();
+    } else {
+        let unknown = visitor.hello.profile.as_ref().filter(|profile| *profile == "unknown");
+        let reason = unknown.map(|_| Error::new(&codes::PROFILE_NOT_FOUND, "no profile named `unknown`"));
+        if !visitor.welcome(reason).await.unwrap() {
+            return;
+        }
+    }
     match visitor.hello.mode {
         Mode::Stop => stop.notify_one(),
         Mode::Mcp => mcp(visitor).await,
@@ -200,6 +204,16 @@ fn a_daemon_that_cannot_start_says_why_to_its_starter() {
     let mut home = Home::new();
     home.environment.push(("UMCP_TEST_FAILS", "1".into()));
     assert!(home.ensure().unwrap_err().is(&codes::STORE_NEWER));
+}
+
+#[test]
+fn a_refusal_in_the_welcome_is_the_error_of_the_caller() {
+    let home = Home::new();
+    let mut options = home.options(Mode::Mcp);
+    options.hello.profile = Some("unknown".into());
+    assert!(lifecycle::ensure(&home.paths, &options).unwrap_err().is(&codes::PROFILE_NOT_FOUND));
+    assert!(lifecycle::running(&home.paths).unwrap().is_some());
+    assert_eq!(home.starts(), 1);
 }
 
 #[test]

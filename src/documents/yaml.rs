@@ -12,12 +12,12 @@ use std::fmt;
 /// Parses one document.
 pub fn parse(source: &Source<'_>) -> Result<Node> {
     let text = without_bom(source.text);
-    refuse_tags(source, text)?;
     let raw: Option<Raw> = serde_yaml::from_str_with_options(text, options()).map_err(|error| {
         let at = error.location().map_or(Position { line: 1, column: 1 }, position);
         let message = error.without_snippet().to_string();
         source.invalid(at, fragment(&message))
     })?;
+    scan(source, text)?;
     match raw {
         Some(raw) => node(source, text, raw, 0).map(|node| match node.value {
             Value::Null => empty(),
@@ -41,7 +41,6 @@ fn options() -> Options {
         duplicate_keys: DuplicateKeyPolicy::Error,
         // `yes` and `on` are words, as YAML 1.2 has it; only `true` and `false` are truth values.
         strict_booleans: true,
-        reject_unsupported_tags: true,
         non_finite_float_policy: NonFiniteFloatPolicy::Reject,
         with_snippet: false,
         budget: serde_yaml::budget! {
@@ -61,19 +60,26 @@ fn options() -> Options {
     }
 }
 
-/// A tag would let a file choose types; none of our files needs one.
-fn refuse_tags(source: &Source<'_>, text: &str) -> Result<()> {
+/// Refuses what the reader lets pass: tags, which would let a file choose types, and anything behind the document.
+fn scan(source: &Source<'_>, text: &str) -> Result<()> {
+    let mut documents = 0;
     for event in Parser::new_from_str(text) {
-        // What the scanner refuses, the parser below refuses too, with limits and a better message.
-        let Ok((event, span)) = event else { return Ok(()) };
+        let place = |line: usize, column: usize| Position { line: small(line), column: small(column + 1) };
+        let (event, span) = event.map_err(|error| {
+            source.invalid(place(error.marker().line(), error.marker().col()), fragment(&error.to_string()))
+        })?;
+        documents += usize::from(matches!(event, Event::DocumentStart(..)));
         let tagged = match &event {
             Event::Scalar(_, _, _, tag) => tag.is_some(),
             Event::SequenceStart(_, _, tag) | Event::MappingStart(_, _, tag) => tag.is_some(),
             _ => false,
         };
+        let at = place(span.start.line(), span.start.col());
         if tagged {
-            let at = Position { line: small(span.start.line()), column: small(span.start.col() + 1) };
             return Err(source.invalid(at, "YAML tags such as `!!str` are not allowed"));
+        }
+        if documents > 1 {
+            return Err(source.invalid(at, "a file may hold only one YAML document"));
         }
     }
     Ok(())

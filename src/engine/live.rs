@@ -13,7 +13,7 @@ pub enum Live {
     /// Ends the daemon after answering.
     Stop,
     /// Listens for HTTP clients too.
-    Listen { address: String, insecure: bool },
+    Listen { address: String, insecure: bool, no_key: bool },
     /// Calls a tool: `server.tool`, or a name as a client sees it. Progress arrives as events before the reply.
     Call(CallRequest),
     /// Starts servers now instead of at their first use. Empty means every enabled one.
@@ -130,14 +130,34 @@ impl State {
     }
 }
 
+/// State of a server's circuit breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Breaker {
+    Closed,
+    /// The server failed repeatedly and is left alone for a while.
+    Open,
+    /// One call is finding out whether it is well again.
+    HalfOpen,
+}
+
+impl Breaker {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ServerStatus {
     pub id: String,
     pub name: String,
     pub transport: String,
     pub state: State,
-    /// `closed`, `open` or `half-open`.
-    pub breaker: String,
+    pub breaker: Breaker,
     pub retry_at: Option<Timestamp>,
     pub era: Option<Era>,
     pub revision: Option<String>,

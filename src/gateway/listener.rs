@@ -2,56 +2,87 @@
 //! own token, log messages it asked for, questions it can answer.
 
 use super::outbox::Outbox;
-use super::session::{Abilities, Session, severity};
+use super::session::{Abilities, Peer, Session, severity};
 use crate::tools::Era;
 use crate::upstream::link::{Ask, Listener};
 use crate::upstream::message::{self, Answer, code};
 use serde_json::Value;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 /// The listener of one call.
 pub struct CallListener {
-    pub session: Arc<Session>,
-    pub era: Era,
-    pub abilities: Abilities,
+    session: Arc<Session>,
+    era: Era,
+    abilities: Abilities,
     /// Where this call's messages go: its own event stream, or the session's stream.
-    pub sink: Arc<Outbox>,
+    sink: Mutex<Arc<Outbox>>,
     /// The client's progress token, raw JSON.
-    pub token: Option<String>,
+    token: Option<String>,
     /// Least severe log level the client asked for with this call (modern era).
-    pub level: Option<u8>,
+    level: Option<u8>,
     /// Where questions wait for a modern client, which is asked in the result.
-    pub parking: Option<mpsc::UnboundedSender<Ask>>,
+    parking: Option<mpsc::UnboundedSender<Ask>>,
+}
+
+impl CallListener {
+    pub fn new(
+        session: Arc<Session>,
+        peer: &Peer,
+        sink: Arc<Outbox>,
+        token: Option<String>,
+        level: Option<&str>,
+        parking: Option<mpsc::UnboundedSender<Ask>>,
+    ) -> Self {
+        Self {
+            session,
+            era: peer.era,
+            abilities: peer.abilities.clone(),
+            sink: Mutex::new(sink),
+            token,
+            level: level.map(severity),
+            parking,
+        }
+    }
+
+    /// The call goes on under another request of the client.
+    pub fn redirect(&self, sink: Arc<Outbox>) {
+        *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = sink;
+    }
+
+    fn sink(&self) -> Arc<Outbox> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn log(&self, method: &str, params: &str) {
+        let wanted = match self.era {
+            Era::Modern => self.level,
+            Era::Legacy => Some(self.session.level().unwrap_or(0)),
+        };
+        let said: Value = serde_json::from_str(params).unwrap_or_default();
+        let level = severity(said["level"].as_str().unwrap_or("info"));
+        if wanted.is_some_and(|wanted| level >= wanted) {
+            self.sink().notify(message::notification(method, params));
+        }
+    }
 }
 
 impl Listener for CallListener {
     fn notify(&self, method: &str, params: &str) {
-        match method {
-            "notifications/progress" => {
-                let Some(token) = &self.token else { return };
+        match (method, &self.token) {
+            ("notifications/progress", Some(token)) => {
                 let mut params: Value = serde_json::from_str(params).unwrap_or_default();
                 params["progressToken"] = serde_json::from_str(token).unwrap_or_default();
-                self.sink.notify(message::notification(method, &params.to_string()));
+                self.sink().notify(message::notification(method, &params.to_string()));
             }
-            "notifications/message" => {
-                let wanted = match self.era {
-                    Era::Modern => self.level,
-                    Era::Legacy => Some(self.session.level().unwrap_or(0)),
-                };
-                let params_value: Value = serde_json::from_str(params).unwrap_or_default();
-                let level = severity(params_value["level"].as_str().unwrap_or("info"));
-                if wanted.is_some_and(|wanted| level >= wanted) {
-                    self.sink.notify(message::notification(method, params));
-                }
-            }
+            ("notifications/message", _) => self.log(method, params),
             _ => {}
         }
     }
 
     fn ask(&self, ask: Ask) {
         match (self.era, &self.parking) {
-            (Era::Legacy, _) => self.session.ask(&self.abilities, ask, &self.sink),
+            (Era::Legacy, _) => self.session.ask(&self.abilities, ask, &self.sink()),
             (Era::Modern, Some(parking)) if self.abilities.can(&ask.method, &ask.params) => {
                 let _ = parking.send(ask);
             }

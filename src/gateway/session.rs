@@ -8,12 +8,12 @@ use crate::tools::Era;
 use crate::upstream::link::Ask;
 use crate::upstream::message::{self, Answer, code};
 use crate::usage::Door;
+use futures_util::future::AbortHandle;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
 
 /// What a client can be asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,13 +5,11 @@ use super::codec;
 use super::db::{self, Core, Handle};
 use super::failure::call;
 use super::opening;
-use super::staged::Staged;
 use super::tables;
 use super::view::ALL;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use std::sync::Arc;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,12 +86,12 @@ pub fn check(core: &Core) -> Result<Report> {
 fn pages(core: &Core) -> Result<Option<bool>> {
     core.refuse_if_writing()?;
     let live = core.live()?;
-    let (Handle::ReadWrite(database), Some(below)) = (live.handle(), &live.below) else {
+    let (Handle::ReadWrite(database), Some(below)) = (live.handle(), live.below()) else {
         return Ok(None);
     };
     db::write(&core.place, database, |_| {
         // The open transaction keeps writers away: every page on the disk belongs to a finished commit.
-        let observer = Staged::observer(Arc::clone(below));
+        let observer = below.observer();
         let whole = call(&core.place, || {
             let mut second = opening::builder().create_with_backend(observer)?;
             second.check_integrity()

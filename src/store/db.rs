@@ -2,10 +2,11 @@
 //! It knows neither tables nor rows. Rule: what `write` returned as done is on the disk.
 
 use super::access::{Reader, Writer};
-use super::failure::call;
+use super::failure::{call, from_io};
+use super::staged::Staged;
 use super::view::Source;
 use crate::error::{Error, Result, codes};
-use redb::{Database, Durability, ReadOnlyDatabase, ReadableDatabase, StorageBackend};
+use redb::{Database, Durability, ReadOnlyDatabase, ReadableDatabase};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,12 +16,22 @@ pub struct Live {
     /// Always there until the drop.
     database: Option<Handle>,
     /// The bytes below redb; none for a store in memory.
-    pub below: Option<Arc<dyn StorageBackend>>,
+    below: Option<Staged>,
 }
 
 impl Live {
-    pub fn new(database: Handle, below: Option<Arc<dyn StorageBackend>>) -> Self {
+    pub fn new(database: Handle, below: Option<Staged>) -> Self {
         Self { database: Some(database), below }
+    }
+
+    pub fn below(&self) -> Option<&Staged> {
+        self.below.as_ref()
+    }
+
+    /// Lets writes through to the file.
+    pub fn release(&self, place: &str) -> Result<()> {
+        let released = self.below.as_ref().map_or(Ok(()), Staged::release);
+        released.map_err(|error| from_io(place, &error))
     }
 
     pub fn handle(&self) -> &Handle {
@@ -101,8 +112,11 @@ impl Core {
         let _mark = Mark::set(self.mark());
         // A damaged record the caller met says nothing against the handle.
         let mut by_caller = false;
-        let outcome = write(&self.place, database, |tx| {
-            action(tx).inspect_err(|error| by_caller = error.is(&codes::STORE_DAMAGED))
+        // Only now: a store that is opened and never written to costs no sync.
+        let outcome = live.release(&self.place).and_then(|()| {
+            write(&self.place, database, |tx| {
+                action(tx).inspect_err(|error| by_caller = error.is(&codes::STORE_DAMAGED))
+            })
         });
         if !by_caller && outcome.as_ref().is_err_and(needs_reopening) {
             self.slot().failed = true;

@@ -43,10 +43,10 @@ pub fn open_backend(
     plan: &Plan,
     keep: impl FnOnce(&dyn StorageBackend, u32) -> Result<()>,
 ) -> Result<Live> {
-    let staged = Staged::new(Arc::clone(&below));
+    let staged = Staged::new(below);
     let database = call(place, || builder().create_with_backend(staged.clone()))?;
-    let live = Live::new(Handle::ReadWrite(database), Some(below));
-    admit(place, &live, plan, &staged, keep)?;
+    let live = Live::new(Handle::ReadWrite(database), Some(staged));
+    admit(place, &live, plan, keep)?;
     Ok(live)
 }
 
@@ -54,27 +54,27 @@ fn admit(
     place: &str,
     live: &Live,
     plan: &Plan,
-    staged: &Staged,
     keep: impl FnOnce(&dyn StorageBackend, u32) -> Result<()>,
 ) -> Result<()> {
     let (found, complete) = look(place, live)?;
     migrate::accept(place, &found, plan.format)?;
-    let (Handle::ReadWrite(database), Some(below)) = (live.handle(), &live.below) else {
+    let (Handle::ReadWrite(database), Some(staged)) = (live.handle(), live.below()) else {
         return Err(Error::bug("a store to be written was opened for reading"));
     };
-    if found.format < plan.format {
-        keep(below.as_ref(), found.format)?;
+    if found.format == plan.format && complete {
+        return if staged.is_mark_only() { Ok(()) } else { live.release(place) };
     }
-    staged.release().map_err(|error| from_io(place, &error))?;
     if found.format < plan.format {
-        write(place, database, |writer| {
-            create_tables(writer)?;
-            migrate::run(writer, &found, plan.format, plan.steps)
-        })?;
-    } else if !complete {
-        write(place, database, create_tables)?;
+        keep(staged.inner(), found.format)?;
     }
-    Ok(())
+    live.release(place)?;
+    write(place, database, |writer| {
+        create_tables(writer)?;
+        if found.format < plan.format {
+            migrate::run(writer, &found, plan.format, plan.steps)?;
+        }
+        Ok(())
+    })
 }
 
 /// The store's format row, and whether every table of the list exists.

@@ -35,24 +35,38 @@ impl Staged {
         Self { inner, locking: true, pending: Arc::new(Mutex::new(Some(Pending::default()))) }
     }
 
-    /// For a second look at a file this process has locked: takes no lock, and is never released.
-    pub fn observer(inner: Arc<dyn StorageBackend>) -> Self {
-        Self { locking: false, ..Self::new(inner) }
+    /// A second look at a file this process has locked: takes no lock, and is never released.
+    pub fn observer(&self) -> Self {
+        Self { locking: false, ..Self::new(Arc::clone(&self.inner)) }
+    }
+
+    /// The bytes as they are on the disk.
+    pub fn inner(&self) -> &dyn StorageBackend {
+        self.inner.as_ref()
     }
 
     /// Repeats everything held back, in its order and with its syncs; from now on nothing is.
+    /// After an error all of it is still held back.
     pub fn release(&self) -> io::Result<()> {
         let mut pending = self.pending();
-        if let Some(pending) = pending.take() {
-            for step in pending.steps {
-                match step {
-                    Step::Write(offset, data) => self.inner.write(offset, &data)?,
-                    Step::SetLen(len) => self.inner.set_len(len)?,
-                    Step::Sync => self.inner.sync_data()?,
-                }
+        for step in pending.iter().flat_map(|pending| &pending.steps) {
+            match step {
+                Step::Write(offset, data) => self.inner.write(*offset, data)?,
+                Step::SetLen(len) => self.inner.set_len(*len)?,
+                Step::Sync => self.inner.sync_data()?,
             }
         }
+        *pending = None;
         Ok(())
+    }
+
+    /// Whether all that is held back is the mark "in use" at the head of a cleanly closed file.
+    /// After an unclean end redb writes more, and that repair is not to be put off.
+    pub fn is_mark_only(&self) -> bool {
+        let pending = self.pending();
+        let steps = pending.iter().flat_map(|pending| &pending.steps);
+        let mut changes = steps.filter(|step| !matches!(step, Step::Sync));
+        matches!((changes.next(), changes.next()), (None | Some(Step::Write(0, _)), None))
     }
 
     fn pending(&self) -> MutexGuard<'_, Option<Pending>> {

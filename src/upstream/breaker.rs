@@ -2,7 +2,7 @@
 //! Pure: the caller brings the time and a random number, and decides what counts as a failure. Only transport
 //! failures, timeouts and protocol errors do; an error that a tool reports is an answer, hence a success here.
 
-use serde::{Deserialize, Serialize};
+use crate::engine::live::Breaker as State;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -26,15 +26,6 @@ pub enum Admit {
     No {
         retry_at: Instant,
     },
-}
-
-/// The state as people see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    Closed,
-    Open,
-    HalfOpen,
 }
 
 /// The breaker itself. Starts closed.

@@ -2,11 +2,13 @@
 //! It starts nothing by itself: servers start when somebody calls them, lists come from the store.
 
 pub mod breaker;
+pub mod builtin;
 pub mod catalogue;
 pub mod connection;
 pub mod era;
 pub mod inbox;
 pub mod link;
+pub mod logs;
 pub mod message;
 pub mod names;
 pub mod process;
@@ -68,8 +70,10 @@ pub struct Shared {
     pub settings: Settings,
     pub paths: Paths,
     pub children: Arc<Children>,
-    pub logs: stderr_log::Logs,
+    pub logs: logs::Logs,
     handler: OnceLock<Handler>,
+    /// Definitions listed after the tools of servers.
+    also: OnceLock<Vec<String>>,
     /// Most verbose log level any client asked for.
     level: Mutex<Option<String>>,
     seed: AtomicU64,
@@ -81,6 +85,15 @@ impl Shared {
         if let Some(handler) = self.handler.get() {
             handler(happening);
         }
+    }
+
+    /// Lists these definitions after the tools of servers, in full mode; once.
+    pub fn list_also(&self, definitions: Vec<String>) {
+        let _ = self.also.set(definitions);
+    }
+
+    pub(in crate::upstream) fn also(&self) -> impl Iterator<Item = &str> {
+        self.also.get().into_iter().flatten().map(String::as_str)
     }
 
     /// A share between 0 and 1 for spreading retries; not for anything secret.
@@ -128,7 +141,7 @@ fn put<T>(lock: &RwLock<T>, value: T) {
 impl World {
     /// Loads servers, catalogues, preferences and profiles. Starts nothing.
     pub fn load(engine: Engine, settings: Settings, paths: Paths, children: Arc<Children>) -> Result<Arc<Self>> {
-        let logs = stderr_log::Logs::new(paths.clone());
+        let logs = logs::Logs::new(paths.clone());
         let shared = Arc::new(Shared {
             engine,
             settings,
@@ -136,6 +149,7 @@ impl World {
             children,
             logs,
             handler: OnceLock::new(),
+            also: OnceLock::new(),
             level: Mutex::default(),
             seed: AtomicU64::new(u64::from(std::process::id())),
         });
@@ -259,25 +273,29 @@ impl World {
                 return view.clone();
             }
         }
-        let view = Arc::new(View::build(profile, &self.all(), &read(&self.preferences), &self.shared.settings));
+        let preferences = read(&self.preferences);
+        let view = Arc::new(View::build(profile, &self.all(), &preferences, &self.shared));
         views.insert(profile.name.clone(), (generation, view.clone()));
         view
     }
 
-    /// Lists every enabled server that was never listed, side by side, each within the deadline.
-    /// One that fails is left out; it hides and delays no other beyond the deadline.
-    pub async fn list_missing(&self, wanted: impl Fn(&Upstream) -> bool) {
-        let missing: Vec<_> = self
-            .all()
-            .into_iter()
-            .filter(|upstream| upstream.entry.enabled && upstream.never_listed() && wanted(upstream))
-            .collect();
+    /// Lists every enabled server that was never listed, side by side, each within a deadline. A server that
+    /// fails or dawdles is waited for once; it hides and delays no other, and clients are told when it arrives.
+    pub async fn list_missing(&self) {
+        let missing: Vec<_> = self.all().into_iter().filter(|upstream| upstream.wants_listing()).collect();
         if missing.is_empty() {
             return;
         }
         let deadline = std::time::Duration::from_millis(self.shared.settings.gateway.first_list_ms);
-        let all = missing.iter().map(|upstream| tokio::time::timeout(deadline, upstream.listed()));
-        futures_util::future::join_all(all).await;
+        let list = |upstream: Arc<Upstream>| async move {
+            let listing = tokio::spawn({
+                let upstream = upstream.clone();
+                async move { upstream.listed().await.map(|_| ()) }
+            });
+            let _ = tokio::time::timeout(deadline, listing).await;
+            upstream.waited_for();
+        };
+        futures_util::future::join_all(missing.into_iter().map(list)).await;
         self.touch();
     }
 

@@ -6,7 +6,7 @@ use super::catalogue;
 use super::connection::{Agreement, Connection};
 use super::inbox::ServerInbox;
 use super::process::Child;
-use super::restart::Restart;
+use super::restart::{Restarts, Start};
 use super::transport;
 use super::{Happening, Shared};
 use crate::engine::StoreRequest;
@@ -23,6 +23,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Grace of each stage of stopping: end of input, then a request to end, then the kill.
 const STOP_GRACE: Duration = Duration::from_secs(2);
+/// A call waits so long for a restart; beyond that it is refused at once.
+const SHORT_WAIT: Duration = Duration::from_secs(2);
 
 /// A running connection with what belongs to it.
 pub struct Running {
@@ -102,12 +104,15 @@ pub struct Upstream {
     slot: Arc<Slot>,
     per_client: Mutex<HashMap<u64, Arc<Slot>>>,
     breaker: Mutex<Breaker>,
-    restart: Mutex<Restart>,
+    restarts: Mutex<Restarts>,
     note: Mutex<Note>,
     permits: Arc<Semaphore>,
     catalogue: RwLock<Option<Arc<Catalogue>>>,
     fetching: tokio::sync::Mutex<()>,
     retired: AtomicBool,
+    waited: AtomicBool,
+    /// Outside the world: stores nothing.
+    probe: bool,
     /// Resources somebody subscribed to, with how many did.
     subscribed: Mutex<HashMap<String, usize>>,
     resubscribed: watch::Sender<()>,
@@ -124,6 +129,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Upstream {
     pub(super) fn new(entry: Server, catalogue: Option<Arc<Catalogue>>, shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self::make(entry, catalogue, shared))
+    }
+
+    fn make(entry: Server, catalogue: Option<Arc<Catalogue>>, shared: Arc<Shared>) -> Self {
         let defaults = &shared.settings.servers;
         let limits = &entry.limits;
         let millis = |own: Option<u64>, default: u64| Duration::from_millis(own.unwrap_or(default));
@@ -135,23 +144,38 @@ impl Upstream {
             queue: u64::from(limits.queue.unwrap_or(defaults.queue)),
         };
         let state = if entry.enabled { State::Idle } else { State::Disabled };
-        Arc::new(Self {
+        Self {
             entry: Arc::new(entry),
             bounds,
             stats: Stats::default(),
             slot: Arc::default(),
             per_client: Mutex::default(),
-            breaker: Mutex::new(Breaker::new()),
-            restart: Mutex::new(Restart::new()),
+            breaker: Mutex::default(),
+            restarts: Mutex::default(),
             note: Mutex::new(Note { state, last_error: None, retry_at: None }),
             permits: Arc::new(Semaphore::new(bounds.concurrency)),
             catalogue: RwLock::new(catalogue),
             fetching: tokio::sync::Mutex::default(),
             retired: AtomicBool::new(false),
+            waited: AtomicBool::new(false),
             subscribed: Mutex::default(),
             resubscribed: watch::Sender::new(()),
+            probe: false,
             shared,
-        })
+        }
+    }
+
+    /// A server outside the world, for `server test`: it stores nothing and tells nobody.
+    pub fn for_test(entry: Server, shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self { probe: true, ..Self::make(entry, None, shared) })
+    }
+
+    /// Reads the lists without keeping them.
+    pub async fn look(&self, running: &Running) -> Result<Catalogue> {
+        let now = self.shared.engine.now();
+        let revision = self.entry.revision;
+        let fetched = catalogue::fetch(&running.connection, &running.agreement, now, revision, self.bounds.start).await;
+        fetched.map_err(|error| self.named(error))
     }
 
     pub fn id(&self) -> &str {
@@ -166,9 +190,8 @@ impl Upstream {
         locked(&self.note).clone()
     }
 
-    pub fn breaker_state(&self) -> (String, Option<Instant>) {
-        let breaker = locked(&self.breaker);
-        (breaker.state().word().into(), breaker.retry_at())
+    pub fn breaker_state(&self) -> crate::engine::live::Breaker {
+        locked(&self.breaker).state()
     }
 
     /// What the server offers, as last seen.
@@ -223,7 +246,7 @@ impl Upstream {
         self.stats.calls.fetch_add(1, Relaxed);
         let now = Instant::now();
         match outcome {
-            Ok(()) => locked(&self.breaker).success(now),
+            Ok(()) => locked(&self.breaker).success(),
             Err(error) if counts(error) => {
                 self.stats.failures.fetch_add(1, Relaxed);
                 locked(&self.breaker).failure(now, self.shared.jitter());
@@ -235,7 +258,7 @@ impl Upstream {
     /// Closes the breaker and forgets a crash loop.
     pub fn reset(&self) {
         locked(&self.breaker).reset();
-        locked(&self.restart).reset();
+        locked(&self.restarts).reset();
         let mut note = locked(&self.note);
         if matches!(note.state, State::CrashLoop | State::Waiting) {
             note.state = State::Idle;
@@ -275,19 +298,21 @@ impl Upstream {
 
     /// Waits out a short back-off, refuses during a long one and in a crash loop.
     async fn pause(&self) -> Result<()> {
-        let wait = locked(&self.restart).admit(Instant::now());
-        let last = locked(&self.note).last_error.clone();
-        match wait {
-            Ok(wait) if wait <= Duration::from_secs(2) => {
-                tokio::time::sleep(wait).await;
+        let now = Instant::now();
+        let start = locked(&self.restarts).may_start(now);
+        let last = locked(&self.note).last_error.clone().unwrap_or_default();
+        match start {
+            Start::Now => Ok(()),
+            Start::Wait { until } if until - now <= SHORT_WAIT => {
+                tokio::time::sleep_until(until.into()).await;
                 Ok(())
             }
-            Ok(wait) => Err(self.left_alone(Instant::now() + wait).because(last.unwrap_or_default())),
-            Err(_) => {
+            Start::Wait { until } => Err(self.left_alone(until).because(last)),
+            Start::Looping => {
                 self.set_state(State::CrashLoop, None);
                 let message = format!("server `{}` ended again and again and is not started any more", self.name());
                 Err(Error::new(&codes::UPSTREAM_LOOPING, message)
-                    .because(last.unwrap_or_default())
+                    .because(last)
                     .hint(format!("umcp server restart {}", self.name())))
             }
         }
@@ -295,7 +320,7 @@ impl Upstream {
 
     async fn start(self: &Arc<Self>, slot: &Arc<Slot>, session: Option<u64>) -> Result<Arc<Running>> {
         self.set_state(State::Starting, None);
-        locked(&self.restart).started(Instant::now());
+        locked(&self.restarts).started(Instant::now());
         let inbox = Arc::new(ServerInbox::new(self, session));
         let remembered = self.catalogue().filter(|known| known.entry_revision == self.entry.revision);
         let opened = transport::connect(self, inbox, remembered.as_deref()).await;
@@ -330,7 +355,7 @@ impl Upstream {
 
     fn failed(&self, error: &Error) {
         let now = Instant::now();
-        locked(&self.restart).failed(now, self.shared.jitter());
+        locked(&self.restarts).ended(now, self.shared.jitter());
         locked(&self.breaker).failure(now, self.shared.jitter());
         self.set_state(State::Waiting, Some(error.to_string()));
     }
@@ -374,7 +399,7 @@ impl Upstream {
             Some(child) => child.stop(STOP_GRACE).await.map(|exit| exit.to_string()),
             None => None,
         };
-        self.ended(&running, reason, ended);
+        self.ended(reason, ended);
     }
 
     fn until_idle(&self, running: &Running) -> Duration {
@@ -388,16 +413,18 @@ impl Upstream {
         !locked(&self.subscribed).is_empty()
     }
 
-    fn ended(&self, running: &Running, reason: Option<Error>, exit: Option<String>) {
+    fn ended(&self, reason: Option<Error>, exit: Option<String>) {
         let wanted = self.retired.load(Relaxed) || reason.as_ref().is_none_or(|reason| reason.is(&codes::CANCELLED));
         if wanted {
+            locked(&self.restarts).stopped(Instant::now());
             let state = if self.entry.enabled { State::Idle } else { State::Disabled };
             self.set_state(state, None);
             return;
         }
         self.stats.restarts.fetch_add(1, Relaxed);
         let now = Instant::now();
-        locked(&self.restart).ended(now, running.started.elapsed(), self.shared.jitter());
+        locked(&self.restarts).ended(now, self.shared.jitter());
+        self.shared.logs.finish(self.id(), self.shared.engine.now());
         let tail = self.shared.logs.tail(self.id());
         let mut detail = reason.map(|reason| reason.to_string()).unwrap_or_default();
         if let Some(exit) = exit {
@@ -413,7 +440,7 @@ impl Upstream {
     async fn settle(self: Arc<Self>, running: Arc<Running>, session: Option<u64>) {
         let uris: Vec<String> = locked(&self.subscribed).keys().cloned().collect();
         super::subscriptions::renew(&self, &running, &uris).await;
-        if session.is_none() {
+        if session.is_none() && !self.probe {
             let _ = self.fetch(&running).await;
         }
         super::subscriptions::listen(&self, &running).await;
@@ -438,16 +465,14 @@ impl Upstream {
         self.fetch_locked(&running).await
     }
 
-    pub(super) async fn fetch(self: &Arc<Self>, running: &Running) -> Result<Arc<Catalogue>> {
+    /// Asks the server for its lists over a running connection and keeps them.
+    pub async fn fetch(self: &Arc<Self>, running: &Running) -> Result<Arc<Catalogue>> {
         let _fetching = self.fetching.lock().await;
         self.fetch_locked(running).await
     }
 
     async fn fetch_locked(self: &Arc<Self>, running: &Running) -> Result<Arc<Catalogue>> {
-        let now = self.shared.engine.now();
-        let revision = self.entry.revision;
-        let fetched = catalogue::fetch(&running.connection, &running.agreement, now, revision, self.bounds.start).await;
-        let mut fetched = fetched.map_err(|error| self.named(error))?;
+        let mut fetched = self.look(running).await?;
         fetched.transport = running.transport.map(Into::into);
         let old = self.catalogue();
         let same = old.as_ref().is_some_and(|old| Catalogue { fetched: old.fetched, ..fetched.clone() } == **old);
@@ -486,9 +511,14 @@ impl Upstream {
         self.resubscribed.send_replace(());
     }
 
-    /// Whether no catalogue is known at all; one of an older entry is better than none.
-    pub(super) fn never_listed(&self) -> bool {
-        self.catalogue().is_none()
+    /// Whether a list should wait for this server: nothing is known of it and nobody has waited for it yet.
+    pub(super) fn wants_listing(&self) -> bool {
+        self.entry.enabled && self.catalogue().is_none() && !self.waited.load(Relaxed)
+    }
+
+    /// Lists have waited for this server; the next one does not.
+    pub(super) fn waited_for(&self) {
+        self.waited.store(true, Relaxed);
     }
 
     /// Ends every connection of a session that has gone.

@@ -3,11 +3,10 @@
 
 use super::names::{Named, assign};
 use super::supervisor::Upstream;
-use super::{Preferences, message};
+use super::{Preferences, Shared, message};
 use crate::environments::{Mode, Profile};
 use crate::search::{Document, Field, Index};
 use crate::servers::model::matches;
-use crate::settings::Settings;
 use crate::tools::model::{Facts, Listed};
 use crate::tools::{Catalogue, Era};
 use bytes::Bytes;
@@ -45,9 +44,9 @@ pub struct List {
 }
 
 impl List {
-    fn build<'a>(key: &str, items: impl ExactSizeIterator<Item = &'a str>, page: usize, tag: u32) -> Self {
+    pub fn build<'a>(key: &str, items: impl ExactSizeIterator<Item = &'a str>, page: usize, tag: u32) -> Self {
         let count = items.len();
-        let mut pages = Vec::with_capacity(count / page + 1);
+        let mut pages = Vec::with_capacity(count / page.max(1) + 1);
         let mut body = format!("{{\"{key}\":[");
         for (i, item) in items.enumerate() {
             if i > 0 && i % page == 0 {
@@ -61,6 +60,15 @@ impl List {
         body.push_str("]}");
         pages.push(body.into());
         Self { pages }
+    }
+
+    /// All items as one JSON array.
+    pub fn whole(&self, key: &str) -> String {
+        let items: Vec<String> = self.pages.iter().filter_map(|page| {
+            let page: serde_json::Value = serde_json::from_slice(page).ok()?;
+            Some(page[key].as_array()?.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+        }).filter(|page| !page.is_empty()).collect();
+        format!("[{}]", items.join(","))
     }
 
     /// The page of a cursor; `None` when the cursor is not one of this list.
@@ -101,12 +109,16 @@ pub struct View {
 
 impl View {
     /// Makes the view of `profile` over all servers.
-    pub fn build(profile: &Profile, all: &[Arc<Upstream>], preferences: &Preferences, settings: &Settings) -> Self {
+    pub fn build(profile: &Profile, all: &[Arc<Upstream>], preferences: &Preferences, shared: &Shared) -> Self {
+        let settings = &shared.settings;
         let shown: Vec<(&Arc<Upstream>, Arc<Catalogue>)> = all
             .iter()
             .filter(|upstream| upstream.entry.enabled && shows_server(profile, upstream))
             .filter_map(|upstream| Some((upstream, upstream.catalogue()?)))
             .collect();
+        // In the order in which the servers were added: a newcomer takes nobody's name, and lists grow at their end.
+        let mut shown = shown;
+        shown.sort_by(|(a, _), (b, _)| (a.entry.created, a.id()).cmp(&(b.entry.created, b.id())));
         let mut warnings = Vec::new();
         let tools = tools_of(profile, &shown, preferences, &mut warnings);
         let prompts = prompts_of(&shown);
@@ -114,11 +126,12 @@ impl View {
         let templates = items_of(&shown, |catalogue| &catalogue.templates, &mut warnings);
         let page = settings.gateway.page_size.max(1) as usize;
         let by_name = tools.iter().enumerate().map(|(i, tool)| (tool.exposed.clone(), i as u32)).collect();
-        let tag = tools.iter().fold(0, |tag, tool| crc32fast::hash(tool.exposed.as_bytes()) ^ tag.rotate_left(1));
+        let tag = tools.iter().fold(0u32, |tag, tool| crc32fast::hash(tool.exposed.as_bytes()) ^ tag.rotate_left(1));
+        let listed: Vec<&str> = tools.iter().map(|tool| tool.json.as_str()).chain(shared.also()).collect();
         let items = |items: &[ViewItem], key| List::build(key, items.iter().map(|item| item.json.as_str()), page, tag);
         let has = |path: &str| shown.iter().any(|(_, catalogue)| declares(catalogue, path));
         Self {
-            tool_list: List::build("tools", tools.iter().map(|tool| tool.json.as_str()), page, tag),
+            tool_list: List::build("tools", listed.iter().copied(), page, tag),
             prompt_list: items(&prompts, "prompts"),
             resource_list: items(&resources, "resources"),
             template_list: items(&templates, "resourceTemplates"),
@@ -174,18 +187,21 @@ impl View {
     pub fn index(&self) -> &Index {
         self.index.get_or_init(|| {
             let facts: Vec<(Facts, String)> = self.tools.iter().map(searchable).collect();
-            let fields: Vec<Vec<(Field, &str)>> = facts.iter().zip(&self.tools).map(|((facts, arguments), tool)| {
-                vec![
-                    (Field::Name, tool.tool.as_str()),
-                    (Field::Title, facts.title.as_deref().unwrap_or_default()),
-                    (Field::Description, facts.description.as_deref().unwrap_or_default()),
-                    (Field::Argument, arguments.as_str()),
-                    (Field::Server, tool.upstream.name()),
-                ]
-            }).collect();
-            let document = |(tool, fields): (&'_ ViewTool, &'_ Vec<(Field, &'_ str)>)| (tool.exposed.clone(), fields.clone());
-            let documents: Vec<(String, Vec<(Field, &str)>)> = self.tools.iter().zip(&fields).map(document).collect();
-            Index::build(documents.iter().map(|(key, fields)| Document { key, fields }))
+            let fields: Vec<[(Field, &str); 5]> = facts
+                .iter()
+                .zip(&self.tools)
+                .map(|((facts, arguments), tool)| {
+                    [
+                        (Field::Name, tool.tool.as_str()),
+                        (Field::Title, facts.title.as_deref().unwrap_or_default()),
+                        (Field::Description, facts.description.as_deref().unwrap_or_default()),
+                        (Field::Argument, arguments.as_str()),
+                        (Field::Server, tool.upstream.name()),
+                    ]
+                })
+                .collect();
+            let documents = self.tools.iter().zip(&fields);
+            Index::build(documents.map(|(tool, fields)| Document { key: &tool.exposed, fields }))
         })
     }
 

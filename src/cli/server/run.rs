@@ -188,7 +188,7 @@ pub fn table(statuses: &[ServerStatus]) -> Table {
             text::number(status.failures).into(),
             text::number(status.in_flight).into(),
             text::number(status.restarts).into(),
-            (&status.breaker).into(),
+            status.breaker.word().into(),
         ]);
     }
     table

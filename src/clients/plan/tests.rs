@@ -151,9 +151,7 @@ fn snippets_read_as_the_client_would_write_them() {
         "mcpServers:\n- name: umcp\n  command: umcp\n  args:\n  - serve\n  - --client\n  - continue\n"
     );
     assert!(shown("goose").contains("    cmd: umcp\n"));
-    assert!(
-        shown("opencode").contains("\"environment\"") == false && shown("opencode").contains("\"local\"")
-    );
+    assert!(!shown("opencode").contains("\"environment\"") && shown("opencode").contains("\"local\""));
     assert!(shown("chatgpt").contains("https://YOUR-HOST/mcp"));
     for client in with_files() {
         let text = snippet(client, &entry(client)).unwrap();

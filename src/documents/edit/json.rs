@@ -149,9 +149,15 @@ fn cut(text: &str, parent: &ast::Object<'_>, index: usize) -> String {
     let close = parent.range.end - 1;
     let property = &parent.properties[index];
     let before = &text[..property.range.start];
-    let start = before.trim_end().len();
     let own_comma = comma_after(text, property.range.end, close);
     let end = own_comma.map_or(property.range.end, |comma| comma + 1);
+    let mut start = before.trim_end().len();
+    let mut tail = &text[end..];
+    if before[start..].contains('\n') && !tail.lines().next().unwrap_or_default().trim().is_empty() {
+        // Something follows on the line: it takes the place, so that no comment above swallows it.
+        start = before.len();
+        tail = tail.trim_start_matches([' ', '\t']);
+    }
     let mut head = text[..start].to_string();
     if own_comma.is_none() && index > 0 {
         // It was the last one without a comma behind it: then the one before loses its comma.
@@ -160,9 +166,8 @@ fn cut(text: &str, parent: &ast::Object<'_>, index: usize) -> String {
             head.remove(comma);
         }
     }
-    let tail = &text[end..];
     let closing = tail.trim_start();
-    if head.ends_with('{') && closing.starts_with('}') {
+    if start == parent.range.start + 1 && closing.starts_with('}') {
         return format!("{head}{closing}");
     }
     format!("{head}{tail}")

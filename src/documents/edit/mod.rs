@@ -13,39 +13,67 @@ use serde_json::Value;
 /// Puts a value at a path of keys, creating missing parents; the same value there already: the text as it was.
 /// `file` is for messages only.
 pub fn set(format: Format, file: &str, text: &str, path: &[&str], value: &Value) -> Result<String> {
-    let holds = |text: &str| -> Result<bool> {
-        let node = parse_as(format, file, text)?;
-        Ok(node.at_path(path).map(super::Node::to_json).as_ref() == Some(value))
-    };
-    if holds(text)? {
+    let before = parse_as(format, file, text)?.to_json();
+    if at(&before, path) == Some(value) {
         return Ok(text.into());
     }
-    let after = match format {
+    let edited = match format {
         Format::Json => json::set(file, text, path, value)?,
         Format::Toml => toml::set(file, text, path, value)?,
         Format::Yaml => yaml::set(file, text, path, value)?,
     };
-    if holds(&after)? {
-        return Ok(after);
+    let after = parse_as(format, file, &edited).map_err(|_| unsafe_edit(file, text))?.to_json();
+    if at(&after, path) == Some(value) && rest(before, path) == rest(after, path) {
+        return Ok(edited);
     }
-    Err(Error::bug(format!("editing `{file}` did not lead to the wanted value, so it was left alone")))
+    Err(unsafe_edit(file, text))
 }
 
 /// Takes the value at a path of keys away, and parents that hold nothing else. No such value: the text as it was.
 pub fn remove(format: Format, file: &str, text: &str, path: &[&str]) -> Result<String> {
-    let before = parse_as(format, file, text)?;
-    if before.at_path(path).is_none() {
+    let before = parse_as(format, file, text)?.to_json();
+    if at(&before, path).is_none() {
         return Ok(text.into());
     }
-    let after = match format {
+    let edited = match format {
         Format::Json => json::remove(file, text, path)?,
         Format::Toml => toml::remove(file, text, path)?,
         Format::Yaml => yaml::remove(file, text, path)?,
     };
-    if parse_as(format, file, &after)?.at_path(path).is_none() {
-        return Ok(after);
+    let after = parse_as(format, file, &edited).map_err(|_| unsafe_edit(file, text))?.to_json();
+    if at(&after, path).is_none() && rest(before, path) == rest(after, path) {
+        return Ok(edited);
     }
-    Err(Error::bug(format!("editing `{file}` did not remove the value, so it was left alone")))
+    Err(unsafe_edit(file, text))
+}
+
+fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |value, key| value.get(key))
+}
+
+/// Everything but the value at a path and the parents that hold nothing else.
+fn rest(mut value: Value, path: &[&str]) -> Value {
+    if let ([key, below @ ..], Some(map)) = (path, value.as_object_mut())
+        && let Some(inner) = map.remove(*key)
+        && !below.is_empty()
+    {
+        let inner = rest(inner, below);
+        let empty = inner.is_null()
+            || inner.as_object().is_some_and(serde_json::Map::is_empty)
+            || inner.as_array().is_some_and(Vec::is_empty);
+        if !empty {
+            map.insert((*key).into(), inner);
+        }
+    }
+    value
+}
+
+/// The result of an edit was not what it should be: the file is written in a way the editor does not master.
+fn unsafe_edit(file: &str, text: &str) -> Error {
+    let source = super::Source::new(file, text);
+    source
+        .invalid(source.position(0), format!("umcp cannot edit `{file}` safely, so it was left as it is"))
+        .hint("make the change by hand")
 }
 
 /// The line end a text uses.

@@ -60,7 +60,7 @@ fn json_in_the_middle_is_replaced_and_removed_in_place() {
     );
     assert_eq!(
         remove(Format::Json, "f", text, &["s", "umcp"]).unwrap(),
-        "{\n  \"s\": { // ours\n    // theirs\n    \"b\": 2\n  }\n}"
+        "{\n  \"s\": {\n    // ours\n    // theirs\n    \"b\": 2\n  }\n}"
     );
     assert!(set(Format::Json, "f", "{\"s\": 1}", &["s", "umcp"], &json!(1)).is_err());
     assert!(set(Format::Json, "f", "[1]", &["s"], &json!(1)).is_err());
@@ -143,5 +143,143 @@ fn yaml_lists_take_items_by_name() {
         assert!(with.contains("- name: umcp\n"), "{with}");
         assert_eq!(yaml::set_item("f", &with, "mcpServers", &item).unwrap(), with);
         assert_eq!(yaml::remove_item("f", &with, "mcpServers", "umcp").unwrap(), text, "{with}");
+    }
+}
+
+mod random {
+    //! Files nobody thought of: whatever parses comes back byte for byte, and nothing panics.
+
+    use super::{Format, entry, remove, set};
+    use crate::documents::parse_as;
+    use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
+
+    fn gap() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            6 => Just(""), 3 => Just(" "), 3 => Just("\n"), 1 => Just("\t"), 1 => Just("\r\n  "),
+            1 => Just("/* c, } */"), 1 => Just("// \" , {\n"),
+        ];
+        prop::collection::vec(piece, 0..3).prop_map(|pieces| pieces.concat())
+    }
+
+    fn json(depth: u32) -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("1".to_string()),
+            Just("\"ä,}//\"".into()),
+            Just("null".into()),
+            Just("{}".into()),
+            Just("[]".into()),
+        ];
+        leaf.prop_recursive(depth, 24, 4, |inner| {
+            let member = (gap(), gap(), gap(), inner.clone(), gap());
+            prop_oneof![
+                (prop::collection::vec(member, 1..4), any::<bool>())
+                    .prop_map(|(members, comma): (Vec<Member>, bool)| { object(&members, comma, "k") }),
+                (prop::collection::vec((gap(), inner, gap()), 1..3), any::<bool>()).prop_map(
+                    |(items, comma)| {
+                        let items: Vec<_> = items.iter().map(|(a, v, b)| format!("{a}{v}{b}")).collect();
+                        format!("[{}{}]", items.join(","), if comma { "," } else { "" })
+                    }
+                ),
+            ]
+        })
+    }
+
+    type Member = (String, String, String, String, String);
+
+    fn object(members: &[Member], comma: bool, key: &str) -> String {
+        let members: Vec<_> = members
+            .iter()
+            .enumerate()
+            .map(|(n, (a, b, c, value, d))| format!("{a}\"{key}{n}\"{b}:{c}{value}{d}"))
+            .collect();
+        format!("{{{}{}}}", members.join(","), if comma { "," } else { "" })
+    }
+
+    fn file() -> impl Strategy<Value = String> {
+        let member = (gap(), gap(), gap(), json(3), gap());
+        let members = prop::collection::vec(member, 1..4);
+        (gap(), members, any::<bool>(), any::<bool>(), gap()).prop_map(
+            |(head, members, comma, ours, tail)| {
+                // Sometimes the first key is the parent itself.
+                let text = object(&members, comma, "k");
+                let text = if ours { text.replacen("\"k0\"", "\"servers\"", 1) } else { text };
+                format!("{head}{text}{tail}")
+            },
+        )
+    }
+
+    /// Lines that, strung together, are often YAML or TOML.
+    fn lines() -> impl Strategy<Value = String> {
+        let line = prop_oneof![
+            Just("a: 1"),
+            Just("servers:"),
+            Just("  x: 1"),
+            Just("  y:"),
+            Just("    z: [1, 2]"),
+            Just("# c"),
+            Just(""),
+            Just("  # c"),
+            Just("b: |"),
+            Just("  text"),
+            Just("- 1"),
+            Just("servers: {}"),
+            Just("---"),
+            Just("..."),
+            Just("[servers]"),
+            Just("[servers.x]"),
+            Just("c = 1"),
+            Just("d = \"\"\""),
+            Just("\"\"\""),
+            Just("[[e]]"),
+            Just("servers.q = 1"),
+            Just("f = [ # c"),
+            Just("]"),
+            Just("servers = {}"),
+            Just("    deep: \"ä\""),
+        ];
+        let end = prop_oneof![Just("\n"), Just("\r\n")];
+        (prop::collection::vec(line, 0..12), end, any::<bool>())
+            .prop_map(|(lines, end, last)| lines.join(end) + if last { end } else { "" })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn json_comes_back(text in file()) {
+            let path = ["servers", "umcp"];
+            let Ok(before) = parse_as(Format::Json, "f", &text) else { return Ok(()) };
+            let with = match set(Format::Json, "f", &text, &path, &entry()) {
+                Ok(with) => with,
+                Err(error) => {
+                    assert!(!error.message.contains("safely"), "{text}\n{error:?}");
+                    return Ok(());
+                }
+            };
+            let without = remove(Format::Json, "f", &with, &path).unwrap();
+            let hollow = before.get("servers").is_some_and(|node| node.entries().is_empty());
+            if !hollow {
+                assert_eq!(without, text, "through:\n{with}");
+            }
+        }
+
+        #[test]
+        fn lines_come_back_as_the_same_document(text in lines()) {
+            let path = ["servers", "umcp"];
+            for format in [Format::Yaml, Format::Toml] {
+                let Ok(before) = parse_as(format, "f", &text) else { continue };
+                let with = match set(format, "f", &text, &path, &entry()) {
+                    Ok(with) => with,
+                    Err(error) => {
+                        assert!(!error.message.contains("safely"), "{format:?}\n{text}\n{error:?}");
+                        continue;
+                    }
+                };
+                // Where taking out would change its neighbours, it is refused.
+                let Ok(without) = remove(format, "f", &with, &path) else { continue };
+                let after = parse_as(format, "f", &without).unwrap().to_json();
+                assert_eq!(super::super::rest(before.to_json(), &path), super::super::rest(after, &path));
+            }
+        }
     }
 }

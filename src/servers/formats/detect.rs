@@ -13,11 +13,7 @@ pub struct Found<'a> {
 
 impl<'a> Found<'a> {
     fn new(name: &'static str, candidates: Vec<Candidate<'a>>) -> Self {
-        let dialect = Dialect {
-            name,
-            url_is_sse: name == "gemini",
-            seconds: matches!(name, "goose" | "massgen" | "cline"),
-        };
+        let dialect = Dialect { name, seconds: matches!(name, "goose" | "massgen" | "cline") };
         Self { dialect, candidates, notes: Vec::new() }
     }
 

@@ -17,7 +17,7 @@ enum Field {
     /// A list of variables handed through.
     EnvNames,
     Url,
-    /// A URL that is streamable HTTP by its name.
+    /// A URL that is streamable HTTP by its name; a plain `url` may be either kind and is probed.
     HttpUrl,
     Headers,
     /// Headers whose values are names of variables.
@@ -324,7 +324,6 @@ impl Reader<'_> {
         let variable = url.starts_with("${") || url.starts_with("secret://");
         match kind {
             "sse" => Some(Transport::Sse { url }),
-            "" if self.dialect.url_is_sse && !streamable => Some(Transport::Sse { url }),
             "ws" | "websocket" => Some(Transport::WebSocket { url }),
             _ if variable => Some(Transport::Http { url, probe: true }),
             _ => match Transport::from_url(&url) {

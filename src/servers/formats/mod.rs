@@ -70,8 +70,6 @@ fn unknown(path: &str) -> Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Dialect {
     name: &'static str,
-    /// A `url` without a type is the legacy SSE transport.
-    url_is_sse: bool,
     /// A bare `timeout` counts seconds, not milliseconds.
     seconds: bool,
 }

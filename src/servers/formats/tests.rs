@@ -152,7 +152,7 @@ fn gemini_and_codex() {
 "a": {"url": "https://x/sse", "trust": true},
 "b": {"httpUrl": "https://x/mcp", "timeout": 1500, "includeTools": ["r"], "excludeTools": ["w"]}}}"#,
         "gemini",
-        &["a sse https://x/sse", "b http https://x/mcp +r -w call=1500"],
+        &["a http https://x/sse", "b http https://x/mcp +r -w call=1500"],
         &["2 Ignored `trust` of `a`: approval stays with the client"],
     );
     check(
@@ -168,6 +168,26 @@ fn gemini_and_codex() {
         ],
         &["9 Ignored `required` of `a`: umcp has no such field"],
     );
+}
+
+#[test]
+fn a_url_is_probed_unless_its_kind_is_sure() {
+    let imported = import(
+        "/home/u/.gemini/settings.json",
+        r#"{"mcpServers": {"a": {"url": "https://x"}, "b": {"httpUrl": "https://x"}, "c": {"url": "https://x", "type": "sse"},
+            "d": {"url": "https://x", "type": "streamable-http"}, "e": {"url": "${URL}"}, "f": {"url": "x"}}}"#,
+    );
+    let http = |url: &str, probe| Transport::Http { url: url.into(), probe };
+    let expected = [
+        http("https://x", true),
+        http("https://x", false),
+        Transport::Sse { url: "https://x".into() },
+        http("https://x", false),
+        http("${URL}", true),
+    ];
+    let transports: Vec<_> = imported.servers.into_iter().map(|server| server.transport).collect();
+    assert_eq!(transports, expected);
+    assert_eq!(imported.notes[0].message, "`f` has a URL umcp cannot connect to");
 }
 
 #[test]
@@ -412,4 +432,20 @@ fn notes_hold_no_values() {
     let imported = import("x.json", text);
     assert_eq!(imported.notes.iter().filter(|note| note.level != Level::Skipped).count(), 4);
     assert!(!notes(&imported).concat().contains("hunter2"));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn any_text_survives_export(values in proptest::collection::vec("[ -~äß€\\n\\t\u{1b}]{0,12}|\\PC{0,6}|[0-9.eE+x_:-]{1,6}|[a-z]{1,5}|~|null|=|<<", 0..6)) {
+        let command = "x".to_string();
+        let mut server = Server::new("srv_1".into(), "a", Transport::Stdio { command, args: values.clone() }, Timestamp(7));
+        server.env = values.iter().enumerate().map(|(n, value)| (format!("K{n}"), value.clone())).collect();
+        server.headers = values.iter().map(|value| (value.clone(), "x".into())).collect();
+        server.description = values.first().cloned();
+        server.origin = Some(own::FORMAT.into());
+        let text = own::write(std::slice::from_ref(&server)).unwrap();
+        assert_eq!(import("a.yaml", &text).servers, [server], "{text}");
+    }
 }

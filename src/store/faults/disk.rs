@@ -46,6 +46,11 @@ impl Disk {
         state.operations = 0;
     }
 
+    /// Writes, length changes and syncs since the last call of `fault`.
+    pub fn operations(&self) -> u64 {
+        self.state().operations
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         self.state().current.clone()
     }

@@ -143,3 +143,23 @@ fn a_table_added_later_is_created_on_opening() {
     let store = Store::open(&path, Timestamp(3)).unwrap();
     assert_eq!(store.read(|tx| tx.get(&NOTES, "a")).unwrap(), Some(note(1)));
 }
+
+#[test]
+fn opening_writes_only_where_something_is_to_be_written() {
+    let disk = Disk::default();
+    super::format_disk(&disk);
+    disk.fault(None);
+    let store = open_disk(&disk).unwrap();
+    assert_eq!(store.read(|tx| tx.all(&NOTES)).unwrap(), []);
+    assert!(store.check().unwrap().is_whole());
+    store.close().unwrap();
+    assert_eq!(disk.operations(), 0, "read and closed");
+    let store = open_disk(&disk).unwrap();
+    store.write(|tx| tx.put(&NOTES, "a", &note(1))).unwrap();
+    // Leaked: as after a kill.
+    std::mem::forget(store);
+    disk.fault(None);
+    let store = open_disk(&disk).unwrap();
+    assert!(disk.operations() > 0, "the repair is written at once");
+    assert_eq!(store.read(|tx| tx.get(&NOTES, "a")).unwrap(), Some(note(1)));
+}

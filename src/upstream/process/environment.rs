@@ -72,7 +72,7 @@ pub(super) fn child_env(
     env
 }
 
-fn inherited(name: &str, windows: bool) -> bool {
+pub(super) fn inherited(name: &str, windows: bool) -> bool {
     if windows {
         let upper = name.to_ascii_uppercase();
         return INHERITED.contains(&upper.as_str())

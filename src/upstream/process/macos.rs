@@ -56,6 +56,11 @@ pub(super) fn sweep(_nonce: &str, _patience: Duration) -> usize {
     0
 }
 
+/// Not known here, and nothing is adopted: the reaper then deals with one stranger after the other.
+pub(super) fn ended_children() -> Vec<u32> {
+    Vec::new()
+}
+
 pub(super) fn usages(pids: &[u32]) -> Vec<Option<Usage>> {
     vec![None; pids.len()]
 }

@@ -38,8 +38,10 @@ pub use platform::{Input, Output};
 /// A daemon must remove it from its own environment when it is started by a server of another daemon.
 pub const MARKER: &str = "UMCP_SPAWN";
 
-/// How long the end of a killed tree is waited for.
-const KILL_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the end of a killed tree is waited for; it takes milliseconds unless the machine is very busy.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the news of the end may take after that.
+const EXIT_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Numbers the spawns of this process, so that no two trees share a marker.
 static SPAWNS: AtomicU64 = AtomicU64::new(1);
@@ -126,7 +128,8 @@ impl Children {
     pub async fn spawn(self: &Arc<Self>, spec: Spec) -> Result<Child> {
         let label = spec.label.clone();
         let (ours, theirs) = platform::pipes().map_err(|error| environment::launch_error(&label, &error))?;
-        let marker = format!("{}:{}", self.nonce, SPAWNS.fetch_add(1, Ordering::Relaxed));
+        let number = SPAWNS.fetch_add(1, Ordering::Relaxed);
+        let marker = format!("{}:{}.{number}", self.nonce, std::process::id());
         let (answer, launched) = oneshot::channel();
         let gone = || Error::bug("the thread that starts processes is gone");
         self.requests.send(Request { spec, marker, theirs, answer }).map_err(|_| gone())?;
@@ -172,7 +175,7 @@ impl Child {
     /// Ends the process and everything it started: end of input, `grace`, SIGTERM to the tree, `grace`, SIGKILL.
     ///
     /// With a `grace` of zero it kills at once. Processes left when the server itself has ended are killed without
-    /// being asked. `None`: the system did not end the process within a second of the kill.
+    /// being asked. `None`: the system did not end the process within two seconds of the kill.
     pub async fn stop(mut self, grace: Duration) -> Option<ExitInfo> {
         self.stdin = None;
         let mut exit = self.exit();
@@ -184,7 +187,7 @@ impl Child {
             // Walks /proc and waits: not for the runtime's own thread. When this future is dropped it still runs.
             let _ = tokio::task::spawn_blocking(move || tree.end(KILL_PATIENCE)).await;
         }
-        tokio::time::timeout(KILL_PATIENCE, exit.wait()).await.ok()
+        tokio::time::timeout(EXIT_PATIENCE, exit.wait()).await.ok()
     }
 }
 

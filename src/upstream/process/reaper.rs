@@ -3,7 +3,7 @@
 //! Rule: a process id is signalled and reaped under one lock, so that no signal meets a number that was given away.
 //! Children that other code of this process started are left to their owner as long as he can be expected to come.
 
-use super::ExitInfo;
+use super::{ExitInfo, tree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::process::Command;
@@ -38,10 +38,23 @@ struct State {
 pub(super) fn start() -> io::Result<()> {
     let mut state = lock();
     if !state.started {
+        heed_exits();
         std::thread::Builder::new().name("umcp-reap".into()).spawn(run)?;
         state.started = true;
     }
     Ok(())
+}
+
+/// A starter may have left us with SIGCHLD ignored; then the system would throw every exit away.
+fn heed_exits() {
+    // SAFETY: all bytes zero is a valid sigaction to be overwritten; a handler that is set stays.
+    unsafe {
+        let mut present: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGCHLD, std::ptr::null(), &raw mut present);
+        if present.sa_sigaction == libc::SIG_IGN {
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        }
+    }
 }
 
 /// Starts and registers a process in one step, so that its end cannot be missed.
@@ -63,6 +76,12 @@ pub(super) fn while_held(pid: u32, act: impl FnOnce()) -> bool {
         act();
     }
     held
+}
+
+/// Every child that was started here and is not reaped yet.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn held() -> BTreeSet<u32> {
+    lock().children.keys().copied().collect()
 }
 
 /// Reaps those of `killed` that are children of ours and have ended.
@@ -98,45 +117,52 @@ fn settle(state: &mut State, pid: u32) {
 }
 
 fn run() {
-    // The unregistered zombie that keeps a blocking wait from blocking, and since when.
-    let mut foreign: Option<(u32, Instant)> = None;
+    // Unregistered zombies, and since when they are known. As long as there is one, a blocking wait would return
+    // at once, so one looks from time to time instead.
+    let mut strangers: BTreeMap<u32, Instant> = BTreeMap::new();
     loop {
-        match peek(foreign.is_none()) {
-            Peek::Ended(pid) => foreign = meet(pid, foreign),
-            Peek::Nothing => foreign = None,
+        match peek(strangers.is_empty()) {
+            Peek::Ended(pid) => meet(pid, &mut strangers),
+            Peek::Nothing => strangers.clear(),
             Peek::Childless => {
-                foreign = None;
+                strangers.clear();
                 wait_for_arrival();
-                continue;
             }
         }
-        if foreign.is_some() {
+        if !strangers.is_empty() {
             std::thread::sleep(POLL);
-            let mut state = lock();
-            for pid in state.children.keys().copied().collect::<Vec<_>>() {
-                settle(&mut state, pid);
-            }
+            settle_all(&mut lock());
         }
     }
 }
 
-/// Deals with one ended child and returns it if it has to be left for now.
-fn meet(pid: u32, foreign: Option<(u32, Instant)>) -> Option<(u32, Instant)> {
+/// Deals with an ended child, and if it is a stranger with all other strangers.
+fn meet(pid: u32, strangers: &mut BTreeMap<u32, Instant>) {
     let mut state = lock();
     if state.children.contains_key(&pid) {
         settle(&mut state, pid);
-        // The same zombie may still be there behind this one.
-        return foreign.filter(|(known, _)| *known != pid);
+        return;
     }
-    let since = foreign.filter(|(known, _)| *known == pid).map_or_else(Instant::now, |(_, since)| since);
-    // SAFETY: asks for two numbers.
-    let own_group = unsafe { libc::getpgid(pid.cast_signed()) == libc::getpgrp() };
-    let patience = if own_group { PATIENCE_OWN_GROUP } else { PATIENCE_OTHER_GROUP };
-    if since.elapsed() < patience {
-        return Some((pid, since));
+    let mut ended = tree::ended_children();
+    ended.retain(|pid| !state.children.contains_key(pid));
+    ended.push(pid);
+    strangers.retain(|pid, _| ended.contains(pid));
+    for pid in ended {
+        let since = *strangers.entry(pid).or_insert_with(Instant::now);
+        // SAFETY: asks for two numbers.
+        let own_group = unsafe { libc::getpgid(pid.cast_signed()) == libc::getpgrp() };
+        let patience = if own_group { PATIENCE_OWN_GROUP } else { PATIENCE_OTHER_GROUP };
+        if since.elapsed() >= patience {
+            settle(&mut state, pid);
+            strangers.remove(&pid);
+        }
     }
-    settle(&mut state, pid);
-    None
+}
+
+fn settle_all(state: &mut State) {
+    for pid in state.children.keys().copied().collect::<Vec<_>>() {
+        settle(state, pid);
+    }
 }
 
 enum Peek {
@@ -167,9 +193,7 @@ fn peek(block: bool) -> Peek {
 /// Sleeps until a child is registered. Somebody who reaped ours behind our back must not make us spin.
 fn wait_for_arrival() {
     let mut state = lock();
-    for pid in state.children.keys().copied().collect::<Vec<_>>() {
-        settle(&mut state, pid);
-    }
+    settle_all(&mut state);
     while state.children.is_empty() {
         state = REAPER.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
     }

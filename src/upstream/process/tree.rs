@@ -4,10 +4,14 @@
 //! `macos.rs` holds the same functions for systems without /proc.
 
 use super::{MARKER, Usage, reaper};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// So many looks in a row must find nothing while an orphan does not show whose it is.
+const LOOKS: u32 = 3;
 
 /// All processes that one spawn led to.
 pub(super) struct Tree {
@@ -24,10 +28,10 @@ impl Tree {
 
     /// SIGTERM to every member.
     pub(super) fn ask(&self) {
-        let held = reaper::while_held(self.pid, || signal(-self.pid.cast_signed(), libc::SIGTERM));
+        reaper::while_held(self.pid, || signal(-self.pid.cast_signed(), libc::SIGTERM));
         let mut signalled = self.signalled.lock().unwrap_or_else(PoisonError::into_inner);
-        for process in self.members(&table(), held) {
-            if process.group != self.pid {
+        for process in self.members(&table()).0 {
+            if !process.ended() && process.group != self.pid {
                 signal(process.pid.cast_signed(), libc::SIGTERM);
             }
             signalled.insert(process.pid);
@@ -40,20 +44,25 @@ impl Tree {
         let deadline = Instant::now() + patience;
         let mut killed = self.signalled.lock().unwrap_or_else(PoisonError::into_inner);
         let mut pause = Duration::from_millis(1);
+        let mut looks = 0;
         loop {
             // First the group, which works even when no file of /proc can be opened any more.
             let held = reaper::while_held(self.pid, || signal(-self.pid.cast_signed(), libc::SIGKILL));
             let processes = table();
             let seen = processes.iter().any(|process| process.pid == own);
-            let members = self.members(&processes, held);
+            let (members, undecided) = self.members(&processes);
             for process in &members {
-                signal(process.pid.cast_signed(), libc::SIGKILL);
+                if !process.ended() {
+                    signal(process.pid.cast_signed(), libc::SIGKILL);
+                }
                 killed.insert(process.pid);
             }
             // An ended process is ours to reap as soon as its parent has ended too.
             let inherits = |process: &Process| process.parent == own || killed.contains(&process.parent);
             let left = processes.iter().any(|process| killed.contains(&process.pid) && inherits(process));
-            if seen && !held && !left && members.is_empty() {
+            let clean = seen && !held && !left && members.iter().all(|process| process.ended());
+            looks = if clean { looks + 1 } else { 0 };
+            if looks >= if undecided { LOOKS } else { 1 } {
                 return true;
             }
             if Instant::now() > deadline {
@@ -65,9 +74,15 @@ impl Tree {
         }
     }
 
-    /// `held`: the first process is not reaped yet, so that its number is certainly its own.
-    fn members<'a>(&self, processes: &'a [Process], held: bool) -> Vec<&'a Process> {
-        members(processes, self.pid, held, |pid| carries(pid, self.marker.as_bytes(), true))
+    /// The members, and whether an orphan showed no environment: it cleared it, or it is just becoming another program.
+    fn members<'a>(&self, processes: &'a [Process]) -> (Vec<&'a Process>, bool) {
+        let undecided = Cell::new(false);
+        let members = members(processes, self.pid, &reaper::held(), |pid| {
+            let environ = environ(pid);
+            undecided.set(undecided.get() || environ.is_empty());
+            carries(&environ, self.marker.as_bytes(), true)
+        });
+        (members, undecided.get())
     }
 }
 
@@ -83,7 +98,7 @@ pub(super) fn sweep(nonce: &str, patience: Duration) -> usize {
             .iter()
             .filter(|process| !process.ended() && !spared.contains(&process.pid))
             .map(|process| process.pid)
-            .filter(|pid| carries(*pid, marker.as_bytes(), false))
+            .filter(|pid| carries(&environ(*pid), marker.as_bytes(), false))
             .collect();
         for pid in &left {
             signal(pid.cast_signed(), libc::SIGKILL);
@@ -103,7 +118,8 @@ pub(super) fn usages(pids: &[u32]) -> Vec<Option<Usage>> {
     let (ticks, page) = (u64::try_from(ticks).unwrap_or(100).max(1), u64::try_from(page).unwrap_or(4096));
     let usage = |pid: &u32| {
         processes.iter().find(|process| process.pid == *pid && !process.ended())?;
-        let members = members(&processes, *pid, true, |_| false);
+        let mut members = members(&processes, *pid, &BTreeSet::from([*pid]), |_| false);
+        members.retain(|process| !process.ended());
         Some(Usage {
             cpu_ms: members.iter().map(|process| process.ticks).sum::<u64>() * 1000 / ticks,
             rss_bytes: members.iter().map(|process| process.pages).sum::<u64>() * page,
@@ -111,6 +127,14 @@ pub(super) fn usages(pids: &[u32]) -> Vec<Option<Usage>> {
         })
     };
     pids.iter().map(usage).collect()
+}
+
+/// Children of this process that have ended and wait to be reaped.
+pub(super) fn ended_children() -> Vec<u32> {
+    let own = std::process::id();
+    let processes = table();
+    let ended = processes.iter().filter(|process| process.parent == own && process.ended());
+    ended.map(|process| process.pid).collect()
 }
 
 /// One line of the process table.
@@ -160,33 +184,41 @@ fn parse_stat(pid: u32, stat: &[u8]) -> Option<Process> {
     })
 }
 
-/// The living processes that belong to `root`.
-fn members(processes: &[Process], root: u32, held: bool, carries: impl Fn(u32) -> bool) -> Vec<&Process> {
+/// The processes that belong to `root`, ended ones that nobody reaped yet included.
+///
+/// `held` are the children this process started. Its other children are orphans it inherited as their subreaper:
+/// whoever moved out of a tree is one of them or below one, so that no more processes need to show their marker.
+fn members<'a>(
+    processes: &'a [Process],
+    root: u32,
+    held: &BTreeSet<u32>,
+    carries: impl Fn(u32) -> bool,
+) -> Vec<&'a Process> {
     let own = std::process::id();
-    // Without `held` the number may have been given to a stranger, who then leads a group of his own.
-    let group = held || !processes.iter().any(|process| process.pid == root);
+    let rooted = held.contains(&root);
+    // When `root` was reaped, its number may have been given to a stranger, who then leads a group of his own.
+    let group = rooted || !processes.iter().any(|process| process.pid == root);
+    let orphan =
+        |process: &Process| process.parent == own && !process.ended() && !held.contains(&process.pid);
     let mut inside: BTreeSet<u32> = processes
         .iter()
-        .filter(|process| process.pid != own)
         .filter(|process| {
-            (held && process.pid == root)
+            (rooted && process.pid == root)
                 || (group && process.group == root)
-                || (!process.ended() && carries(process.pid))
+                || (orphan(process) && carries(process.pid))
         })
         .map(|process| process.pid)
         .collect();
     loop {
         let before = inside.len();
-        for process in processes.iter().filter(|process| process.pid != own) {
-            if inside.contains(&process.parent) {
-                inside.insert(process.pid);
-            }
-        }
+        let children = processes.iter().filter(|process| inside.contains(&process.parent));
+        let children: Vec<u32> = children.map(|process| process.pid).collect();
+        inside.extend(children);
         if inside.len() == before {
             break;
         }
     }
-    processes.iter().filter(|process| !process.ended() && inside.contains(&process.pid)).collect()
+    processes.iter().filter(|process| inside.contains(&process.pid)).collect()
 }
 
 fn ancestors(processes: &[Process], pid: u32) -> BTreeSet<u32> {
@@ -201,9 +233,13 @@ fn ancestors(processes: &[Process], pid: u32) -> BTreeSet<u32> {
     found
 }
 
-/// Whether the environment of `pid` holds the variable; `whole`: with exactly this value, else beginning so.
-fn carries(pid: u32, marker: &[u8], whole: bool) -> bool {
-    let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+/// Empty when it may not be read, and for a moment during exec.
+fn environ(pid: u32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
+}
+
+/// Whether it holds the variable; `whole`: with exactly this value, else beginning so.
+fn carries(environ: &[u8], marker: &[u8], whole: bool) -> bool {
     environ.split(|byte| *byte == 0).any(|line| if whole { line == marker } else { line.starts_with(marker) })
 }
 
@@ -227,26 +263,33 @@ mod tests {
 
     #[test]
     fn a_tree_is_descendants_group_and_marked_ones() {
+        let own = std::process::id();
         let process = |pid, parent, group, state| Process { pid, parent, group, state, ticks: 0, pages: 0 };
         let table = [
-            process(10, 900_000, 10, b'S'),
+            process(10, own, 10, b'S'),
             process(13, 12, 13, b'S'),
             process(11, 10, 10, b'S'),
             process(12, 11, 12, b'S'),
-            process(14, 1, 10, b'S'),
-            process(15, 1, 15, b'S'),
+            process(14, own, 10, b'S'),
+            process(15, own, 15, b'S'),
             process(16, 15, 15, b'S'),
             process(17, 10, 10, b'Z'),
-            process(20, 1, 20, b'S'),
+            process(20, own, 20, b'S'),
+            process(21, 1, 21, b'S'),
         ];
-        let found = |held, marked: &[u32]| -> Vec<u32> {
-            members(&table, 10, held, |pid| marked.contains(&pid)).iter().map(|process| process.pid).collect()
+        let found = |table: &[Process], held: &[u32], marked: &[u32]| -> Vec<u32> {
+            let held = held.iter().copied().collect();
+            let members = members(table, 10, &held, |pid| marked.contains(&pid));
+            members.iter().map(|process| process.pid).collect()
         };
-        assert_eq!(found(true, &[15]), [10, 13, 11, 12, 14, 15, 16]);
-        assert_eq!(found(true, &[]), [10, 13, 11, 12, 14]);
-        assert_eq!(found(false, &[15]), [15, 16], "the number of a reaped process may be a stranger's");
-        let gone: Vec<_> = table[1..].to_vec();
-        let left: Vec<u32> = members(&gone, 10, false, |_| false).iter().map(|process| process.pid).collect();
-        assert_eq!(left, [13, 11, 12, 14], "a group outlives its leader");
+        assert_eq!(found(&table, &[10, 20], &[15, 20, 21]), [10, 13, 11, 12, 14, 15, 16, 17]);
+        assert_eq!(found(&table, &[10, 20], &[]), [10, 13, 11, 12, 14, 17]);
+        assert_eq!(
+            found(&table, &[20], &[15]),
+            [15, 16],
+            "the number of a reaped process may be a stranger's"
+        );
+        assert_eq!(found(&table[1..], &[20], &[]), [13, 11, 12, 14, 17], "a group outlives its leader");
+        assert_eq!(found(&table[8..], &[20], &[]), [] as [u32; 0]);
     }
 }

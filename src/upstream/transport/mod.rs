@@ -1,7 +1,15 @@
 //! Opening a connection to a server: one file for each transport, chosen by the entry, probed where the entry
 //! leaves it open. What answered is remembered with the catalogue.
 
+pub mod client;
+mod dial;
+mod events;
 pub mod http;
+mod proxy;
+mod reader;
+#[cfg(test)]
+#[cfg(unix)]
+mod scripted;
 pub mod socket;
 pub mod sse;
 pub mod stdio;
@@ -15,7 +23,8 @@ use super::supervisor::Upstream;
 use crate::error::{Error, Result, codes};
 use crate::servers::model::{EraChoice, Transport};
 use crate::tools::{Catalogue, Era};
-use http::{HttpLink, HttpTarget};
+use client::HttpTarget;
+use http::HttpLink;
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -1,0 +1,319 @@
+//! The daemon itself: owns the runtime, the lock, the store, the socket, the signals and the clock tick.
+//! It wires the rooms together and decides when to leave; what is answered stands in `jobs.rs` and the gateway.
+
+use super::door::{self, Visitor};
+use super::jobs::Jobs;
+use super::lock::Guard;
+use super::report::Report;
+use super::socket::{Listener, Peer};
+use super::wire::{Frame, Mode};
+use crate::calls::Caller;
+use crate::clock::Clock;
+use crate::engine::live::Event;
+use crate::engine::{Engine, Request, StoreRequest};
+use crate::error::{Error, Result, codes};
+use crate::gateway::Gateway;
+use crate::gateway::session::Arrival;
+use crate::paths::Paths;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::tools;
+use crate::upstream::World;
+use crate::upstream::process::{Children, MARKER, sweep};
+use crate::usage::{self, Door};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Time for calls in flight to be answered or cancelled after the first signal.
+const LEAVE_GRACE: Duration = Duration::from_secs(5);
+/// How often the daemon looks whether somebody still needs it.
+const TICK: Duration = Duration::from_secs(1);
+/// Records of calls are trimmed this often.
+const TRIM: Duration = Duration::from_secs(600);
+
+/// How the daemon was asked to run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Address to listen on for HTTP clients.
+    pub http: Option<String>,
+    /// Spelled out by the user: no TLS, reachable by other machines.
+    pub insecure: bool,
+    /// Spelled out by the user: clients on this machine need no key.
+    pub no_key: bool,
+    /// Runs in the foreground: `announce` is called with the address, and nothing makes it leave but a signal.
+    pub foreground: bool,
+}
+
+/// Runs as the hidden `__daemon`: reports to its starter, then serves until nobody needs it. Gives the exit code.
+pub fn run() -> u8 {
+    let outcome = serve(&Options::default(), &mut |ready| match ready {
+        Ready::Serving(_) => Report::ready().send(),
+        Ready::Running(pid) => Report::Running { pid }.send(),
+    });
+    match outcome {
+        Ok(()) => 0,
+        Err(error) => {
+            let code = error.kind().exit();
+            Report::Failed(error).send();
+            code
+        }
+    }
+}
+
+/// What became of the start.
+pub enum Ready {
+    /// Serving; with the address of the HTTP listener, if one was asked for.
+    Serving(Option<String>),
+    /// Another daemon holds the lock.
+    Running(Option<u32>),
+}
+
+/// Serves until told to leave. `announce` is called once, when the start has succeeded or was not needed.
+pub fn serve(options: &Options, announce: &mut dyn FnMut(Ready)) -> Result<()> {
+    // SAFETY: nothing else runs yet; a marker inherited from another daemon's server would end us with it.
+    unsafe { std::env::remove_var(MARKER) };
+    let paths = Paths::from_env()?;
+    paths.create()?;
+    let Some(guard) = Guard::take(&paths)? else {
+        announce(Ready::Running(super::lock::holder(&paths)));
+        return Ok(());
+    };
+    // One thread: a relayed call is two wake-ups and no hand-over. Slow store work runs beside it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .thread_keep_alive(Duration::from_secs(2))
+        .build()
+        .map_err(|error| Error::new(&codes::DAEMON_START, "the runtime cannot be started").because(error))?;
+    let outcome = runtime.block_on(host(options, &paths, &guard, announce));
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    drop(guard);
+    outcome
+}
+
+async fn host(options: &Options, paths: &Paths, guard: &Guard, announce: &mut dyn FnMut(Ready)) -> Result<()> {
+    let clock = Clock::from_env();
+    let store = Store::open(&paths.store(), clock.now())?;
+    let nonce = nonce(paths);
+    let swept = sweep(&nonce);
+    let children = Children::start(&nonce)?;
+    let world_cell: Arc<OnceLock<Arc<Gateway>>> = Arc::default();
+    let watching = world_cell.clone();
+    let engine = Engine::new(store, clock)
+        .with_names_index(paths.names_index())
+        .with_watcher(Arc::new(move |request| watched(&watching, request)));
+    let settings = Settings::load(paths)?;
+    let world = World::load(engine.clone(), settings, paths.clone(), children)?;
+    let gateway = Gateway::new(Caller::new(world));
+    let _ = world_cell.set(gateway.clone());
+    let mut listener = Listener::bind(paths, guard)?;
+    let (leave, mut left) = mpsc::channel(1);
+    let jobs = Jobs::new(gateway.clone(), leave);
+    let http = match &options.http {
+        Some(address) => Some(jobs.listen(address, options.insecure, options.no_key).await?),
+        None => None,
+    };
+    engine.refresh_names();
+    announce(Ready::Serving(http));
+    if swept > 0 {
+        jobs.log(&format!("ended {swept} processes that a former daemon left behind"));
+    }
+    let mut signals = Signals::new()?;
+    let mut tick = tokio::time::interval(TICK);
+    let mut idle = Idle::new(Duration::from_millis(gateway.world().shared.settings.gateway.idle_exit_ms));
+    let mut trimmed = Instant::now();
+    loop {
+        tokio::select! {
+            peer = listener.accept() => match peer {
+                Ok(peer) => drop(tokio::spawn(visit(peer, jobs.clone()))),
+                // Out of descriptors: refuse new work for a moment, keep what is there.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+            () = signals.next() => break,
+            _ = left.recv() => break,
+            _ = tick.tick() => {
+                if !options.foreground && idle.is_over(&jobs) {
+                    break;
+                }
+                if trimmed.elapsed() > TRIM {
+                    trimmed = Instant::now();
+                    trim(&gateway);
+                }
+            }
+        }
+    }
+    drop(listener);
+    tokio::select! {
+        () = close(&jobs) => {}
+        // The second signal: at once.
+        () = signals.next() => {}
+    }
+    Ok(())
+}
+
+/// Answers or cancels what runs, ends the servers, and makes every record durable.
+async fn close(jobs: &Arc<Jobs>) {
+    let gateway = jobs.gateway();
+    let deadline = Instant::now() + LEAVE_GRACE / 5;
+    while gateway.hub.all().iter().any(|session| session.in_flight() > 0) && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for session in gateway.hub.all() {
+        session.close();
+    }
+    let _ = tokio::time::timeout(LEAVE_GRACE, gateway.world().stop()).await;
+    let store = gateway.world().shared.engine.store().clone();
+    let _ = tokio::task::spawn_blocking(move || store.flush()).await;
+}
+
+/// A name for this installation that servers carry in their environment.
+fn nonce(paths: &Paths) -> String {
+    format!("{:08x}", crc32fast::hash(paths.store().as_os_str().as_encoded_bytes()))
+}
+
+/// After a commit: the running world takes over what changed, and clients are told.
+fn watched(gateway: &OnceLock<Arc<Gateway>>, request: &StoreRequest) {
+    let Some(gateway) = gateway.get() else { return };
+    let own = matches!(request, StoreRequest::Tool(tools::Request::PutCatalogue { .. }));
+    let matters = matches!(request, StoreRequest::Server(_) | StoreRequest::Tool(_) | StoreRequest::Profile(_));
+    if own || !matters {
+        return;
+    }
+    // A store that cannot be read is told to the next one who asks it.
+    let _ = gateway.world().sync();
+    if gateway.hub.count() > 0 {
+        let gateway = gateway.clone();
+        tokio::spawn(async move { gateway.world().list_missing().await });
+    }
+}
+
+fn trim(gateway: &Arc<Gateway>) {
+    let keep = gateway.world().shared.settings.gateway.keep_calls;
+    let engine = gateway.world().shared.engine.clone();
+    tokio::task::spawn_blocking(move || engine.call(StoreRequest::Usage(usage::Request::Trim { keep })));
+}
+
+/// Serves one connection of the local socket.
+async fn visit(peer: Peer, jobs: Arc<Jobs>) {
+    let Ok(mut visitor) = Visitor::receive(peer).await else { return };
+    let mode = visitor.hello.mode;
+    if !visitor.welcome(None).await.unwrap_or(false) {
+        return;
+    }
+    // The client has gone, or never was: nobody is left to be told.
+    let _ = match mode {
+        Mode::Mcp => bridge(visitor, &jobs).await,
+        Mode::Call => calls(visitor, &jobs).await,
+        Mode::Stop => {
+            jobs.leave();
+            Ok(())
+        }
+        Mode::Other => Ok(()),
+    };
+}
+
+async fn bridge(visitor: Visitor, jobs: &Arc<Jobs>) -> Result<()> {
+    let first = visitor.read.buffer().to_vec();
+    let arrival = Arrival {
+        door: Door::Stdio,
+        client: visitor.hello.client,
+        profile: visitor.hello.profile,
+        cwd: visitor.hello.cwd,
+    };
+    jobs.gateway().serve_stream(visitor.read.into_inner(), visitor.write, &first, arrival).await
+}
+
+/// Requests one after another, each answered by events and one frame.
+async fn calls(mut visitor: Visitor, jobs: &Arc<Jobs>) -> Result<()> {
+    let _present = jobs.present();
+    while let Some(request) = door::receive::<Request>(&mut visitor.read).await? {
+        let (events, mut queue) = mpsc::unbounded_channel::<Event>();
+        let answer = jobs.answer(request, events, &visitor.hello);
+        tokio::pin!(answer);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                Some(event) = queue.recv() => door::send(&mut visitor.write, &Frame::Event(event)).await?,
+                outcome = &mut answer => break outcome,
+                // The asker hung up: what it asked for is cancelled.
+                () = gone(&mut visitor.read) => return Ok(()),
+            }
+        };
+        while let Ok(event) = queue.try_recv() {
+            door::send(&mut visitor.write, &Frame::Event(event)).await?;
+        }
+        let frame = match outcome {
+            Ok(reply) => Frame::Reply(reply),
+            Err(error) => Frame::Error(error),
+        };
+        door::send(&mut visitor.write, &frame).await?;
+    }
+    Ok(())
+}
+
+/// Waits until the client closes. Bytes of a next request are left where they are.
+async fn gone(read: &mut tokio::io::BufReader<super::socket::ReadHalf>) {
+    use tokio::io::AsyncBufReadExt;
+    match read.fill_buf().await {
+        Ok(bytes) if !bytes.is_empty() => std::future::pending().await,
+        _ => {}
+    }
+}
+
+/// How long nobody has needed the daemon.
+struct Idle {
+    limit: Duration,
+    since: Instant,
+}
+
+impl Idle {
+    fn new(limit: Duration) -> Self {
+        Self { limit, since: Instant::now() }
+    }
+
+    fn is_over(&mut self, jobs: &Jobs) -> bool {
+        if self.limit.is_zero() || jobs.is_needed() {
+            self.since = Instant::now();
+        }
+        self.since.elapsed() >= self.limit && !self.limit.is_zero()
+    }
+}
+
+/// SIGTERM and Ctrl-C, or their like.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |error| Error::new(&codes::DAEMON_START, "signals cannot be handled").because(error);
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    #[cfg(windows)]
+    fn new() -> Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(windows)]
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

@@ -1,0 +1,435 @@
+//! What the daemon answers on its local socket: store requests through the engine, live requests from the running
+//! world. Plain data in, plain data out; text for people is made elsewhere.
+
+use super::host::Options;
+use super::wire::Hello;
+use crate::calls::{Context, Params};
+use crate::clock::Timestamp;
+use crate::engine::live::{
+    CallRequest, Called, Event, Found, Live, LiveReply, Phase, Refreshed, ServerStatus, State, Status, TestReport,
+};
+use crate::engine::{Reply, Request, StoreRequest};
+use crate::error::{Error, Result, codes};
+use crate::gateway::Gateway;
+use crate::servers::Server;
+use crate::tools::model::Facts;
+use crate::upstream::message::quote;
+use crate::upstream::process::usages;
+use crate::upstream::supervisor::Upstream;
+use crate::upstream::view::{View, ViewTool};
+use crate::usage::Door;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// A call of a tool nobody has seen yet waits this long for servers to be listed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Everything the daemon can be asked.
+pub struct Jobs {
+    gateway: Arc<Gateway>,
+    leave: mpsc::Sender<()>,
+    started: Timestamp,
+    /// Requests being answered on the socket.
+    present: AtomicUsize,
+    listening: Mutex<Vec<String>>,
+}
+
+/// Counts a connection of the socket as present.
+pub struct Present(Arc<Jobs>);
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.present.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Jobs {
+    pub fn new(gateway: Arc<Gateway>, leave: mpsc::Sender<()>) -> Arc<Self> {
+        let started = gateway.world().shared.engine.now();
+        Arc::new(Self { gateway, leave, started, present: AtomicUsize::new(0), listening: Mutex::default() })
+    }
+
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// Asks the daemon to end.
+    pub fn leave(&self) {
+        let _ = self.leave.try_send(());
+    }
+
+    pub fn present(self: &Arc<Self>) -> Present {
+        self.present.fetch_add(1, Relaxed);
+        Present(self.clone())
+    }
+
+    /// Whether somebody needs the daemon now.
+    pub fn is_needed(&self) -> bool {
+        self.present.load(Relaxed) > 0 || self.gateway.hub.count() > 0 || !self.listening().is_empty()
+    }
+
+    fn listening(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a line to the daemon's log, which is its stderr.
+    pub fn log(&self, text: &str) {
+        use std::io::Write;
+        let now = self.gateway.world().shared.engine.now().rfc3339();
+        let _ = writeln!(std::io::stderr().lock(), "{now} {text}");
+    }
+
+    /// Listens for HTTP clients and gives the address.
+    pub async fn listen(self: &Arc<Self>, address: &str, insecure: bool, no_key: bool) -> Result<String> {
+        let bound = self.gateway.listen(address, insecure, no_key).await?;
+        self.listening().push(bound.clone());
+        Ok(bound)
+    }
+
+    /// Answers one request. Dropping the future cancels what it started.
+    pub async fn answer(
+        self: &Arc<Self>,
+        request: Request,
+        events: mpsc::UnboundedSender<Event>,
+        hello: &Hello,
+    ) -> Result<Reply> {
+        match request {
+            Request::Store(request) => self.store(request).await,
+            Request::Live(live) => self.live(live, events, hello).await.map(Reply::Live),
+        }
+    }
+
+    async fn store(&self, request: StoreRequest) -> Result<Reply> {
+        let engine = self.gateway.world().shared.engine.clone();
+        if !request.writes() {
+            return engine.call(request);
+        }
+        let written = tokio::task::spawn_blocking(move || engine.call(request)).await;
+        written.map_err(|error| Error::bug("a store request did not end").because(error))?
+    }
+
+    async fn live(self: &Arc<Self>, live: Live, events: mpsc::UnboundedSender<Event>, hello: &Hello) -> Result<LiveReply> {
+        let world = self.gateway.world();
+        match live {
+            Live::Status => Ok(LiveReply::Status(Box::new(self.status()))),
+            Live::Stop => {
+                self.leave();
+                Ok(LiveReply::Done)
+            }
+            Live::Listen { address, insecure, no_key } => {
+                self.listen(&address, insecure, no_key).await.map(LiveReply::Listening)
+            }
+            Live::Call(call) => self.call(call, events, hello).await.map(LiveReply::Called),
+            Live::Start { names } => {
+                let chosen = world.select(&names)?;
+                let started = chosen.iter().map(|upstream| upstream.connect(0));
+                let outcomes = futures_util::future::join_all(started).await;
+                for outcome in outcomes {
+                    outcome?;
+                }
+                Ok(LiveReply::Servers(self.statuses(&chosen)))
+            }
+            Live::StopServers { names } => {
+                let chosen = if names.is_empty() { world.all() } else { world.select(&names)? };
+                futures_util::future::join_all(chosen.iter().map(|upstream| upstream.stop())).await;
+                Ok(LiveReply::Servers(self.statuses(&chosen)))
+            }
+            Live::Restart { names } => {
+                let chosen = world.select(&names)?;
+                for upstream in &chosen {
+                    upstream.stop().await;
+                    upstream.reset();
+                    upstream.connect(0).await?;
+                }
+                Ok(LiveReply::Servers(self.statuses(&chosen)))
+            }
+            Live::Test { name } => Ok(LiveReply::Test(Box::new(self.test(&name).await?))),
+            Live::Refresh { names } => self.refresh(&names).await.map(LiveReply::Refreshed),
+            Live::ResetBreakers { names } => {
+                let chosen = if names.is_empty() { world.all() } else { world.select(&names)? };
+                chosen.iter().for_each(|upstream| upstream.reset());
+                Ok(LiveReply::Servers(self.statuses(&chosen)))
+            }
+            Live::View { profile, client } => {
+                let view = self.view(profile.as_deref(), &client, hello).await?;
+                Ok(LiveReply::View(self.gateway.listed(&view)))
+            }
+            Live::Search { query, limit, profile } => {
+                let view = self.view(profile.as_deref(), "", hello).await?;
+                let found = self.gateway.search(&view, &query, limit as usize);
+                Ok(LiveReply::Search(found.into_iter().map(|(doc, score)| found_tool(&view.tools[doc], score)).collect()))
+            }
+            Live::Raw { server, method, params } => self.raw(&server, &method, &params, hello).await.map(LiveReply::Raw),
+            Live::Sessions => Ok(LiveReply::Sessions(self.sessions())),
+            Live::Follow => self.follow(events).await,
+        }
+    }
+
+    async fn view(&self, profile: Option<&str>, client: &str, hello: &Hello) -> Result<Arc<View>> {
+        let profile = self.gateway.world().profile(profile, client, hello.cwd.as_deref())?;
+        let _ = tokio::time::timeout(PATIENCE, self.gateway.world().list_missing()).await;
+        Ok(self.gateway.world().view(&profile))
+    }
+
+    async fn call(&self, call: CallRequest, events: mpsc::UnboundedSender<Event>, hello: &Hello) -> Result<Called> {
+        let world = self.gateway.world();
+        let profile = world.profile(call.profile.as_deref(), &call.client, hello.cwd.as_deref())?;
+        let mut view = world.view(&profile);
+        if view.target(&call.target).is_none() {
+            // The server may never have been listed; waiting for that one alone spares the others.
+            if let Some(upstream) = call.target.split_once('.').and_then(|(server, _)| world.find(server).ok()) {
+                upstream.listed().await?;
+                world.touch();
+            } else {
+                let _ = tokio::time::timeout(PATIENCE, world.list_missing()).await;
+            }
+            view = world.view(&profile);
+        }
+        let tool = view.target(&call.target).ok_or_else(|| tool_not_found(&view, &call.target))?;
+        let text = format!(r#"{{"name":{},"arguments":{}}}"#, quote(&tool.tool), call.arguments);
+        let params = Params::parse(&text)?;
+        let mut context = Context::plain(&call.client, Door::Cli);
+        context.timeout = call.timeout_ms.map(Duration::from_millis);
+        context.progress = true;
+        context.listener = Some(Arc::new(super::teller::Teller(events)));
+        let started = Instant::now();
+        let reply = self.gateway.caller.call(tool, &params, &context).await?;
+        if !reply.answer.ok {
+            let message = format!("`{}.{}` was refused: {}", tool.upstream.name(), tool.tool, reply.answer.message());
+            return Err(Error::new(&codes::UPSTREAM_ERROR, message));
+        }
+        Ok(Called {
+            server: tool.upstream.name().into(),
+            tool: tool.tool.clone(),
+            result: reply.answer.text().into(),
+            duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        })
+    }
+
+    async fn raw(&self, server: &str, method: &str, params: &str, hello: &Hello) -> Result<String> {
+        let upstream = self.gateway.world().find(server)?;
+        let params = Params::parse(params)?;
+        let context = Context::plain(&hello.client, Door::Cli);
+        let request = crate::calls::Relayed { method, params: &params, replaced: &[], name: None, headers: &[] };
+        let reply = self.gateway.caller.relay(&upstream, request, &context).await?;
+        if !reply.answer.ok {
+            let message = format!("server `{server}` answered `{method}` with an error: {}", reply.answer.message());
+            return Err(Error::new(&codes::UPSTREAM_ERROR, message));
+        }
+        Ok(reply.answer.text().into())
+    }
+
+    async fn refresh(&self, names: &[String]) -> Result<Vec<Refreshed>> {
+        let chosen = self.gateway.world().select(names)?;
+        let lists = chosen.iter().map(|upstream| async move {
+            let fetched = match upstream.connect(0).await {
+                Ok(running) => upstream.fetch(&running).await,
+                Err(error) => Err(error),
+            };
+            let tools = fetched.as_ref().map_or(0, |catalogue| catalogue.tools.len() as u64);
+            Refreshed { server: upstream.name().into(), tools, error: fetched.err() }
+        });
+        Ok(futures_util::future::join_all(lists).await)
+    }
+
+    /// A connection of its own beside the running one, with the time of each phase.
+    async fn test(&self, name: &str) -> Result<TestReport> {
+        let world = self.gateway.world();
+        let known = world.find(name)?;
+        let entry = Server { id: format!("{}-test", known.id()), enabled: true, ..(*known.entry).clone() };
+        let probe = Upstream::for_test(entry, world.shared.clone());
+        let mut report = TestReport {
+            server: known.name().into(),
+            ok: false,
+            phases: Vec::new(),
+            era: None,
+            revision: None,
+            server_info: None,
+            tools: 0,
+            prompts: 0,
+            resources: 0,
+            warnings: Vec::new(),
+        };
+        let mut started = Instant::now();
+        let mut phase = |report: &mut TestReport, name: &str, error: Option<Error>| {
+            let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            started = Instant::now();
+            report.phases.push(Phase { name: name.into(), duration_us, error });
+        };
+        let running = match probe.connect(0).await {
+            Ok(running) => running,
+            Err(error) => {
+                phase(&mut report, "connect", Some(error));
+                return Ok(report);
+            }
+        };
+        phase(&mut report, "connect", None);
+        report.era = Some(running.agreement.era);
+        report.revision = Some(running.agreement.revision.clone());
+        report.server_info = Some(running.agreement.server_info.clone());
+        match probe.look(&running).await {
+            Ok(catalogue) => {
+                report.tools = catalogue.tools.len() as u64;
+                report.prompts = catalogue.prompts.len() as u64;
+                report.resources = catalogue.resources.len() as u64;
+                report.warnings.clone_from(&catalogue.warnings);
+                report.ok = true;
+                phase(&mut report, "list", None);
+            }
+            Err(error) => phase(&mut report, "list", Some(error)),
+        }
+        probe.stop().await;
+        phase(&mut report, "stop", None);
+        Ok(report)
+    }
+
+    async fn follow(&self, events: mpsc::UnboundedSender<Event>) -> Result<LiveReply> {
+        let mut happening = self.gateway.events.subscribe();
+        loop {
+            match happening.recv().await {
+                Ok(event) => {
+                    if events.send(event).is_err() {
+                        return Ok(LiveReply::Done);
+                    }
+                }
+                // A slow follower misses events rather than holding them up.
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return Ok(LiveReply::Done),
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let all = self.gateway.world().all();
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            started: self.started,
+            http: self.listening().clone(),
+            sessions: self.gateway.hub.count() as u64,
+            calls: self.gateway.caller.calls.load(Relaxed),
+            memory: usages(&[std::process::id()]).pop().flatten().map(|_| own_memory()),
+            servers: self.statuses(&all),
+        }
+    }
+
+    fn statuses(&self, all: &[Arc<Upstream>]) -> Vec<ServerStatus> {
+        let pids: Vec<Vec<u32>> = all.iter().map(|upstream| upstream.pids()).collect();
+        let flat: Vec<u32> = pids.iter().flatten().copied().collect();
+        let mut used = usages(&flat).into_iter();
+        let now = self.gateway.world().shared.engine.now();
+        all.iter().zip(pids).map(|(upstream, pids)| {
+            let mut status = status_of(upstream, now);
+            status.pid = pids.first().copied();
+            for usage in used.by_ref().take(pids.len()).flatten() {
+                status.cpu_ms = Some(status.cpu_ms.unwrap_or(0) + usage.cpu_ms);
+                status.memory = Some(status.memory.unwrap_or(0) + usage.rss_bytes);
+                status.processes = Some(status.processes.unwrap_or(0) + u64::from(usage.processes));
+            }
+            status
+        }).collect()
+    }
+
+    fn sessions(&self) -> Vec<crate::engine::live::Session> {
+        let describe = |session: Arc<crate::gateway::session::Session>| {
+            let info: serde_json::Value = session
+                .peer()
+                .and_then(|peer| serde_json::from_str(&peer.info).ok())
+                .unwrap_or_default();
+            crate::engine::live::Session {
+                id: session.id,
+                client: session.client().to_string(),
+                version: info["version"].as_str().map(Into::into),
+                door: session.arrival.door,
+                era: session.era(),
+                profile: session.profile().name.clone(),
+                since: session.since,
+                calls: session.calls.load(Relaxed),
+                in_flight: session.in_flight() as u64,
+            }
+        };
+        self.gateway.hub.all().into_iter().map(describe).collect()
+    }
+}
+
+fn status_of(upstream: &Arc<Upstream>, now: Timestamp) -> ServerStatus {
+    let note = upstream.note();
+    let catalogue = upstream.catalogue();
+    let connections = upstream.connections();
+    let first = connections.first();
+    let sum = |count: fn(&crate::upstream::link::Counters) -> u64| {
+        connections.iter().map(|running| count(running.connection.counters())).sum()
+    };
+    let after = |at: Instant| now.plus_ms(at.saturating_duration_since(Instant::now()).as_millis() as u64);
+    let since = |at: Instant| Timestamp(now.0.saturating_sub(at.elapsed().as_micros() as u64));
+    ServerStatus {
+        id: upstream.id().into(),
+        name: upstream.name().into(),
+        transport: upstream.entry.transport.word().into(),
+        state: if first.is_some() { State::Ready } else { note.state },
+        breaker: upstream.breaker_state(),
+        retry_at: note.retry_at.map(after),
+        era: catalogue.as_ref().map(|catalogue| catalogue.era),
+        revision: catalogue.as_ref().map(|catalogue| catalogue.revision.clone()),
+        pid: None,
+        since: first.map(|running| since(running.started)),
+        tools: catalogue.as_ref().map(|catalogue| catalogue.tools.len() as u64),
+        in_flight: connections.iter().map(|running| running.connection.in_flight() as u64).sum(),
+        waiting: upstream.stats.waiting.load(Relaxed),
+        calls: upstream.stats.calls.load(Relaxed),
+        failures: upstream.stats.failures.load(Relaxed),
+        restarts: upstream.stats.restarts.load(Relaxed),
+        noise: sum(|counters| counters.noise.load(Relaxed)),
+        late: sum(|counters| counters.late.load(Relaxed)),
+        last_error: note.last_error,
+        cpu_ms: None,
+        memory: None,
+        processes: None,
+    }
+}
+
+/// Resident memory of this process in bytes; 0 where the system does not tell.
+fn own_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+}
+
+fn found_tool(tool: &ViewTool, score: f32) -> Found {
+    let facts: Facts = serde_json::from_str(&tool.json).unwrap_or_default();
+    Found {
+        name: tool.exposed.clone(),
+        server: tool.upstream.name().into(),
+        tool: tool.tool.clone(),
+        description: facts.description.unwrap_or_default(),
+        score,
+    }
+}
+
+/// "No tool named …", with the nearest ones.
+fn tool_not_found(view: &View, target: &str) -> Error {
+    let dotted = |tool: &ViewTool| format!("{}.{}", tool.upstream.name(), tool.tool);
+    let mut near: Vec<(usize, String)> = view
+        .tools
+        .iter()
+        .map(|tool| {
+            let name = dotted(tool);
+            (strsim::damerau_levenshtein(target, &name).min(strsim::damerau_levenshtein(target, &tool.tool)), name)
+        })
+        .filter(|(distance, _)| *distance <= 3)
+        .collect();
+    near.sort();
+    let error = Error::new(&codes::TOOL_NOT_FOUND, format!("no tool named `{target}`"));
+    match near.first() {
+        Some((_, name)) => error.hint(format!("did you mean `{name}`?")),
+        None => error.hint("umcp tool list").hint(format!("umcp tool search {target}")),
+    }
+}
+
+impl Options {
+    /// A daemon in the foreground with an HTTP listener.
+    pub fn http(address: String, insecure: bool, no_key: bool) -> Self {
+        Self { http: Some(address), insecure, no_key, foreground: true }
+    }
+}

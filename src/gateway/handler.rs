@@ -1,0 +1,357 @@
+//! One request of one client: which method, and who answers it. The methods that call something stand in
+//! `relay.rs`, umcp's own tools in `own.rs`.
+
+use super::Gateway;
+use super::outbox::Outbox;
+use super::session::{Abilities, Listen, Peer, Session, level_word, severity};
+use crate::calls::Params;
+use crate::engine::live::Event;
+use crate::environments::Mode;
+use crate::error::{Error, codes};
+use crate::tools::Era;
+use crate::upstream::era::{LEGACY, MODERN, own_info};
+use crate::upstream::message::{self, Answer, code, quote};
+use crate::upstream::view::{View, as_modern_list};
+use crate::usage::Door;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// `initialize` waits this long for servers that were never listed, since what it declares depends on them.
+const GREET_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A request on its way through the gateway.
+pub struct Incoming<'a> {
+    pub session: Arc<Session>,
+    /// Raw JSON of the request's id.
+    pub id: &'a str,
+    pub method: &'a str,
+    /// Raw JSON of the parameters.
+    pub params: &'a str,
+    /// Where messages of this request go before its answer.
+    pub sink: Arc<Outbox>,
+}
+
+/// Who asks: the peer of this request, with what it said about this request.
+pub struct Asker {
+    pub peer: Peer,
+    pub level: Option<Arc<str>>,
+}
+
+impl Gateway {
+    /// Answers one request.
+    pub async fn handle(self: &Arc<Self>, incoming: Incoming<'_>) -> Answer {
+        let params = match Params::parse(incoming.params) {
+            Ok(params) => params,
+            Err(error) => return Answer::error(code::INVALID_PARAMS, &error.to_string()),
+        };
+        if incoming.method == "initialize" {
+            return self.initialize(&incoming.session, &params).await;
+        }
+        let asker = match self.asker(&incoming, &params) {
+            Ok(asker) => asker,
+            Err(answer) => return answer,
+        };
+        match (incoming.method, asker.peer.era) {
+            ("tools/call", _) => self.call_tool(&incoming, &params, &asker).await,
+            ("tools/list", era) => self.list(&incoming, &params, era).await,
+            ("prompts/list" | "resources/list" | "resources/templates/list", era) => {
+                self.list(&incoming, &params, era).await
+            }
+            ("prompts/get", _) => self.get_prompt(&incoming, &params, &asker).await,
+            ("resources/read", _) => self.read_resource(&incoming, &params, &asker).await,
+            ("completion/complete", _) => self.complete(&incoming, &params, &asker).await,
+            ("tasks/get" | "tasks/update" | "tasks/cancel", _) => self.task(&incoming, &params, &asker).await,
+            ("server/discover", Era::Modern) => self.discover(&incoming.session).await,
+            ("subscriptions/listen", Era::Modern) => self.hold_listen(&incoming, &params).await,
+            ("ping", Era::Legacy) => Answer::result("{}"),
+            ("logging/setLevel", Era::Legacy) => self.set_level(&incoming.session, &params),
+            ("resources/subscribe", Era::Legacy) => self.subscribe(&incoming.session, &params, true).await,
+            ("resources/unsubscribe", Era::Legacy) => self.subscribe(&incoming.session, &params, false).await,
+            (method, _) => Answer::error(code::METHOD_NOT_FOUND, &format!("method not found: {method}")),
+        }
+    }
+
+    /// A notification of a client.
+    pub fn notified_by_client(&self, session: &Arc<Session>, method: &str, params: &str) {
+        match method {
+            "notifications/initialized" => session.set_initialized(),
+            "notifications/cancelled" => {
+                if let Some(id) = Params::parse(params).ok().and_then(|params| params.raw("requestId")) {
+                    session.cancel(id);
+                }
+            }
+            "notifications/roots/list_changed" => {
+                for upstream in self.world().all() {
+                    if upstream.entry.sharing == crate::servers::model::Sharing::PerClient {
+                        if let Some(running) = upstream.running(session.id) {
+                            running.connection.notify(method, params);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Who asks: a legacy peer said hello before; a modern one says everything with each request.
+    fn asker(&self, incoming: &Incoming<'_>, params: &Params<'_>) -> Result<Asker, Answer> {
+        let legacy = incoming.session.peer();
+        let meta = params.meta();
+        let version = meta.text("io.modelcontextprotocol/protocolVersion");
+        match (version, legacy) {
+            (None, Some(peer)) => Ok(Asker { peer, level: None }),
+            (Some(version), None) => {
+                if version != MODERN {
+                    let data = json!({"supported": [MODERN], "requested": version});
+                    let message = format!("protocol version `{version}` is not supported");
+                    return Err(Answer::error_with(code::UNSUPPORTED_VERSION, &message, data));
+                }
+                let Some(capabilities) = meta.raw("io.modelcontextprotocol/clientCapabilities") else {
+                    let message = "`_meta` lacks `io.modelcontextprotocol/clientCapabilities`";
+                    return Err(Answer::error(code::INVALID_PARAMS, message));
+                };
+                let info = meta.raw("io.modelcontextprotocol/clientInfo").unwrap_or(r#"{"name":"unknown","version":""}"#);
+                let peer = Peer {
+                    era: Era::Modern,
+                    abilities: Abilities::of(&serde_json::from_str(capabilities).unwrap_or_default()),
+                    capabilities: capabilities.into(),
+                    info: info.into(),
+                };
+                let level = meta.text("io.modelcontextprotocol/logLevel").map(|level| level_word(severity(&level)).into());
+                Ok(Asker { peer, level })
+            }
+            // A legacy session may carry the keys of its own next hop; its hello decides.
+            (Some(_), Some(peer)) => Ok(Asker { peer, level: None }),
+            (None, None) if matches!(incoming.method, "ping") => Ok(Asker { peer: plain_peer(), level: None }),
+            (None, None) => Err(Answer::error(
+                code::INVALID_PARAMS,
+                "send `initialize` first, or `_meta` with `io.modelcontextprotocol/protocolVersion`",
+            )),
+        }
+    }
+
+    async fn initialize(self: &Arc<Self>, session: &Arc<Session>, params: &Params<'_>) -> Answer {
+        let asked = params.text("protocolVersion").unwrap_or_default();
+        let revision = LEGACY.into_iter().find(|known| *known == asked).unwrap_or(LEGACY[0]);
+        let capabilities = params.raw("capabilities").unwrap_or("{}");
+        let info = params.raw("clientInfo").unwrap_or("{}");
+        let peer = Peer {
+            era: Era::Legacy,
+            abilities: Abilities::of(&serde_json::from_str(capabilities).unwrap_or_default()),
+            capabilities: capabilities.into(),
+            info: info.into(),
+        };
+        let said: Value = serde_json::from_str(info).unwrap_or_default();
+        let client = match session.arrival.client.as_str() {
+            "" => said["name"].as_str().unwrap_or("unknown").to_string(),
+            given => given.to_string(),
+        };
+        let profile = match self.profile_of(&session.arrival, &client) {
+            Ok(profile) => profile,
+            Err(error) => return Answer::error(code::INVALID_PARAMS, &error.to_string()),
+        };
+        session.greet(peer, &client, profile);
+        let view = self.settled_view(session, GREET_PATIENCE).await;
+        session.saw(super::hub::tags(&view));
+        self.tell(|at| Event::Session { at, client, opened: true });
+        let mut result = json!({
+            "protocolVersion": revision,
+            "capabilities": capabilities_of(&view, Era::Legacy),
+            "serverInfo": own_info(),
+        });
+        if let Some(instructions) = &view.instructions {
+            result["instructions"] = instructions.as_str().into();
+        }
+        Answer::result(result.to_string())
+    }
+
+    async fn discover(self: &Arc<Self>, session: &Arc<Session>) -> Answer {
+        let view = self.settled_view(session, GREET_PATIENCE).await;
+        session.saw(super::hub::tags(&view));
+        let mut versions = vec![MODERN];
+        versions.extend(LEGACY);
+        let mut result = json!({
+            "resultType": "complete",
+            "supportedVersions": versions,
+            "capabilities": capabilities_of(&view, Era::Modern),
+            "ttlMs": 5000,
+            "cacheScope": "private",
+            "_meta": {"io.modelcontextprotocol/serverInfo": own_info()},
+        });
+        if let Some(instructions) = &view.instructions {
+            result["instructions"] = instructions.as_str().into();
+        }
+        Answer::result(result.to_string())
+    }
+
+    /// The session's view, after servers that were never listed had their time.
+    pub async fn settled_view(&self, session: &Session, patience: Duration) -> Arc<View> {
+        let _ = tokio::time::timeout(patience, self.world().list_missing()).await;
+        self.world().view(&session.profile())
+    }
+
+    async fn list(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, era: Era) -> Answer {
+        let patience = Duration::from_millis(self.world().shared.settings.gateway.first_list_ms);
+        let view = self.settled_view(&incoming.session, patience).await;
+        let cursor = params.raw("cursor").filter(|raw| *raw != "null").map(|_| params.text("cursor").unwrap_or_default());
+        let own;
+        let list = match incoming.method {
+            "tools/list" if view.profile.mode == Mode::Full => &view.tool_list,
+            "tools/list" => {
+                own = self.short_list(&view);
+                &own
+            }
+            "prompts/list" => &view.prompt_list,
+            "resources/list" => &view.resource_list,
+            _ => &view.template_list,
+        };
+        match list.page(cursor.as_deref()) {
+            Some(body) if era == Era::Modern => Answer::result(as_modern_list(&body)),
+            Some(body) => Answer::result(body),
+            None => Answer::error(code::INVALID_PARAMS, "unknown cursor"),
+        }
+    }
+
+    fn set_level(&self, session: &Session, params: &Params<'_>) -> Answer {
+        let Some(level) = params.text("level") else {
+            return Answer::error(code::INVALID_PARAMS, "`level` is missing");
+        };
+        session.set_level(severity(&level));
+        let lowest = self.hub.all().iter().filter_map(|session| session.level()).min().unwrap_or(1);
+        self.world().set_level(level_word(lowest));
+        Answer::result("{}")
+    }
+
+    async fn subscribe(&self, session: &Session, params: &Params<'_>, on: bool) -> Answer {
+        let uri = params.text("uri").unwrap_or_default();
+        let view = self.world().view(&session.profile());
+        let Some(owner) = view.owner(&uri) else {
+            return not_found(&uri, Era::Legacy);
+        };
+        match on {
+            true if session.subscribe(&uri) => owner.subscribe(&uri).await,
+            false if session.unsubscribe(&uri) => owner.unsubscribe(&uri).await,
+            _ => {}
+        }
+        Answer::result("{}")
+    }
+
+    /// Holds a modern client's listen request open until it is cancelled.
+    async fn hold_listen(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>) -> Answer {
+        let asked: Value = params.raw("notifications").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+        let wants = |key: &str| asked[key] == true;
+        let session = &incoming.session;
+        let view = self.world().view(&session.profile());
+        let uris = asked["resourceSubscriptions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let uris: Vec<String> = uris.iter().filter_map(Value::as_str).filter(|uri| view.owner(uri).is_some()).map(Into::into).collect();
+        let listen = Listen {
+            tools: wants("toolsListChanged"),
+            prompts: wants("promptsListChanged"),
+            resources: wants("resourcesListChanged"),
+            uris: uris.clone(),
+            id: incoming.id.into(),
+        };
+        let mut accepted = serde_json::Map::new();
+        for (key, on) in [
+            ("toolsListChanged", listen.tools),
+            ("promptsListChanged", listen.prompts),
+            ("resourcesListChanged", listen.resources),
+        ] {
+            if on {
+                accepted.insert(key.into(), true.into());
+            }
+        }
+        if !uris.is_empty() {
+            accepted.insert("resourceSubscriptions".into(), uris.clone().into());
+        }
+        session.saw(super::hub::tags(&view));
+        let ack = super::session::with_subscription(&json!({"notifications": accepted}).to_string(), incoming.id);
+        incoming.sink.send(message::notification("notifications/subscriptions/acknowledged", &ack));
+        session.listen(listen, incoming.sink.clone());
+        let _guard = Listening { gateway: self.clone(), session: session.clone(), id: incoming.id.into() };
+        for uri in &uris {
+            if let Some(owner) = view.owner(uri) {
+                owner.subscribe(uri).await;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// Ends a listen request when its future is dropped.
+struct Listening {
+    gateway: Arc<Gateway>,
+    session: Arc<Session>,
+    id: String,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let Some(listen) = self.session.unlisten(&self.id) else { return };
+        let (gateway, session) = (self.gateway.clone(), self.session.clone());
+        if listen.uris.is_empty() || tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        tokio::spawn(async move {
+            for uri in listen.uris {
+                gateway.stop_waiting(&session, &uri).await;
+            }
+        });
+    }
+}
+
+fn plain_peer() -> Peer {
+    Peer { era: Era::Legacy, abilities: Abilities::default(), capabilities: "{}".into(), info: "{}".into() }
+}
+
+/// What umcp declares: lists always, the rest when some server has it.
+fn capabilities_of(view: &View, era: Era) -> Value {
+    let mut capabilities = json!({
+        "tools": {"listChanged": true},
+        "prompts": {"listChanged": true},
+        "resources": {"listChanged": true, "subscribe": view.subscribes},
+    });
+    if view.completes {
+        capabilities["completions"] = json!({});
+    }
+    if view.logs {
+        capabilities["logging"] = json!({});
+    }
+    if era == Era::Modern && !view.extensions.is_empty() {
+        capabilities["extensions"] = Value::Object(view.extensions.clone());
+    }
+    capabilities
+}
+
+/// "Resource not found", in the words of the era.
+pub fn not_found(uri: &str, era: Era) -> Answer {
+    let code = if era == Era::Modern { code::INVALID_PARAMS } else { code::RESOURCE_NOT_FOUND };
+    Answer::error_with(code, &format!("resource not found: {uri}"), json!({"uri": uri}))
+}
+
+/// An error of umcp as an error of the protocol.
+pub fn as_answer(error: &Error) -> Answer {
+    let code = match error.code {
+        code if *code == codes::ARGUMENTS_INVALID => message::code::INVALID_PARAMS,
+        _ => message::code::SERVER,
+    };
+    let data = json!({"code": error.code.code, "name": error.code.name, "hints": error.hints, "retryable": error.kind().retryable()});
+    Answer::error_with(code, &error.to_string(), data)
+}
+
+/// Counts a call for the session.
+pub fn count(session: &Session) {
+    session.calls.fetch_add(1, Relaxed);
+}
+
+/// The door of a session, as usage records have it.
+pub fn door(session: &Session) -> Door {
+    session.arrival.door
+}
+
+/// The `name` field of a list item with another value.
+pub fn name_field(name: &str) -> String {
+    quote(name)
+}

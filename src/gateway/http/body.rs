@@ -1,0 +1,111 @@
+//! Bodies of responses: one piece, or an event stream that ends its request when the client hangs up.
+
+use super::sessions::HttpSession;
+use crate::gateway::outbox::OutQueue;
+use bytes::{BufMut, Bytes, BytesMut};
+use hyper::body::{Frame, SizeHint};
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+/// A comment keeps quiet streams open.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Body of a response.
+pub enum Body {
+    Full(Option<Bytes>),
+    /// Events of one request; dropping the receiver tells the request's task.
+    Events(mpsc::UnboundedReceiver<Bytes>, Interval),
+    /// Messages outside any request, for as long as the client listens.
+    General(General),
+}
+
+/// The general stream of a session. The queue goes back to the session when the client hangs up.
+pub struct General {
+    session: Arc<HttpSession>,
+    queue: Option<OutQueue>,
+    keep_alive: Interval,
+}
+
+impl Drop for General {
+    fn drop(&mut self) {
+        if let Some(queue) = self.queue.take() {
+            self.session.give_back(queue);
+        }
+    }
+}
+
+impl Body {
+    pub fn full(text: impl Into<Bytes>) -> Self {
+        Self::Full(Some(text.into()))
+    }
+
+    pub fn events(events: mpsc::UnboundedReceiver<Bytes>) -> Self {
+        Self::Events(events, ticks())
+    }
+
+    pub fn general(session: Arc<HttpSession>, queue: OutQueue) -> Self {
+        Self::General(General { session, queue: Some(queue), keep_alive: ticks() })
+    }
+}
+
+fn ticks() -> Interval {
+    let mut ticks = interval(KEEP_ALIVE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.reset();
+    ticks
+}
+
+/// One message as an event; `line` may end in a line break.
+pub fn event(line: &[u8]) -> Bytes {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let mut event = BytesMut::with_capacity(line.len() + 24);
+    event.put_slice(b"event: message\ndata: ");
+    event.put_slice(line);
+    event.put_slice(b"\n\n");
+    event.freeze()
+}
+
+type Polled = Poll<Option<Result<Frame<Bytes>, Infallible>>>;
+
+fn kept_alive(ticks: &mut Interval, cx: &mut Context<'_>) -> Polled {
+    ticks.poll_tick(cx).map(|_| Some(Ok(Frame::data(Bytes::from_static(b": open\n\n")))))
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        match self.get_mut() {
+            Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Events(events, ticks) => match events.poll_recv(cx) {
+                Poll::Ready(event) => Poll::Ready(event.map(|event| Ok(Frame::data(event)))),
+                Poll::Pending => kept_alive(ticks, cx),
+            },
+            Self::General(general) => {
+                let Some(queue) = &mut general.queue else { return Poll::Ready(None) };
+                match queue.poll_recv(cx) {
+                    Poll::Ready(Some(line)) => Poll::Ready(Some(Ok(Frame::data(event(&line))))),
+                    Poll::Ready(None) => Poll::Ready(None),
+                    Poll::Pending => kept_alive(&mut general.keep_alive, cx),
+                }
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            _ => SizeHint::default(),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Full(None))
+    }
+}

@@ -1,0 +1,316 @@
+//! One POST: a message in, an answer out. The answer is plain JSON unless something is to be said before it;
+//! then it becomes an event stream. A client that hangs up cancels its request.
+
+use super::body::{Body, event};
+use super::sessions::HttpSession;
+use super::{Door, checks, plain};
+use crate::calls::Params;
+use crate::gateway::handler::Incoming as Request;
+use crate::gateway::outbox::{OutQueue, Outbox};
+use crate::gateway::session::{Arrival, Session};
+use crate::upstream::era::LEGACY;
+use crate::upstream::message::{Answer, Envelope, code};
+use crate::usage;
+use bytes::Bytes;
+use futures_util::future::{AbortHandle, Abortable};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, Response, StatusCode};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+const SESSION: &str = "mcp-session-id";
+
+/// A message with the era and session it belongs to.
+struct Message {
+    session: Arc<Session>,
+    body: Bytes,
+    modern: bool,
+    /// Of a modern message: nobody else uses its session.
+    own: bool,
+}
+
+impl Door {
+    pub(super) async fn post(self: &Arc<Self>, request: hyper::Request<Incoming>, profile: Option<String>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let kind = checks::get(&head.headers, "content-type").unwrap_or_default();
+        if !kind.to_ascii_lowercase().starts_with("application/json") {
+            return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json");
+        }
+        let body = match Limited::new(body, self.body_limit).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return plain(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large");
+            }
+            Err(_) => return plain(StatusCode::BAD_REQUEST, "the request could not be read"),
+        };
+        let envelope = match Envelope::parse(&body) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                let answer = Answer::error(code::PARSE, &format!("invalid JSON: {error}"));
+                return json(StatusCode::BAD_REQUEST, answer.line("null"));
+            }
+        };
+        let method = envelope.method.as_deref().unwrap_or_default();
+        let known = checks::get(&head.headers, SESSION);
+        if method == "initialize" && known.is_none() {
+            return self.open(&envelope, profile).await;
+        }
+        if let Some(id) = known {
+            let Some(known) = self.sessions.get(id) else {
+                return plain(StatusCode::NOT_FOUND, "the session is not known (any more)");
+            };
+            let version = checks::get(&head.headers, "mcp-protocol-version");
+            if version.is_some_and(|version| !LEGACY.contains(&version)) && method != "initialize" {
+                return plain(StatusCode::BAD_REQUEST, "MCP-Protocol-Version is not that of the session");
+            }
+            let message = Message { session: known.session.clone(), body: body.clone(), modern: false, own: false };
+            return self.take(message, &envelope).await;
+        }
+        if !is_modern(&head.headers, &envelope) {
+            return plain(StatusCode::BAD_REQUEST, "Mcp-Session-Id is missing");
+        }
+        self.modern(&head.headers, &body, &envelope, profile).await
+    }
+
+    fn arrival(&self, profile: Option<String>) -> Arrival {
+        Arrival { door: usage::Door::Http, client: String::new(), profile, cwd: None }
+    }
+
+    /// `initialize`: a new legacy session.
+    async fn open(self: &Arc<Self>, envelope: &Envelope<'_>, profile: Option<String>) -> Response<Body> {
+        let (outbox, queue) = Outbox::new();
+        let session = match self.gateway.arrive(self.arrival(profile), outbox.clone()) {
+            Ok(session) => session,
+            Err(error) => {
+                let answer = Answer::error(code::INVALID_PARAMS, &error.to_string());
+                return json(StatusCode::NOT_FOUND, answer.line(envelope.id.map_or("null", |id| id.get())));
+            }
+        };
+        let id = envelope.id.map_or("null", |id| id.get());
+        let incoming =
+            Request { session: session.clone(), id, method: "initialize", params: envelope.params_text(), sink: outbox };
+        let answer = self.gateway.handle(incoming).await;
+        if !answer.ok {
+            self.gateway.leave(&session);
+            return json(StatusCode::OK, answer.line(id));
+        }
+        let session = HttpSession::new(session, queue);
+        let mut response = json(StatusCode::OK, answer.line(id));
+        if let Ok(value) = HeaderValue::from_str(&session.id) {
+            response.headers_mut().insert(SESSION, value);
+        }
+        for gone in self.sessions.insert(session) {
+            self.gateway.leave(&gone.session);
+        }
+        response
+    }
+
+    /// A modern message: checked against its headers, with a session of its own.
+    async fn modern(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        body: &Bytes,
+        envelope: &Envelope<'_>,
+        profile: Option<String>,
+    ) -> Response<Body> {
+        let (Some(id), Some(method)) = (envelope.id, envelope.method.as_deref()) else {
+            return empty(StatusCode::ACCEPTED);
+        };
+        let (outbox, _unused) = Outbox::new();
+        let session = match self.gateway.visit(self.arrival(profile), outbox, method == "subscriptions/listen") {
+            Ok(session) => session,
+            Err(error) => {
+                let answer = Answer::error(code::INVALID_PARAMS, &error.to_string());
+                return json(StatusCode::NOT_FOUND, answer.line(id.get()));
+            }
+        };
+        let checked = Params::parse(envelope.params_text())
+            .map_err(|error| Answer::error(code::INVALID_PARAMS, &error.to_string()))
+            .and_then(|params| {
+                let view = self.gateway.world().view(&session.profile());
+                let tool = (method == "tools/call").then(|| params.text("name")).flatten();
+                let tool = tool.and_then(|name| view.tool(&name));
+                let versioned = params.meta().text("io.modelcontextprotocol/protocolVersion").is_some();
+                // Without its keys the request is refused in the words that name them.
+                if versioned { checks::mirror(headers, method, &params, tool) } else { Ok(()) }
+            });
+        if let Err(answer) = checked {
+            return json(StatusCode::BAD_REQUEST, answer.line(id.get()));
+        }
+        self.take(Message { session, body: body.clone(), modern: true, own: true }, envelope).await
+    }
+
+    async fn take(self: &Arc<Self>, message: Message, envelope: &Envelope<'_>) -> Response<Body> {
+        match (&envelope.method, envelope.id) {
+            (Some(_), Some(id)) => self.request(message, id.get()).await,
+            (Some(method), None) => {
+                self.gateway.notified_by_client(&message.session, method, envelope.params_text());
+                empty(StatusCode::ACCEPTED)
+            }
+            (None, Some(id)) => {
+                let body = envelope.result.or(envelope.error).map_or("null", |raw| raw.get());
+                let body = Bytes::copy_from_slice(body.as_bytes());
+                message.session.answered(id.get(), Answer { ok: envelope.result.is_some(), body });
+                empty(StatusCode::ACCEPTED)
+            }
+            (None, None) => plain(StatusCode::BAD_REQUEST, "neither a request nor an answer"),
+        }
+    }
+
+    /// Answers as JSON if the answer is the first thing to say, else as an event stream.
+    async fn request(self: &Arc<Self>, message: Message, id: &str) -> Response<Body> {
+        let (sink, mut queue) = Outbox::new();
+        let modern = message.modern;
+        let (abort, registration) = AbortHandle::new_pair();
+        message.session.started(id, abort);
+        let id = id.to_string();
+        let future = Abortable::new(answer(self.clone(), message, id.clone(), sink), registration);
+        let mut future = Box::pin(future);
+        tokio::select! {
+            biased;
+            answer = &mut future => {
+                let answer = answer.unwrap_or_else(|_| cancelled());
+                match queue.try_recv() {
+                    None => json(status_of(&answer, modern), answer.line(&id)),
+                    Some(first) => {
+                        let (events, body) = mpsc::unbounded_channel();
+                        let _ = events.send(event(&first));
+                        while let Some(line) = queue.try_recv() {
+                            let _ = events.send(event(&line));
+                        }
+                        let _ = events.send(event(&answer.line(&id)));
+                        stream(Body::events(body))
+                    }
+                }
+            }
+            Some(first) = queue.recv() => {
+                let (events, body) = mpsc::unbounded_channel();
+                let _ = events.send(event(&first));
+                tokio::spawn(pump(future, queue, events, id));
+                stream(Body::events(body))
+            }
+        }
+    }
+
+    pub(super) fn get(&self, headers: &HeaderMap) -> Response<Body> {
+        let Some(session) = checks::get(headers, SESSION).and_then(|id| self.sessions.get(id)) else {
+            return match headers.contains_key(SESSION) {
+                true => plain(StatusCode::NOT_FOUND, "the session is not known (any more)"),
+                false => plain(StatusCode::METHOD_NOT_ALLOWED, "Mcp-Session-Id is missing"),
+            };
+        };
+        match session.take_queue() {
+            Some(queue) => stream(Body::general(session, queue)),
+            None => plain(StatusCode::CONFLICT, "the session has a stream already"),
+        }
+    }
+
+    pub(super) fn delete(&self, headers: &HeaderMap) -> Response<Body> {
+        match checks::get(headers, SESSION).and_then(|id| self.sessions.remove(id)) {
+            Some(session) => {
+                self.gateway.leave(&session.session);
+                empty(StatusCode::OK)
+            }
+            None => plain(StatusCode::NOT_FOUND, "the session is not known (any more)"),
+        }
+    }
+}
+
+/// Runs one request to its answer.
+async fn answer(door: Arc<Door>, message: Message, id: String, sink: Arc<Outbox>) -> Answer {
+    let Message { session, body, own, .. } = message;
+    let leaving = own.then(|| Leaving { door: door.clone(), session: session.clone() });
+    let Ok(envelope) = Envelope::parse(&body) else { return cancelled() };
+    let method = envelope.method.as_deref().unwrap_or_default();
+    let incoming = Request { session: session.clone(), id: &id, method, params: envelope.params_text(), sink };
+    let answer = door.gateway.handle(incoming).await;
+    session.finished(&id);
+    drop(leaving);
+    answer
+}
+
+/// A modern request's session ends with it, however it ends.
+struct Leaving {
+    door: Arc<Door>,
+    session: Arc<Session>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.door.gateway.end_visit(&self.session);
+    }
+}
+
+/// Carries messages and then the answer to the event stream. Ends, and with it the request, when the client hangs up.
+async fn pump(
+    mut future: impl Future<Output = Result<Answer, futures_util::future::Aborted>> + Unpin,
+    mut queue: OutQueue,
+    events: mpsc::UnboundedSender<Bytes>,
+    id: String,
+) {
+    loop {
+        tokio::select! {
+            biased;
+            Some(line) = queue.recv() => drop(events.send(event(&line))),
+            answer = &mut future => {
+                while let Some(line) = queue.try_recv() {
+                    let _ = events.send(event(&line));
+                }
+                let _ = events.send(event(&answer.unwrap_or_else(|_| cancelled()).line(&id)));
+                return;
+            }
+            () = events.closed() => return,
+        }
+    }
+}
+
+fn cancelled() -> Answer {
+    Answer::error(code::SERVER, "the request was cancelled")
+}
+
+/// A message is modern by its header, or by what only modern messages carry.
+fn is_modern(headers: &HeaderMap, envelope: &Envelope<'_>) -> bool {
+    match checks::get(headers, "mcp-protocol-version") {
+        Some(version) => !LEGACY.contains(&version),
+        None => {
+            headers.contains_key("mcp-method")
+                || envelope.params_text().contains("io.modelcontextprotocol/protocolVersion")
+                || envelope.method.as_deref() == Some("server/discover")
+        }
+    }
+}
+
+/// In the modern era some errors of the protocol are errors of HTTP too.
+fn status_of(answer: &Answer, modern: bool) -> StatusCode {
+    if answer.ok || !modern {
+        return StatusCode::OK;
+    }
+    match answer.code() {
+        code::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
+        code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION => StatusCode::BAD_REQUEST,
+        code::INVALID_PARAMS if answer.message().contains("_meta") => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    }
+}
+
+fn json(status: StatusCode, line: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::full(line));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn stream(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response.headers_mut().insert("cache-control", HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Full(None));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,159 @@
+//! MCP over streamable HTTP, both eras on one address: `/mcp` and `/mcp/p/PROFILE`.
+//! This file listens and guards the door; one exchange stands in `exchange.rs`.
+
+mod body;
+mod checks;
+mod exchange;
+mod sessions;
+
+use super::Gateway;
+use crate::engine::{Reply as EngineReply, StoreRequest};
+use crate::error::{Error, Result, codes};
+use crate::policy::{self, Token};
+use body::Body;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use sessions::Sessions;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// A client may take this long for its headers.
+const HEADER_DEADLINE: Duration = Duration::from_secs(30);
+
+/// One listener and what is asked of its clients.
+pub struct Door {
+    gateway: Arc<Gateway>,
+    sessions: Sessions,
+    /// Clients need no key. Only on this machine, and only when spelled out.
+    no_key: bool,
+    /// Host and Origin may be foreign: the user opened the address to other machines.
+    open: bool,
+    body_limit: usize,
+}
+
+impl Gateway {
+    /// Listens for HTTP clients; gives the address with its port. An address that other machines can reach needs
+    /// `insecure`, since umcp has no TLS of its own yet; a key is needed unless `no_key`, which is for loopback only.
+    pub async fn listen(self: &Arc<Self>, address: &str, insecure: bool, no_key: bool) -> Result<String> {
+        let address = parse(address)?;
+        let loopback = address.ip().is_loopback();
+        if !loopback && (!insecure || no_key) {
+            let message = format!("`{address}` can be reached by other machines");
+            return Err(Error::new(&codes::BIND_REFUSED, message)
+                .hint("listen on 127.0.0.1 and use an SSH tunnel or a reverse proxy with TLS")
+                .hint("or spell out --insecure; a key stays necessary"));
+        }
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            Error::new(&codes::BIND_FAILED, format!("cannot listen on `{address}`")).because(error)
+        })?;
+        let bound = listener.local_addr().map_or(address, |bound| bound);
+        let body_limit = usize::try_from(self.world().shared.settings.gateway.body_limit).unwrap_or(usize::MAX);
+        let door =
+            Door { gateway: self.clone(), sessions: Sessions::default(), no_key, open: !loopback, body_limit };
+        tokio::spawn(Arc::new(door).accept(listener));
+        Ok(bound.to_string())
+    }
+}
+
+fn parse(address: &str) -> Result<SocketAddr> {
+    let full = match address.parse::<u16>() {
+        Ok(port) => format!("127.0.0.1:{port}"),
+        Err(_) => address.replace("localhost:", "127.0.0.1:"),
+    };
+    full.parse().map_err(|error| {
+        Error::new(&codes::VALUE_INVALID, format!("`{address}` is no address to listen on"))
+            .because(error)
+            .hint("write 127.0.0.1:7331, or only the port")
+    })
+}
+
+impl Door {
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                // Out of descriptors: refuse new work for a moment, keep what is there.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            // Without it an event stream's second write waits 40 ms for an acknowledgement.
+            let _ = stream.set_nodelay(true);
+            let door = self.clone();
+            tokio::spawn(async move {
+                let service = hyper::service::service_fn(move |request| {
+                    let door = door.clone();
+                    async move { Ok::<_, Infallible>(door.serve(request).await) }
+                });
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .timer(hyper_util::rt::TokioTimer::new())
+                    .header_read_timeout(HEADER_DEADLINE)
+                    .serve_connection(TokioIo::new(stream), service);
+                // A broken connection concerns nobody but its client.
+                let _ = connection.await;
+            });
+        }
+    }
+
+    async fn serve(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path();
+        let profile = match path.strip_prefix("/mcp") {
+            Some("" | "/") => None,
+            Some(rest) => match rest.strip_prefix("/p/") {
+                Some(name) if !name.is_empty() => Some(name.trim_end_matches('/').to_string()),
+                _ => return plain(StatusCode::NOT_FOUND, "not found; the endpoint is /mcp"),
+            },
+            None => return plain(StatusCode::NOT_FOUND, "not found; the endpoint is /mcp"),
+        };
+        if !self.open && !checks::is_local(request.headers()) {
+            return plain(StatusCode::FORBIDDEN, "Host or Origin is not this machine");
+        }
+        let token = match self.admit(request.headers()) {
+            Ok(token) => token,
+            Err(refusal) => return *refusal,
+        };
+        // A key that opens one profile opens no other.
+        let profile = match token.and_then(|token| token.profile) {
+            Some(own) if profile.as_ref().is_some_and(|asked| *asked != own) => {
+                return plain(StatusCode::FORBIDDEN, "the key is for another profile");
+            }
+            Some(own) => Some(own),
+            None => profile,
+        };
+        match *request.method() {
+            Method::POST => self.post(request, profile).await,
+            Method::GET => self.get(request.headers()),
+            Method::DELETE => self.delete(request.headers()),
+            _ => plain(StatusCode::METHOD_NOT_ALLOWED, "use POST, GET or DELETE"),
+        }
+    }
+
+    fn admit(&self, headers: &hyper::HeaderMap) -> Result<Option<Token>, Box<Response<Body>>> {
+        if self.no_key {
+            return Ok(None);
+        }
+        let refuse = || {
+            let mut refusal = plain(StatusCode::UNAUTHORIZED, "a key is needed: umcp token create NAME");
+            let challenge = hyper::header::HeaderValue::from_static("Bearer realm=\"umcp\"");
+            refusal.headers_mut().insert(hyper::header::WWW_AUTHENTICATE, challenge);
+            Box::new(refusal)
+        };
+        let key = checks::get(headers, "authorization").and_then(|value| value.strip_prefix("Bearer "));
+        let Some(key) = key else { return Err(refuse()) };
+        let engine = &self.gateway.world().shared.engine;
+        let tokens = match engine.call(StoreRequest::Token(policy::Request::List)) {
+            Ok(EngineReply::Token(policy::Reply::Tokens(tokens))) => tokens,
+            _ => return Err(Box::new(plain(StatusCode::SERVICE_UNAVAILABLE, "the keys cannot be read"))),
+        };
+        policy::admit(&tokens, key.trim(), engine.now()).cloned().map(Some).ok_or_else(refuse)
+    }
+}
+
+/// A short answer in words.
+pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::full(text));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,141 @@
+//! All sessions, and what happens in the world on its way to them.
+
+use super::Gateway;
+use super::session::{Session, level_word, severity};
+use crate::engine::live::Event;
+use crate::upstream::{Happening, View};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Changes within this time are told once.
+const COALESCE: Duration = Duration::from_millis(30);
+
+/// The sessions.
+#[derive(Default)]
+pub struct Hub {
+    sessions: Mutex<BTreeMap<u64, Arc<Session>>>,
+    telling: AtomicBool,
+}
+
+impl Hub {
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Session>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn insert(&self, session: Arc<Session>) {
+        self.sessions().insert(session.id, session);
+    }
+
+    pub fn remove(&self, id: u64) {
+        self.sessions().remove(&id);
+    }
+
+    pub fn get(&self, id: u64) -> Option<Arc<Session>> {
+        self.sessions().get(&id).cloned()
+    }
+
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.sessions().values().cloned().collect()
+    }
+
+    pub fn count(&self) -> usize {
+        self.sessions().len()
+    }
+}
+
+/// Tags of a view's tool, prompt and resource lists; equal tags, equal lists.
+pub fn tags(view: &View) -> [u64; 3] {
+    fn tag<'a>(texts: impl Iterator<Item = &'a str>) -> u64 {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        texts.for_each(|text| text.hash(&mut hasher));
+        hasher.finish() | 1
+    }
+    [
+        tag(view.tools.iter().map(|tool| tool.json.as_str())),
+        tag(view.prompts.iter().map(|item| item.json.as_str())),
+        tag(view.resources.iter().chain(&view.templates).map(|item| item.json.as_str())),
+    ]
+}
+
+impl Gateway {
+    /// Takes what happened in the world. Returns at once.
+    pub(super) fn happened(self: &Arc<Self>, happening: Happening) {
+        match happening {
+            Happening::ListChanged => self.lists_changed(),
+            Happening::State { server, state, detail } => self.tell(|at| Event::Server { at, server, state, detail }),
+            Happening::Ask { session, ask } => {
+                if let Some(session) = self.hub.get(session) {
+                    let abilities = session.peer().map(|peer| peer.abilities).unwrap_or_default();
+                    session.ask(&abilities, ask, &session.outbox);
+                }
+            }
+            Happening::Notification { server, session, method, params } => {
+                self.notified(&server, session, &method, &params);
+            }
+        }
+    }
+
+    fn lists_changed(self: &Arc<Self>) {
+        self.world().touch();
+        if self.hub.telling.swap(true, SeqCst) || tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let gateway = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(COALESCE).await;
+            gateway.hub.telling.store(false, SeqCst);
+            gateway.tell_lists();
+        });
+    }
+
+    fn tell_lists(&self) {
+        let mut made: Vec<(String, [u64; 3])> = Vec::new();
+        for session in self.hub.all() {
+            // A changed profile reaches the session that uses it.
+            if let Ok(profile) = self.profile_of(&session.arrival, &session.client()) {
+                session.set_profile(profile);
+            }
+            let profile = session.profile();
+            let known = made.iter().find(|(name, _)| *name == profile.name).map(|(_, tags)| *tags);
+            let tags = known.unwrap_or_else(|| tags(&self.world().view(&profile)));
+            if known.is_none() {
+                made.push((profile.name.clone(), tags));
+            }
+            session.lists_changed(tags);
+        }
+        self.tell(|at| Event::ListChanged { at, tools: 0 });
+    }
+
+    fn notified(&self, server: &str, session: Option<u64>, method: &str, params: &str) {
+        let sessions = match session {
+            Some(id) => self.hub.get(id).into_iter().collect(),
+            None => self.hub.all(),
+        };
+        let value: Value = serde_json::from_str(params).unwrap_or_default();
+        for session in sessions {
+            match method {
+                "notifications/resources/updated" => {
+                    session.resource_updated(value["uri"].as_str().unwrap_or_default(), params);
+                }
+                // Outside a call a log message is for those who asked for the server's log.
+                "notifications/message" => {
+                    let level = severity(value["level"].as_str().unwrap_or("info"));
+                    if session.level().is_some_and(|wanted| level >= wanted) {
+                        session.outbox.notify(crate::upstream::message::notification(method, params));
+                    }
+                }
+                "notifications/progress" => {}
+                _ => session.broadcast(method, params),
+            }
+        }
+        if method == "notifications/message" {
+            let message = value["data"].as_str().map_or_else(|| value["data"].to_string(), ToString::to_string);
+            let level = level_word(severity(value["level"].as_str().unwrap_or("info"))).to_string();
+            self.tell(|_| Event::Log { level, message: format!("{server}: {message}") });
+        }
+    }
+}

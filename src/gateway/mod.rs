@@ -1,0 +1,146 @@
+//! The MCP front door: both eras on one endpoint, over stdio bridges and HTTP. It keeps sessions, answers lists
+//! from views, and hands every call to `calls`. Messages are relayed as raw JSON; only envelopes are parsed.
+
+pub mod handler;
+pub mod http;
+pub mod hub;
+pub mod listener;
+pub mod modern;
+pub mod outbox;
+pub mod own;
+pub mod relay;
+pub mod session;
+pub mod stdio;
+
+use crate::calls::Caller;
+use crate::engine::live::Event;
+use crate::environments::Profile;
+use crate::error::Result;
+use crate::upstream::{Upstream, View, World};
+use hub::Hub;
+use modern::Parked;
+use outbox::Outbox;
+use session::{Arrival, Session};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use tokio::sync::broadcast;
+
+/// Everything the front doors share.
+pub struct Gateway {
+    pub caller: Arc<Caller>,
+    pub hub: Hub,
+    pub events: broadcast::Sender<Event>,
+    parked: Parked,
+    /// Servers that run a task (extension), by task id.
+    tasks: Mutex<HashMap<String, Arc<Upstream>>>,
+    next_session: AtomicU64,
+    recent: own::Recent,
+}
+
+impl Gateway {
+    /// A gateway over a world; it hears what happens there from now on.
+    pub fn new(caller: Arc<Caller>) -> Arc<Self> {
+        let gateway = Arc::new(Self {
+            caller,
+            hub: Hub::default(),
+            events: broadcast::channel(1024).0,
+            parked: Parked::default(),
+            tasks: Mutex::default(),
+            next_session: AtomicU64::new(1),
+            recent: own::Recent::default(),
+        });
+        if gateway.world().shared.settings.gateway.own_tools {
+            gateway.world().shared.list_also(own::verbs());
+        }
+        let weak = Arc::downgrade(&gateway);
+        gateway.world().listen(move |happening| {
+            if let Some(gateway) = weak.upgrade() {
+                gateway.happened(happening);
+            }
+        });
+        gateway
+    }
+
+    pub fn world(&self) -> &Arc<World> {
+        &self.caller.world
+    }
+
+    /// A new session; the caller serves it and calls `leave` when it ends.
+    pub fn arrive(&self, arrival: Arrival, outbox: Arc<Outbox>) -> Result<Arc<Session>> {
+        let profile = self.profile_of(&arrival, &arrival.client)?;
+        let id = self.next_session.fetch_add(1, Relaxed);
+        let now = self.world().shared.engine.now();
+        let session = Session::new(id, arrival, profile, outbox, now);
+        self.hub.insert(session.clone());
+        Ok(session)
+    }
+
+    /// A session for one modern request over HTTP; only one that listens is told what happens.
+    pub fn visit(&self, arrival: Arrival, outbox: Arc<Outbox>, listens: bool) -> Result<Arc<Session>> {
+        if listens {
+            return self.arrive(arrival, outbox);
+        }
+        let profile = self.profile_of(&arrival, &arrival.client)?;
+        let id = self.next_session.fetch_add(1, Relaxed);
+        Ok(Session::new(id, arrival, profile, outbox, self.world().shared.engine.now()))
+    }
+
+    /// The request of `visit` is over.
+    pub fn end_visit(self: &Arc<Self>, session: &Arc<Session>) {
+        if self.hub.get(session.id).is_some() {
+            self.leave(session);
+        } else {
+            self.world().leave(session.id);
+        }
+    }
+
+    /// The `tools` array a client of this view is shown, as JSON text.
+    pub fn listed(&self, view: &View) -> String {
+        let own;
+        let list = match view.is_searched() {
+            true => {
+                own = self.short_list(view);
+                &own
+            }
+            false => &view.tool_list,
+        };
+        list.whole("tools")
+    }
+
+    fn profile_of(&self, arrival: &Arrival, client: &str) -> Result<Profile> {
+        self.world().profile(arrival.profile.as_deref(), client, arrival.cwd.as_deref())
+    }
+
+    /// The client has gone: its calls are cancelled, what was started for it alone ends.
+    pub fn leave(self: &Arc<Self>, session: &Arc<Session>) {
+        session.close();
+        self.hub.remove(session.id);
+        self.world().leave(session.id);
+        let waited = session.waited_for();
+        if !waited.is_empty() {
+            let gateway = self.clone();
+            let session = session.clone();
+            tokio::spawn(async move {
+                for uri in waited {
+                    gateway.stop_waiting(&session, &uri).await;
+                }
+            });
+        }
+        self.tell(|at| Event::Session { at, client: session.client().to_string(), opened: false });
+    }
+
+    async fn stop_waiting(&self, session: &Session, uri: &str) {
+        let view = self.world().view(&session.profile());
+        if let Some(owner) = view.owner(uri) {
+            owner.unsubscribe(uri).await;
+        }
+    }
+
+    /// Tells whoever follows events; costs nothing when nobody does.
+    pub fn tell(&self, event: impl FnOnce(crate::clock::Timestamp) -> Event) {
+        if self.events.receiver_count() > 0 {
+            let _ = self.events.send(event(self.world().shared.engine.now()));
+        }
+    }
+}

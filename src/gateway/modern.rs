@@ -1,0 +1,180 @@
+//! A modern client in front of a legacy server. The server asks in the middle of a call; the client is asked in
+//! the call's result instead, and repeats the call with the answers. Meanwhile the call is parked here.
+//!
+//! `requestState` is input from outside: it names a parked call by an unguessable key and is sealed with an HMAC
+//! over key, expiry and what was called, so that it opens nothing else and not for ever.
+
+use super::listener::CallListener;
+use crate::calls::Reply;
+use crate::error::Result;
+use crate::upstream::link::Ask;
+use crate::upstream::message::{Answer, quote};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// A parked call is given up after this long.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Parked calls at once; more give up the oldest.
+const MOST: usize = 1000;
+
+/// A call that is waiting for answers of the client.
+pub struct Waiting {
+    pub outcome: JoinHandle<Result<Reply>>,
+    pub asks: mpsc::UnboundedReceiver<Ask>,
+    pub listener: Arc<CallListener>,
+    /// Open questions by the key they were given.
+    open: BTreeMap<String, Ask>,
+    asked: usize,
+    /// What was called, so that a state opens only the same request again.
+    what: String,
+    until: Instant,
+}
+
+impl Waiting {
+    pub fn new(
+        outcome: JoinHandle<Result<Reply>>,
+        asks: mpsc::UnboundedReceiver<Ask>,
+        listener: Arc<CallListener>,
+        what: String,
+    ) -> Self {
+        let until = Instant::now() + PATIENCE;
+        Self { outcome, asks, listener, open: BTreeMap::new(), asked: 0, what, until }
+    }
+
+    /// One more question for the client.
+    pub fn put(&mut self, ask: Ask) {
+        self.asked += 1;
+        self.open.insert(format!("ask-{}", self.asked), ask);
+    }
+
+    /// Every open question: key, method, params.
+    pub fn questions(&self) -> Vec<(String, String, String)> {
+        let question = |(key, ask): (&String, &Ask)| (key.clone(), ask.method.clone(), ask.params.clone());
+        self.open.iter().map(question).collect()
+    }
+
+    /// Hands the client's answers to the server.
+    pub fn answer(&mut self, responses: &str) {
+        let responses: BTreeMap<String, Box<RawValue>> = serde_json::from_str(responses).unwrap_or_default();
+        for (key, response) in responses {
+            if let Some(ask) = self.open.remove(&key) {
+                let _ = ask.reply.send(Answer::result(response.get().to_string()));
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.outcome.abort();
+    }
+}
+
+/// All parked calls.
+pub struct Parked {
+    calls: Mutex<HashMap<String, Waiting>>,
+    key: hmac::Key,
+}
+
+impl Default for Parked {
+    fn default() -> Self {
+        let key = crate::ids::random_hex(32);
+        Self { calls: Mutex::default(), key: hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()) }
+    }
+}
+
+impl Parked {
+    fn calls(&self) -> MutexGuard<'_, HashMap<String, Waiting>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Parks a call and gives its sealed state.
+    pub fn park(&self, waiting: Waiting) -> String {
+        let key = crate::ids::random_hex(16);
+        let tag = hmac::sign(&self.key, format!("{key}\n{}", waiting.what).as_bytes());
+        let mut calls = self.calls();
+        calls.retain(|_, waiting| waiting.until > Instant::now());
+        if calls.len() >= MOST {
+            let oldest = calls.iter().min_by_key(|(_, waiting)| waiting.until).map(|(key, _)| key.clone());
+            oldest.and_then(|key| calls.remove(&key));
+        }
+        calls.insert(key.clone(), waiting);
+        format!("umcp.{key}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
+    }
+
+    /// Takes the call a state belongs to; `None` for a state that is forged, expired or of another request.
+    pub fn take(&self, state: &str, what: &str) -> Option<Waiting> {
+        let (key, tag) = state.strip_prefix("umcp.")?.split_once('.')?;
+        let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
+        hmac::verify(&self.key, format!("{key}\n{what}").as_bytes(), &tag).ok()?;
+        self.calls().remove(key).filter(|waiting| waiting.until > Instant::now())
+    }
+
+    /// Whether a state has the form of ours; others belong to the server.
+    pub fn is_ours(state: &str) -> bool {
+        state.starts_with("umcp.")
+    }
+}
+
+/// The result that asks the client.
+pub fn input_required(asks: &[(String, String, String)], state: &str) -> Answer {
+    let request = |(key, method, params): &(String, String, String)| {
+        format!(r#"{}:{{"method":{},"params":{params}}}"#, quote(key), quote(method))
+    };
+    let requests: Vec<String> = asks.iter().map(request).collect();
+    Answer::result(format!(
+        r#"{{"resultType":"input_required","inputRequests":{{{}}},"requestState":{}}}"#,
+        requests.join(","),
+        quote(state)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outbox::Outbox;
+    use super::super::session::{Abilities, Arrival, Peer, Session};
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::environments::Profile;
+    use crate::tools::Era;
+    use crate::usage::Door;
+
+    fn waiting(what: &str) -> Waiting {
+        let (_, asks) = mpsc::unbounded_channel();
+        let (outbox, _) = Outbox::new();
+        let arrival = Arrival { door: Door::Stdio, client: String::new(), profile: None, cwd: None };
+        let session = Session::new(1, arrival, Profile::default(), outbox.clone(), Timestamp(0));
+        let peer = Peer {
+            era: Era::Modern,
+            abilities: Abilities::default(),
+            capabilities: "{}".into(),
+            info: "{}".into(),
+        };
+        let listener = CallListener::new(session, &peer, outbox, None, None, None);
+        Waiting::new(tokio::spawn(std::future::pending()), asks, Arc::new(listener), what.into())
+    }
+
+    #[test]
+    fn a_state_opens_its_own_request_once() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let parked = Parked::default();
+            let state = parked.park(waiting("call a"));
+            assert!(Parked::is_ours(&state));
+            assert!(parked.take(&state, "call b").is_none());
+            let mut forged = state.clone();
+            forged.pop();
+            assert!(parked.take(&forged, "call a").is_none());
+            assert!(Parked::default().take(&state, "call a").is_none());
+            assert!(parked.take(&state, "call a").is_some());
+            assert!(parked.take(&state, "call a").is_none());
+        });
+    }
+}

@@ -1,0 +1,417 @@
+//! Requests that reach a server: tools, prompts, resources, completion, tasks. One way through for all of them,
+//! and the translation between the eras: a question in the middle of a call for one, in its result for the other.
+
+use super::Gateway;
+use super::handler::{Asker, Incoming, as_answer, count, door, not_found};
+use super::listener::CallListener;
+use super::modern::{Parked, Waiting, input_required};
+use super::session::Session;
+use crate::calls::{self, Context, Params, Relayed, Reply};
+use crate::error::Result;
+use crate::tools::Era;
+use crate::upstream::link::Ask;
+use crate::upstream::message::{self, Answer, code, quote};
+use crate::upstream::{Upstream, View};
+use serde_json::Value;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Rounds of questions a legacy client is led through for one call.
+const MAX_ROUNDS: usize = 16;
+
+/// Where a request goes.
+#[derive(Clone)]
+enum Target {
+    /// A tool, by the name the client sees.
+    Tool { view: Arc<View>, exposed: Arc<str> },
+    Other { upstream: Arc<Upstream>, method: Arc<str>, replaced: Vec<(&'static str, String)>, name: Option<Arc<str>> },
+}
+
+impl Target {
+    fn upstream(&self) -> Option<&Arc<Upstream>> {
+        match self {
+            Self::Tool { view, exposed } => view.tool(exposed).map(|tool| &tool.upstream),
+            Self::Other { upstream, .. } => Some(upstream),
+        }
+    }
+
+    /// What a parked call's state is sealed with.
+    fn what(&self) -> String {
+        match self {
+            Self::Tool { exposed, .. } => format!("tools/call\n{exposed}"),
+            Self::Other { method, name, .. } => format!("{method}\n{}", name.as_deref().unwrap_or_default()),
+        }
+    }
+
+    async fn run(&self, gateway: &Gateway, params: &Params<'_>, context: &Context) -> Result<Reply> {
+        match self {
+            Self::Tool { view, exposed } => match view.tool(exposed) {
+                Some(tool) => gateway.caller.call(tool, params, context).await,
+                None => Err(crate::error::Error::bug("a tool left its own view")),
+            },
+            Self::Other { upstream, method, replaced, name } => {
+                let replaced: Vec<(&str, &str)> = replaced.iter().map(|(key, value)| (*key, value.as_str())).collect();
+                let request =
+                    Relayed { method, params, replaced: &replaced, name: name.as_deref(), headers: &[] };
+                gateway.caller.relay(upstream, request, context).await
+            }
+        }
+    }
+}
+
+impl Gateway {
+    pub(super) async fn call_tool(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+        let Some(name) = params.text("name") else {
+            return Answer::error(code::INVALID_PARAMS, "`name` is missing");
+        };
+        count(&incoming.session);
+        let view = self.world().view(&incoming.session.profile());
+        if view.tool(&name).is_none() {
+            if let Some(answer) = self.call_own(&view, &name, incoming, params, asker).await {
+                return answer;
+            }
+            // It may be a tool of a server that was never listed.
+            let view = self.settled_view(&incoming.session, std::time::Duration::from_secs(5)).await;
+            if view.tool(&name).is_none() {
+                return Answer::error(code::INVALID_PARAMS, &unknown_tool(&view, &name));
+            }
+            return self.call_shown(view, &name, incoming, params, asker).await;
+        }
+        self.call_shown(view, &name, incoming, params, asker).await
+    }
+
+    /// Calls a tool that the view shows.
+    pub(super) async fn call_shown(
+        self: &Arc<Self>,
+        view: Arc<View>,
+        name: &str,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Answer {
+        let limit = view.profile.result_limit.unwrap_or(self.world().shared.settings.gateway.result_limit);
+        let target = Target::Tool { view, exposed: name.into() };
+        let reply = match self.exchange(&target, incoming, params, asker).await {
+            Ok(reply) => reply,
+            Err(Exchanged::Answer(answer)) => return answer,
+            Err(Exchanged::Failed(error)) => {
+                let result = calls::as_tool_result(&error);
+                return Answer::result(for_era(result.into_bytes(), asker.peer.era));
+            }
+        };
+        let answer = self.shortened(reply, limit);
+        self.finish(answer, asker.peer.era, "")
+    }
+
+    /// Replaces a result above the limit by its head and a handle.
+    fn shortened(&self, reply: Reply, limit: u64) -> Reply {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        if limit == 0 || !reply.answer.ok || reply.answer.body.len() <= limit {
+            return reply;
+        }
+        let shared = &self.world().shared;
+        match calls::results::shorten(&shared.paths, &reply.answer.json(), limit, shared.engine.now()) {
+            Ok(Some(short)) => Reply { answer: Answer::result(short), era: Era::Legacy },
+            // A result that cannot be stored is better whole than lost.
+            _ => reply,
+        }
+    }
+
+    pub(super) async fn get_prompt(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+        let name = params.text("name").unwrap_or_default();
+        let view = self.world().view(&incoming.session.profile());
+        let Some(prompt) = view.prompt(&name) else {
+            return Answer::error(code::INVALID_PARAMS, &format!("unknown prompt: {name}"));
+        };
+        let target = Target::Other {
+            upstream: prompt.upstream.clone(),
+            method: "prompts/get".into(),
+            replaced: vec![("name", quote(&prompt.key))],
+            name: Some(prompt.key.as_str().into()),
+        };
+        self.plain(&target, incoming, params, asker, "").await
+    }
+
+    pub(super) async fn read_resource(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+        let uri = params.text("uri").unwrap_or_default();
+        let view = self.world().view(&incoming.session.profile());
+        let Some(owner) = view.owner(&uri) else { return not_found(&uri, asker.peer.era) };
+        let target = Target::Other {
+            upstream: owner.clone(),
+            method: "resources/read".into(),
+            replaced: Vec::new(),
+            name: Some(uri.as_str().into()),
+        };
+        let answer = self.plain(&target, incoming, params, asker, r#","ttlMs":0,"cacheScope":"private""#).await;
+        match (answer.ok, asker.peer.era) {
+            (false, Era::Modern) if answer.code() == code::RESOURCE_NOT_FOUND => not_found(&uri, Era::Modern),
+            _ => answer,
+        }
+    }
+
+    pub(super) async fn complete(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+        let mut reference: Value = params.raw("ref").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+        let view = self.world().view(&incoming.session.profile());
+        let (name, uri) = (reference["name"].as_str(), reference["uri"].as_str());
+        let upstream = match (name.and_then(|name| view.prompt(name)), uri.and_then(|uri| view.owner(uri))) {
+            (Some(prompt), _) => {
+                reference["name"] = prompt.key.as_str().into();
+                prompt.upstream.clone()
+            }
+            (None, Some(owner)) => owner.clone(),
+            (None, None) => return Answer::error(code::INVALID_PARAMS, "`ref` names no known prompt or resource"),
+        };
+        let target = Target::Other {
+            upstream,
+            method: "completion/complete".into(),
+            replaced: vec![("ref", reference.to_string())],
+            name: None,
+        };
+        self.plain(&target, incoming, params, asker, "").await
+    }
+
+    pub(super) async fn task(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+        let id = params.text("taskId").unwrap_or_default();
+        let known = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&id).cloned();
+        let Some(upstream) = known else {
+            return Answer::error(code::INVALID_PARAMS, &format!("unknown task: {id}"));
+        };
+        let target = Target::Other {
+            upstream,
+            method: incoming.method.into(),
+            replaced: Vec::new(),
+            name: Some(id.as_str().into()),
+        };
+        self.plain(&target, incoming, params, asker, "").await
+    }
+
+    async fn plain(
+        self: &Arc<Self>,
+        target: &Target,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+        more: &str,
+    ) -> Answer {
+        match self.exchange(target, incoming, params, asker).await {
+            Ok(reply) => self.finish(reply, asker.peer.era, more),
+            Err(Exchanged::Answer(answer)) => answer,
+            Err(Exchanged::Failed(error)) => as_answer(&error),
+        }
+    }
+
+    /// The answer in the client's era. `more` is added to results that come from the older era.
+    fn finish(&self, reply: Reply, era: Era, more: &str) -> Answer {
+        if era == Era::Modern && reply.era == Era::Legacy && reply.answer.ok {
+            let fields = format!(r#""resultType":"complete"{more}"#);
+            return Answer::result(message::prepend(&reply.answer.body, &fields));
+        }
+        reply.answer
+    }
+
+    /// Sends a request to its server and leads the client through the server's questions.
+    async fn exchange(
+        self: &Arc<Self>,
+        target: &Target,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Result<Reply, Exchanged> {
+        let state = params.text("requestState");
+        if let Some(state) = state.filter(|state| Parked::is_ours(state)) {
+            let Some(mut waiting) = self.parked.take(&state, &target.what()) else {
+                let message = "`requestState` is unknown, expired or of another request";
+                return Err(Exchanged::Answer(Answer::error(code::INVALID_PARAMS, message)));
+            };
+            waiting.listener.redirect(incoming.sink.clone());
+            waiting.answer(params.raw("inputResponses").unwrap_or("{}"));
+            return self.drive(waiting).await;
+        }
+        let legacy_server = target.upstream().and_then(|upstream| upstream.catalogue()).is_none_or(|it| it.era == Era::Legacy);
+        if asker.peer.era == Era::Modern && legacy_server && asker.peer.abilities.any() {
+            return self.park_if_asked(target, incoming, asker).await;
+        }
+        let listener = listener(incoming, params, asker, None);
+        let context = context(incoming, params, asker, Some(listener));
+        let mut reply = target.run(self, params, &context).await?;
+        if asker.peer.era == Era::Legacy && asks_for_input(&reply) {
+            reply = self.lead(target, reply, incoming, params, asker, &context).await?;
+        }
+        self.note_task(target, &reply, asker);
+        Ok(reply)
+    }
+
+    /// Runs the call in a task of its own, so that it can wait while the client is asked.
+    async fn park_if_asked(
+        self: &Arc<Self>,
+        target: &Target,
+        incoming: &Incoming<'_>,
+        asker: &Asker,
+    ) -> Result<Reply, Exchanged> {
+        let (questions, asks) = mpsc::unbounded_channel();
+        let text = incoming.params.to_string();
+        let params = Params::parse(&text)?;
+        let listener = listener(incoming, &params, asker, Some(questions));
+        let context = context(incoming, &params, asker, Some(listener.clone()));
+        let (gateway, run) = (self.clone(), target.clone());
+        let owned = text.clone();
+        let outcome = tokio::spawn(async move { run.run(&gateway, &Params::parse(&owned)?, &context).await });
+        self.drive(Waiting::new(outcome, asks, listener, target.what())).await
+    }
+
+    /// Waits for the call's end or the next questions, whichever is first.
+    async fn drive(&self, mut waiting: Waiting) -> Result<Reply, Exchanged> {
+        tokio::select! {
+            biased;
+            outcome = &mut waiting.outcome => match outcome {
+                Ok(outcome) => Ok(outcome?),
+                Err(_) => Err(Exchanged::Answer(Answer::error(code::INTERNAL, "the call was given up"))),
+            },
+            Some(ask) = waiting.asks.recv() => {
+                waiting.put(ask);
+                while let Ok(ask) = waiting.asks.try_recv() {
+                    waiting.put(ask);
+                }
+                let questions = waiting.questions();
+                let state = self.parked.park(waiting);
+                Err(Exchanged::Answer(input_required(&questions, &state)))
+            }
+        }
+    }
+
+    /// A legacy client in front of a modern server: puts the result's questions to the client and repeats the call.
+    async fn lead(
+        self: &Arc<Self>,
+        target: &Target,
+        mut reply: Reply,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+        context: &Context,
+    ) -> Result<Reply, Exchanged> {
+        for _ in 0..MAX_ROUNDS {
+            let result = reply.answer.json();
+            let responses = ask_all(&incoming.session, asker, &result["inputRequests"], incoming).await.map_err(Exchanged::Answer)?;
+            let state = result["requestState"].as_str().map(quote).unwrap_or_default();
+            let text = params.forward(&[("inputResponses", &responses), ("requestState", &state)], params.raw("_meta").unwrap_or_default());
+            reply = target.run(self, &Params::parse(&text)?, context).await?;
+            if !asks_for_input(&reply) {
+                return Ok(reply);
+            }
+        }
+        Err(Exchanged::Answer(Answer::error(code::INTERNAL, "the server asked for input again and again")))
+    }
+
+    /// Remembers which server runs a task, so that requests about it find their way.
+    fn note_task(&self, target: &Target, reply: &Reply, asker: &Asker) {
+        if !asker.peer.abilities.tasks || !reply.answer.ok || memchr::memmem::find(&reply.answer.body, b"taskId").is_none() {
+            return;
+        }
+        let result = reply.answer.json();
+        let id = result["taskId"].as_str().or_else(|| result["task"]["taskId"].as_str());
+        if let (Some(id), Some(upstream)) = (id, target.upstream()) {
+            let mut tasks = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if tasks.len() > 10_000 {
+                tasks.clear();
+            }
+            tasks.insert(id.into(), upstream.clone());
+        }
+    }
+}
+
+/// Why an exchange gave no reply of the server.
+enum Exchanged {
+    /// The client gets this instead.
+    Answer(Answer),
+    Failed(crate::error::Error),
+}
+
+impl From<crate::error::Error> for Exchanged {
+    fn from(error: crate::error::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn asks_for_input(reply: &Reply) -> bool {
+    reply.answer.ok
+        && reply.era == Era::Modern
+        && memchr::memmem::find(&reply.answer.body, b"input_required").is_some()
+        && reply.answer.json()["resultType"] == "input_required"
+}
+
+async fn ask_all(session: &Arc<Session>, asker: &Asker, requests: &Value, incoming: &Incoming<'_>) -> Result<String, Answer> {
+    let mut waiting = Vec::new();
+    for (key, request) in requests.as_object().into_iter().flatten() {
+        let (reply, answer) = oneshot::channel();
+        let method = request["method"].as_str().unwrap_or_default().to_string();
+        let params = match &request["params"] {
+            Value::Null => "{}".into(),
+            params => params.to_string(),
+        };
+        session.ask(&asker.peer.abilities, Ask { method, params, reply }, &incoming.sink);
+        waiting.push((key, answer));
+    }
+    let mut responses = Vec::with_capacity(waiting.len());
+    for (key, answer) in waiting {
+        match answer.await {
+            Ok(answer) if answer.ok => responses.push(format!("{}:{}", quote(key), answer.text())),
+            Ok(answer) => return Err(answer),
+            Err(_) => return Err(Answer::error(code::INTERNAL, "the client did not answer")),
+        }
+    }
+    Ok(format!("{{{}}}", responses.join(",")))
+}
+
+fn listener(
+    incoming: &Incoming<'_>,
+    params: &Params<'_>,
+    asker: &Asker,
+    parking: Option<mpsc::UnboundedSender<Ask>>,
+) -> Arc<CallListener> {
+    Arc::new(CallListener::new(
+        incoming.session.clone(),
+        &asker.peer,
+        incoming.sink.clone(),
+        params.meta().raw("progressToken").map(ToString::to_string),
+        asker.level.as_deref(),
+        parking,
+    ))
+}
+
+fn context(incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker, listener: Option<Arc<CallListener>>) -> Context {
+    let session = &incoming.session;
+    Context {
+        client: session.client(),
+        door: door(session),
+        profile: session.arrival.profile.as_deref().map(Into::into),
+        session: session.id,
+        timeout: None,
+        listener: listener.map(|listener| listener as Arc<dyn crate::upstream::link::Listener>),
+        progress: params.meta().raw("progressToken").is_some(),
+        capabilities: asker.peer.capabilities.clone(),
+        client_info: asker.peer.info.clone(),
+        log_level: asker.level.clone(),
+    }
+}
+
+/// A result umcp made itself, in the client's era.
+pub(super) fn for_era(result: Vec<u8>, era: Era) -> Vec<u8> {
+    match era {
+        Era::Modern => message::prepend(&result, r#""resultType":"complete""#),
+        Era::Legacy => result,
+    }
+}
+
+/// "Unknown tool", with the nearest name.
+fn unknown_tool(view: &View, name: &str) -> String {
+    let nearest = view
+        .tools
+        .iter()
+        .map(|tool| (strsim::damerau_levenshtein(name, &tool.exposed), &tool.exposed))
+        .min()
+        .filter(|(distance, _)| *distance <= 3);
+    match nearest {
+        Some((_, nearest)) => format!("unknown tool: {name} (did you mean {nearest}?)"),
+        None => format!("unknown tool: {name}"),
+    }
+}

@@ -1,0 +1,121 @@
+//! The servers inside umcp: time, files, kv, fetch and http. They are spoken to through the same raw link as a
+//! child process, so nothing above knows that no process is there. Each has its own file; the protocol is in `host`.
+//!
+//! A server lives in one task, which ends with its link.
+
+mod entities;
+mod fetch;
+mod files;
+mod host;
+mod html;
+mod http;
+mod kv;
+mod reply;
+mod time;
+mod web;
+
+use super::link::{Inbox, Link, read_lines, write_lines};
+use super::supervisor::Upstream;
+use crate::documents::near;
+use crate::error::{Error, Result, codes};
+use host::{Host, Kit};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Every built-in server and what it is for.
+pub const NAMES: [(&str, &str); 5] = [
+    ("time", "The time in any zone, and conversions that are right around daylight saving"),
+    ("fetch", "Web pages as readable text"),
+    ("files", "Files below the directories you allow"),
+    ("kv", "A key-value store that lives as long as the server runs"),
+    ("http", "HTTP requests of any method"),
+];
+
+/// Bytes on their way between the link and the server, each way.
+const PIPE: usize = 64 << 10;
+
+/// What a built-in server takes from its entry, with every reference resolved.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Directories `files` may touch: absolute paths or `file://` addresses.
+    pub roots: Vec<String>,
+    /// `UMCP_ALLOW_PRIVATE` for `fetch` and `http`, `TZ` for `time`.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Starts the built-in server of an entry. Closing the link ends it.
+pub fn open(name: &str, upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>) -> Result<Arc<Link>> {
+    let shared = upstream.shared();
+    let root = |root: &String| {
+        let root = shared.resolve(root, "a root")?;
+        Ok(match root.strip_prefix("~/") {
+            Some(below) => shared.paths.home.join(below).to_string_lossy().into_owned(),
+            None => root,
+        })
+    };
+    let variable = |(name, value): (&String, &String)| {
+        Ok((name.clone(), shared.resolve(value, &format!("env {name}"))?))
+    };
+    let options = Options {
+        roots: upstream.entry.roots.iter().map(root).collect::<Result<_>>()?,
+        env: upstream.entry.env.iter().map(variable).collect::<Result<_>>()?,
+    };
+    open_with(name, options, inbox)
+}
+
+/// The same without an entry.
+pub fn open_with(name: &str, options: Options, inbox: Arc<dyn Inbox>) -> Result<Arc<Link>> {
+    let host = Host::new(kit(name, options)?);
+    let (link, queue) = Link::new(inbox);
+    tokio::spawn(run(host, link.clone(), queue));
+    Ok(link)
+}
+
+fn kit(name: &str, options: Options) -> Result<Kit> {
+    Ok(match name {
+        "time" => Kit::Time(time::Time::new(&options)?),
+        "fetch" => Kit::Fetch(fetch::Fetch::new(&options)?),
+        "files" => Kit::Files(Arc::new(files::Files::new(options.roots.iter().map(root_path).collect()))),
+        "kv" => Kit::Kv(kv::Kv::default()),
+        "http" => Kit::Http(http::Http::new(&options)?),
+        _ => return Err(unknown(name)),
+    })
+}
+
+fn unknown(name: &str) -> Error {
+    let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
+    let error = Error::new(&codes::SERVER_INVALID, format!("there is no built-in server `{name}`"));
+    match near(name, names.iter().copied()) {
+        Some(nearest) => error.hint(format!("did you mean `builtin:{nearest}`?")),
+        None => error.hint(format!("the built-in servers are {}", names.join(", "))),
+    }
+}
+
+/// A root as a path: `file:///a%20b` and `/a b` are the same.
+fn root_path(root: &String) -> std::path::PathBuf {
+    let address = root.starts_with("file://").then(|| reqwest::Url::parse(root).ok()?.to_file_path().ok());
+    address.flatten().unwrap_or_else(|| Path::new(root).to_path_buf())
+}
+
+/// Joins the link and the server until one of them ends.
+async fn run(host: Host, link: Arc<Link>, queue: tokio::sync::mpsc::UnboundedReceiver<bytes::Bytes>) {
+    let (ours, theirs) = tokio::io::duplex(PIPE);
+    let (reader, writer) = tokio::io::split(ours);
+    let server = async {
+        if let Ok(running) = rmcp::serve_server(host, theirs).await {
+            let _ = running.waiting().await;
+        }
+    };
+    tokio::select! {
+        () = server => {}
+        () = read_lines(link.clone(), reader) => {}
+        () = write_lines(link.clone(), queue, writer) => {}
+        _ = link.closed() => {}
+    }
+    // Dropping the server's future cancels what it was doing.
+    link.close(Error::new(&codes::UPSTREAM_DIED, "the built-in server ended"));
+}
+
+#[cfg(test)]
+mod tests;
