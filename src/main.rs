@@ -2,8 +2,9 @@
 //! the command line.
 
 use std::process::ExitCode;
+use umcp::cli::{self, Foreground, Serving};
 use umcp::daemon::bridge::{self, Arguments};
-use umcp::daemon::host;
+use umcp::daemon::host::{self, Ready};
 use umcp::error::Result;
 use umcp::paths::Paths;
 use umcp::ui::{Options, Ui};
@@ -13,7 +14,7 @@ fn main() -> ExitCode {
         Some(first) if first == "__daemon" => host::run(),
         _ => match Arguments::parse(std::env::args_os().skip(1)) {
             Some(arguments) => serve(&arguments),
-            None => 2,
+            None => cli::run(std::env::args_os(), foreground),
         },
     };
     ExitCode::from(code)
@@ -21,11 +22,13 @@ fn main() -> ExitCode {
 
 fn serve(arguments: &Arguments) -> u8 {
     let run = || -> Result<()> { bridge::run(&Paths::from_env()?, arguments) };
-    match run() {
-        Ok(()) => 0,
-        Err(error) => {
-            Ui::new(Options::default()).error(&error);
-            error.kind().exit()
-        }
-    }
+    run().map_or_else(|error| cli::fail(&Ui::new(Options::default()), &error), |()| 0)
+}
+
+fn foreground(asked: &Foreground, announce: &mut dyn FnMut(Serving)) -> Result<()> {
+    let Foreground { http, insecure, no_key } = asked.clone();
+    host::serve(&host::Options { http, insecure, no_key, foreground: true }, &mut |ready| match ready {
+        Ready::Serving(address) => announce(Serving::Ready(address)),
+        Ready::Running(pid) => announce(Serving::Running(pid)),
+    })
 }
