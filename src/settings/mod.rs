@@ -1,5 +1,12 @@
-//! The settings of umcp: one struct, the only place that names and explains them.
-//! Read from `config.yaml` and from `UMCP_…` variables by `setup`; this file is the model and its defaults.
+//! The settings of umcp: the model and its defaults. `table.rs` explains each one, `load.rs` reads them from
+//! `config.yaml` and from `UMCP_…` variables.
+//! Rule: a new setting is a field here and a row in the table; a test compares the two.
+
+mod load;
+pub mod table;
+
+pub use load::{Origin, Resolved, load, parse_file};
+pub use table::{SETTINGS, Setting};
 
 use serde::{Deserialize, Serialize};
 
