@@ -3,11 +3,13 @@
 //! Rule: no file outside the store is touched but through the journal.
 
 pub mod clientfiles;
+pub mod config;
 pub mod http_probe;
 pub mod import;
 pub mod init;
 pub mod journal;
 pub mod probe;
+pub mod schema;
 pub mod undo;
 
 use crate::engine::{Reply, Request, unexpected};
