@@ -4,11 +4,13 @@
 
 pub mod clientfiles;
 pub mod config;
+pub mod doctor;
 pub mod http_probe;
 pub mod import;
 pub mod init;
 pub mod journal;
 pub mod probe;
+pub mod programs;
 pub mod schema;
 pub mod undo;
 
