@@ -11,7 +11,9 @@ pub mod init;
 pub mod journal;
 pub mod probe;
 pub mod programs;
+pub mod quickstart;
 pub mod schema;
+mod tour;
 pub mod undo;
 
 use crate::engine::{Reply, Request, unexpected};
