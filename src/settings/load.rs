@@ -138,7 +138,7 @@ pub fn parse_file(file: &std::path::Path, text: &str) -> Result<Resolved> {
 }
 
 fn value_text(source: &Source<'_>, node: &Node) -> Result<String> {
-    node.scalar().ok_or_else(|| source.invalid(node.at, format!("a number is expected, this is {}", node.word())))
+    node.scalar().ok_or_else(|| source.invalid(node.at, format!("a single value is expected, this is {}", node.word())))
 }
 
 fn unknown_key<'a>(

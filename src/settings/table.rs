@@ -4,6 +4,7 @@
 use super::Settings;
 use crate::documents::near;
 use crate::error::{Error, Result, codes};
+use serde_json::Value;
 
 /// What a number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +12,42 @@ pub enum Unit {
     Millis,
     Bytes,
     Count,
+    /// Not a number: `true` or `false`.
+    Flag,
+}
+
+/// The types settings have, each as the number the table works with.
+trait Plain: Copy {
+    fn number(self) -> u64;
+    fn of(number: u64) -> Self;
+}
+
+impl Plain for u64 {
+    fn number(self) -> u64 {
+        self
+    }
+    fn of(number: u64) -> Self {
+        number
+    }
+}
+
+impl Plain for u32 {
+    fn number(self) -> u64 {
+        self.into()
+    }
+    fn of(number: u64) -> Self {
+        // The bounds of the row keep the number inside.
+        Self::try_from(number).unwrap_or(Self::MAX)
+    }
+}
+
+impl Plain for bool {
+    fn number(self) -> u64 {
+        self.into()
+    }
+    fn of(number: u64) -> Self {
+        number != 0
+    }
 }
 
 /// One setting.
@@ -22,7 +59,7 @@ pub struct Setting {
     pub unit: Unit,
     pub least: u64,
     pub most: u64,
-    pub get: fn(&Settings) -> u64,
+    get: fn(&Settings) -> u64,
     set: fn(&mut Settings, u64),
 }
 
@@ -38,9 +75,8 @@ macro_rules! settings {
             unit: Unit::$unit,
             least: $least,
             most: $most,
-            get: |settings| u64::from(settings.$section.$name),
-            // The bounds of the row keep the number inside its type.
-            set: |settings, value| settings.$section.$name = value.try_into().unwrap_or_default(),
+            get: |settings| settings.$section.$name.number(),
+            set: |settings, value| settings.$section.$name = Plain::of(value),
         }),*];
     };
 }
@@ -57,6 +93,7 @@ settings! {
     gateway.instructions_limit Bytes 0..=1_048_576, "Bytes of instructions of all servers together.";
     gateway.first_list_ms Millis 0..=DAY, "A list waits this long for servers that were never listed before.";
     gateway.body_limit Bytes 1_024..=1_073_741_824, "Largest body of an HTTP request.";
+    gateway.own_tools Flag 0..=1, "Whether clients see umcp's own tools.";
     gateway.keep_calls Count 0..=100_000_000, "Records of calls that are kept.";
 }
 
@@ -72,15 +109,31 @@ impl Setting {
         [section, name]
     }
 
-    /// Writes a value as a user typed it: a number, for times also `30s`, for sizes also `16MiB`.
-    pub fn write(&self, settings: &mut Settings, text: &str) -> Result<u64> {
+    /// The value in some settings.
+    pub fn value(&self, settings: &Settings) -> Value {
+        self.shown((self.get)(settings))
+    }
+
+    /// Writes a value as a user typed it: a number, for times also `30s`, for sizes also `16MiB`; returns it.
+    pub fn write(&self, settings: &mut Settings, text: &str) -> Result<Value> {
         let value = self.parse(text).ok_or_else(|| self.refuse(text))?;
         (self.set)(settings, value);
-        Ok(value)
+        Ok(self.shown(value))
+    }
+
+    fn shown(&self, number: u64) -> Value {
+        if self.unit == Unit::Flag { (number != 0).into() } else { number.into() }
     }
 
     fn parse(&self, text: &str) -> Option<u64> {
         let text = text.trim().replace('_', "");
+        if self.unit == Unit::Flag {
+            return match text.as_str() {
+                "true" => Some(1),
+                "false" => Some(0),
+                _ => None,
+            };
+        }
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let number: u64 = text[..digits].parse().ok()?;
         let factor = match (self.unit, text[digits..].trim()) {
@@ -103,6 +156,10 @@ impl Setting {
             Unit::Millis => " milliseconds (`30s` and `5m` work too)",
             Unit::Bytes => " bytes (`64KiB` and `16MiB` work too)",
             Unit::Count => "",
+            Unit::Flag => {
+                return Error::new(&codes::VALUE_INVALID, format!("`{text}` is no value for `{}`", self.key))
+                    .hint(format!("`{}` takes `true` or `false`", self.key));
+            }
         };
         let Self { key, least, most, .. } = self;
         Error::new(&codes::VALUE_INVALID, format!("`{text}` is no value for `{key}`"))
@@ -139,12 +196,12 @@ mod tests {
         assert_eq!(fields, SETTINGS.iter().map(|setting| setting.key).collect::<Vec<_>>());
         for setting in SETTINGS {
             let mut settings = Settings::default();
-            let value = (setting.get)(&settings);
+            let value = setting.value(&settings);
             assert_eq!(setting.write(&mut settings, &value.to_string()).unwrap(), value, "{}", setting.key);
             assert_eq!(settings, Settings::default());
-            for edge in [setting.least, setting.most] {
+            for edge in [setting.least, setting.most].map(|edge| setting.shown(edge)) {
                 setting.write(&mut settings, &edge.to_string()).unwrap();
-                assert_eq!((setting.get)(&settings), edge, "{}", setting.key);
+                assert_eq!(setting.value(&settings), edge, "{}", setting.key);
             }
         }
     }
@@ -162,10 +219,14 @@ mod tests {
             ("gateway.page_size", "1_000", Some(1000)),
             ("gateway.page_size", "1k", None),
             ("gateway.page_size", "", None),
+            ("gateway.own_tools", "1", None),
         ] {
             let read = find(key).unwrap().write(&mut Settings::default(), text);
-            assert_eq!(read.ok(), expected, "{key} {text}");
+            assert_eq!(read.ok(), expected.map(Value::from), "{key} {text}");
         }
+        let mut settings = Settings::default();
+        find("gateway.own_tools").unwrap().write(&mut settings, "false").unwrap();
+        assert!(!settings.gateway.own_tools);
         assert_eq!(find("gateway.pagesize").unwrap_err().hints, ["did you mean `gateway.page_size`?"]);
     }
 }

@@ -12,6 +12,7 @@ use crate::paths::Paths;
 use crate::servers::formats::{self, Note, own};
 use crate::settings::{self, Origin, Resolved, SETTINGS, table};
 use serde::Serialize;
+use serde_json::Value;
 use std::path::Path;
 
 /// Versions of umcp's own files this program knows.
@@ -21,8 +22,8 @@ const VERSIONS: &[&str] = &["1"];
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Shown {
     pub key: &'static str,
-    pub value: u64,
-    pub default: u64,
+    pub value: Value,
+    pub default: Value,
     pub origin: Origin,
     pub variable: String,
     pub about: &'static str,
@@ -39,8 +40,8 @@ pub fn show(resolved: &Resolved, prefix: Option<&str>) -> Result<Vec<Shown>> {
         .filter(|setting| wanted(setting.key))
         .map(|setting| Shown {
             key: setting.key,
-            value: (setting.get)(&resolved.settings),
-            default: (setting.get)(&defaults),
+            value: setting.value(&resolved.settings),
+            default: setting.value(&defaults),
             origin: resolved.origins.get(setting.key).cloned().unwrap_or(Origin::Default),
             variable: setting.variable(),
             about: setting.about,
@@ -71,8 +72,8 @@ pub fn set(paths: &Paths, key: &str, value: Option<&str>) -> Result<Edit> {
     let after = match value {
         Some(value) => {
             // The number itself is written: every reader of the file knows what it means.
-            let number = setting.write(&mut settings::Settings::default(), value)?;
-            edit::set(Format::Yaml, &file, &text, &setting.path(), &number.into())?
+            let value = setting.write(&mut settings::Settings::default(), value)?;
+            edit::set(Format::Yaml, &file, &text, &setting.path(), &value)?
         }
         None => edit::remove(Format::Yaml, &file, &text, &setting.path())?,
     };
@@ -211,7 +212,8 @@ mod tests {
         change(&paths, "servers.queue", Some("7"));
         let resolved = settings::load(&paths, []).unwrap();
         let queue = show(&resolved, Some("servers.queue")).unwrap().remove(0);
-        assert_eq!((queue.value, queue.default, queue.variable.as_str()), (7, 1000, "UMCP_SERVERS__QUEUE"));
+        assert_eq!((queue.value, queue.default), (Value::from(7), Value::from(1000)));
+        assert_eq!(queue.variable, "UMCP_SERVERS__QUEUE");
         assert!(matches!(queue.origin, Origin::File { line: 2, .. }));
         assert_eq!(show(&resolved, Some("servers")).unwrap().len(), 5);
         assert_eq!(show(&resolved, None).unwrap().len(), SETTINGS.len());

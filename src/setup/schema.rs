@@ -2,6 +2,7 @@
 //! Nothing is checked with them; the loader does that and says it better.
 //! Rule: the tests read a file with every field, so that the schema cannot promise what the loader refuses.
 
+use crate::settings::table::Unit;
 use crate::settings::{SETTINGS, Settings};
 use serde_json::{Map, Value, json};
 
@@ -18,8 +19,15 @@ pub fn settings() -> Value {
             .entry(section)
             .or_insert_with(|| json!({"type": "object", "additionalProperties": false, "properties": {}}));
         // The loader also takes `30s` and `16MiB`.
-        section["properties"][name] = json!({"type": ["integer", "string"], "description": setting.about,
-            "default": (setting.get)(&defaults), "minimum": setting.least, "maximum": setting.most});
+        let mut schema = json!({"description": setting.about, "default": setting.value(&defaults)});
+        if setting.unit == Unit::Flag {
+            schema["type"] = json!("boolean");
+        } else {
+            schema["type"] = json!(["integer", "string"]);
+            schema["minimum"] = json!(setting.least);
+            schema["maximum"] = json!(setting.most);
+        }
+        section["properties"][name] = schema;
     }
     json!({"$schema": DRAFT, "title": "umcp settings", "type": "object",
         "additionalProperties": false, "properties": sections})
