@@ -89,7 +89,7 @@ const CHATGPT: &str = "\
 ChatGPT takes no file; it connects to an https address that it can reach from outside:
 
   1. umcp token create chatgpt
-  2. umcp gateway start --http 127.0.0.1:7330
+  2. umcp gateway start --http 127.0.0.1:7332
   3. Put a tunnel or reverse proxy with https in front of that address.
   4. In ChatGPT open Settings, Apps & Connectors, Advanced settings and switch on developer mode.
   5. Create a connector with the address https://YOUR-HOST/mcp and the token from step 1.

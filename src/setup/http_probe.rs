@@ -23,7 +23,7 @@ pub struct HttpProbe {
 }
 
 impl HttpProbe {
-    /// For a URL such as `http://127.0.0.1:7330/mcp`.
+    /// For a URL such as `http://127.0.0.1:7332/mcp`.
     pub fn new(url: &str, deadline: Duration) -> Result<Self> {
         let rest = url.strip_prefix("http://").ok_or_else(|| {
             Error::new(&codes::VALUE_INVALID, format!("`{url}` is not an address of this machine's endpoint"))

@@ -4,8 +4,8 @@
 
 use super::clientfiles::{self, ClientState, Connection};
 use super::import::{self, Added, Known};
-use super::journal::{self, Edit};
-use super::{Call, Machine, servers};
+use super::journal::Edit;
+use super::{Call, Machine, connect, servers};
 use crate::clients::{CLIENTS, Client, Scope};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -123,23 +123,7 @@ pub fn plan(
 pub fn carry_out(plan: Plan, machine: &Machine<'_>, now: Timestamp, call: &mut Call<'_>) -> Result<Report> {
     let Plan { add, edits, mut report } = plan;
     report.dry_run = false;
-    let folder = machine.paths.undo();
-    let Some(pending) = journal::prepare(&folder, now, "umcp init", &edits, &add)? else { return Ok(report) };
-    let added: Vec<String> = add.iter().map(|server| server.id.clone()).collect();
-    if let Err(error) = import::add(call, add) {
-        pending.abandon();
-        return Err(error);
-    }
-    match pending.commit() {
-        Ok(entry) => report.undo = Some(entry.id),
-        Err(error) => {
-            // No half of an init stays: without the files the servers go again.
-            if !added.is_empty() {
-                call(crate::servers::Request::Remove { names: added }.into())?;
-            }
-            return Err(error);
-        }
-    }
+    report.undo = connect::perform(machine, now, "umcp init", &edits, add, call)?;
     Ok(report)
 }
 

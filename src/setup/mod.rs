@@ -4,6 +4,7 @@
 
 pub mod clientfiles;
 pub mod config;
+pub mod connect;
 pub mod doctor;
 pub mod http_probe;
 pub mod import;
@@ -14,6 +15,7 @@ pub mod programs;
 pub mod quickstart;
 pub mod schema;
 mod tour;
+pub mod trial;
 pub mod undo;
 
 use crate::engine::{Reply, Request, unexpected};

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 /// The port the documentation suggests for HTTP.
-const USUAL_PORT: u16 = 7330;
+const USUAL_PORT: u16 = 7332;
 
 pub fn settings(facts: &Facts) -> Vec<Check> {
     match &facts.settings {

@@ -14,7 +14,7 @@ fn facts(paths: &Paths) -> Facts {
         servers: Vec::new(),
         catalogues: BTreeMap::new(),
         statuses: Vec::new(),
-        http: vec!["127.0.0.1:7330".into()],
+        http: vec!["127.0.0.1:7332".into()],
     }
 }
 

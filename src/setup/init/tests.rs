@@ -3,10 +3,10 @@ use crate::clock::Clock;
 use crate::engine::{Engine, Reply, Request};
 use crate::error::codes;
 use crate::paths::Paths;
+use crate::setup::connect::{Action, Ask};
 use crate::setup::undo::{self, Options, Which, undo};
 use crate::store::Store;
 use std::fs;
-use std::path::Path;
 
 const CURSOR: &str = r#"{
   // my servers
@@ -199,38 +199,56 @@ fn modes_and_links_come_back() {
     assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
-fn connect(home: &Home, id: &str, replace: bool, profile: Option<&str>) {
-    let client = crate::clients::find(id).unwrap();
-    let machine = home.machine();
-    let entry = clientfiles::entry(client, &machine, profile);
-    let path = &clientfiles::targets(client, &machine, Scope::User).unwrap()[0];
-    let connection = clientfiles::connect(client, path, &entry, replace, now()).unwrap();
-    journal::record(&home.paths.undo(), now(), "umcp client connect", &[connection.edit]).unwrap();
+fn ask(id: &str, replace: bool, profile: Option<&'static str>) -> Ask<'static> {
+    let clients = vec![crate::clients::find(id).unwrap()];
+    Ask { clients, scope: Scope::User, profile, replace, dry_run: false, command: "umcp client connect".into() }
 }
 
-fn disconnect(home: &Home, id: &str) -> Edit {
-    let client = crate::clients::find(id).unwrap();
-    let path: &Path = &clientfiles::targets(client, &home.machine(), Scope::User).unwrap()[0];
-    let entries = journal::entries(&home.paths.undo()).unwrap();
-    clientfiles::disconnect(client, path, &entries).unwrap().unwrap()
+fn connect(home: &Home, id: &str, replace: bool, profile: Option<&'static str>) -> connect::Report {
+    let call = &mut |request| home.call(request);
+    connect::connect(&ask(id, replace, profile), &home.machine(), now(), call).unwrap()
+}
+
+fn disconnect(home: &Home, id: &str) -> connect::Action {
+    let call = &mut |request| home.call(request);
+    let report = connect::disconnect(&ask(id, false, None), &home.machine(), now(), call).unwrap();
+    report.files[0].action
 }
 
 #[test]
 fn disconnect_gives_back_what_was_there() {
     let home = mess();
-    connect(&home, "cursor", true, None);
+    let report = connect(&home, "cursor", true, None);
+    assert_eq!((report.added.len(), home.names().len(), report.undo), (2, 2, Some(1)));
     connect(&home, "cursor", false, Some("work"));
     assert!(home.read(".cursor/mcp.json").contains("work"));
-    assert_eq!(disconnect(&home, "cursor").after.as_deref(), Some(CURSOR.as_bytes()));
+    assert_eq!(disconnect(&home, "cursor"), Action::Disconnected);
+    assert_eq!(home.read(".cursor/mcp.json"), CURSOR);
+    assert_eq!(disconnect(&home, "cursor"), Action::Unchanged);
 
     // Somebody changed the file since: only the entry goes.
     connect(&home, "codex", false, None);
     let changed = home.read(".codex/config.toml").replace("model = \"x\"", "model = \"y\"");
     fs::write(home.dir.path().join(".codex/config.toml"), &changed).unwrap();
-    let after = String::from_utf8(disconnect(&home, "codex").after.unwrap()).unwrap();
-    assert_eq!(after, CODEX.replace("model = \"x\"", "model = \"y\""));
+    assert_eq!(disconnect(&home, "codex"), Action::Disconnected);
+    assert_eq!(home.read(".codex/config.toml"), CODEX.replace("model = \"x\"", "model = \"y\""));
 
     // A file umcp made goes away.
-    connect(&home, "gemini", false, None);
-    assert_eq!(disconnect(&home, "gemini").after, None);
+    assert_eq!(connect(&home, "gemini", false, None).files[0].action, Action::Connected);
+    assert_eq!(connect(&home, "gemini", false, None).files[0].action, Action::Unchanged);
+    assert_eq!(disconnect(&home, "gemini"), Action::Deleted);
+    assert!(!home.dir.path().join(".gemini").exists());
+}
+
+#[test]
+fn sync_follows_the_program() {
+    let home = mess();
+    connect(&home, "cursor", false, Some("work"));
+    let machine = Machine { program: "/new/umcp".into(), ..home.machine() };
+    let clients = crate::clients::CLIENTS.iter().collect();
+    let ask = Ask { clients, ..ask("cursor", false, None) };
+    let report = connect::sync(&ask, &machine, now(), &mut |request| home.call(request)).unwrap();
+    assert_eq!(report.files.len(), 1);
+    let text = home.read(".cursor/mcp.json");
+    assert!(text.contains("/new/umcp") && text.contains("work") && !text.contains("/opt/umcp"), "{text}");
 }
