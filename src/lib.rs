@@ -2,6 +2,7 @@
 //! ARCHITECTURE.md draws the house; `tests/it/house.rs` holds the code to it.
 
 pub mod calls;
+pub mod cli;
 pub mod clients;
 pub mod clock;
 pub mod daemon;

@@ -2,6 +2,8 @@
 //! It knows nothing of running processes; those are the business of `upstream`.
 
 pub mod formats;
+pub mod spec;
+pub mod view;
 pub mod model;
 
 use crate::clock::Timestamp;

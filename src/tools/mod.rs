@@ -1,6 +1,9 @@
 //! The noun `tool`: what every server offers (its catalogue), and what the user decided about single tools.
 //! Catalogues are stored, so that lists never start a server.
 
+pub mod arguments;
+pub mod export;
+pub mod lint;
 pub mod model;
 
 use crate::error::{Error, Result, codes};

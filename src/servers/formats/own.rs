@@ -227,7 +227,7 @@ impl From<&Server> for Entry {
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// Milliseconds of a time such as `30s`; a bare number counts seconds.
-fn parse_time(text: &str) -> Result<u64> {
+pub fn parse_time(text: &str) -> Result<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let unit = match text[digits..].trim() {
         "" => Some(1000),
@@ -240,7 +240,8 @@ fn parse_time(text: &str) -> Result<u64> {
     })
 }
 
-fn write_time(millis: u64) -> String {
+/// A time in the largest unit that says it whole, as `parse_time` reads it.
+pub fn write_time(millis: u64) -> String {
     let fits = |unit: &&(&str, u64)| millis.is_multiple_of(unit.1);
     match UNITS.iter().find(fits) {
         Some((name, unit)) if millis > 0 => format!("{}{name}", millis / unit),

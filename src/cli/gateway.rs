@@ -1,0 +1,235 @@
+//! `umcp gateway` and `umcp serve`: the daemon behind the endpoint, from start to user service.
+//! The gateway in the foreground belongs to another room; `main` hands it in as `Context::foreground`.
+
+use super::context::{self, Context};
+use super::{logs, service};
+use crate::daemon::lifecycle;
+use crate::engine::live::{Live, LiveReply, Status};
+use crate::error::{Error, Result, codes};
+use crate::paths::Paths;
+use crate::ui::{Output, Page, State, text};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+/// What the gateway in the foreground is told.
+#[derive(Debug, Clone)]
+pub struct Foreground {
+    pub paths: Paths,
+    /// Address of the HTTP listener; `None` serves the local socket alone.
+    pub http: Option<String>,
+    /// Listen on an address that other machines reach, without TLS.
+    pub insecure: bool,
+    /// Take HTTP requests without a key.
+    pub no_key: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Command {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Start the gateway, in the foreground or with --detach
+    Start(Start),
+    /// Stop it; calls in flight are answered first
+    Stop,
+    /// Stop and start it; clients reconnect by themselves
+    Restart,
+    /// Show process, listeners and sessions
+    Status,
+    /// Show its log
+    #[command(alias = "log")]
+    Logs(logs::Tail),
+    /// Run it at every login
+    Install,
+    /// Do not run it at login any more
+    Uninstall,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  umcp gateway start --detach\n  umcp gateway start --http 127.0.0.1:7332"
+)]
+struct Start {
+    /// Return as soon as it is ready
+    #[arg(long)]
+    detach: bool,
+    #[command(flatten)]
+    http: Http,
+}
+
+#[derive(Debug, Args)]
+struct Http {
+    /// Listen for HTTP clients too
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:7332")]
+    http: Option<String>,
+    /// Listen where other machines reach it, without TLS
+    #[arg(long, requires = "http")]
+    insecure: bool,
+    /// Take HTTP requests without a key
+    #[arg(long, requires = "http", conflicts_with = "detach")]
+    no_key: bool,
+}
+
+/// Run the endpoint: stdio by default, HTTP with --http
+///
+/// Without `--http` this is the line that clients run; they speak MCP on stdin and stdout.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  umcp serve\n  umcp serve --http 127.0.0.1:7332")]
+pub struct Serve {
+    /// Serve HTTP at this address, in the foreground
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:7332")]
+    http: Option<String>,
+    /// Listen where other machines reach it, without TLS
+    #[arg(long, requires = "http")]
+    insecure: bool,
+    /// Take HTTP requests without a key
+    #[arg(long, requires = "http")]
+    no_key: bool,
+    /// Serve this profile
+    #[arg(long, value_name = "NAME", conflicts_with = "http")]
+    profile: Option<String>,
+    /// What the client is called until it names itself
+    #[arg(long, value_name = "NAME", conflicts_with = "http")]
+    client: Option<String>,
+    /// Speak on stdin and stdout, as without it
+    #[arg(long, conflicts_with = "http", hide = true)]
+    stdio: bool,
+}
+
+impl Serve {
+    pub fn run(self, ctx: &Context) -> Result<()> {
+        if self.http.is_some() {
+            return foreground(ctx, self.http, self.insecure, self.no_key);
+        }
+        // Reached only with global flags before the word; the plain line never comes this far.
+        let arguments = crate::daemon::bridge::Arguments {
+            client: self.client.unwrap_or_default(),
+            profile: self.profile,
+        };
+        crate::daemon::bridge::run(&ctx.paths, &arguments)
+    }
+}
+
+impl Command {
+    pub fn run(self, ctx: &Context) -> Result<()> {
+        match self.verb.unwrap_or(Verb::Status) {
+            Verb::Start(start) => start.run(ctx),
+            Verb::Stop => stop(ctx),
+            Verb::Restart => restart(ctx),
+            Verb::Status => ctx.ui.show(&Shown(status(ctx)?)),
+            Verb::Logs(tail) => tail.run(ctx, &ctx.paths.daemon_log()),
+            Verb::Install => ctx.ui.show(&service::install(ctx)?),
+            Verb::Uninstall => ctx.ui.show(&service::uninstall(ctx)?),
+        }
+    }
+}
+
+impl Start {
+    fn run(self, ctx: &Context) -> Result<()> {
+        let Http { http, insecure, no_key } = self.http;
+        if !self.detach {
+            return foreground(ctx, http, insecure, no_key);
+        }
+        ctx.start()?;
+        if let Some(address) = http {
+            listen(ctx, address, insecure)?;
+        }
+        ctx.ui.show(&Shown(status(ctx)?))
+    }
+}
+
+fn foreground(ctx: &Context, http: Option<String>, insecure: bool, no_key: bool) -> Result<()> {
+    (ctx.foreground)(&Foreground { paths: ctx.paths.clone(), http, insecure, no_key })
+}
+
+fn listen(ctx: &Context, address: String, insecure: bool) -> Result<()> {
+    match ctx.live(Live::Listen { address, insecure, no_key: false })? {
+        LiveReply::Listening(_) => Ok(()),
+        other => context::unexpected(&other),
+    }
+}
+
+fn stop(ctx: &Context) -> Result<()> {
+    let stopped = lifecycle::stop(&ctx.paths)?;
+    ctx.ui.show(&Stopped { stopped })
+}
+
+fn restart(ctx: &Context) -> Result<()> {
+    // An old daemon that cannot answer is still stopped; only its listeners are then unknown.
+    let before = status(ctx).ok().flatten();
+    lifecycle::stop(&ctx.paths)?;
+    ctx.forget_daemon();
+    ctx.start()?;
+    for address in before.into_iter().flat_map(|status| status.http) {
+        listen(ctx, address.clone(), false).map_err(|error| {
+            error.hint(format!("umcp gateway start --detach --http {address} --insecure"))
+        })?;
+    }
+    ctx.ui.show(&Shown(status(ctx)?))
+}
+
+/// What the daemon says of itself, or `None` when none runs.
+pub fn status(ctx: &Context) -> Result<Option<Box<Status>>> {
+    match ctx.live_if_running(Live::Status)? {
+        Some(LiveReply::Status(status)) => Ok(Some(status)),
+        Some(other) => context::unexpected(&other),
+        None => Ok(None),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Shown(Option<Box<Status>>);
+
+impl Output for Shown {
+    const KIND: &'static str = "gateway.status/1";
+
+    fn human(&self, page: &mut Page) {
+        let Some(status) = &self.0 else {
+            page.mark(State::Off, "not running; it starts when a client or a call needs it");
+            return;
+        };
+        page.mark(State::Ok, format!("running: umcp {} (pid {})", status.version, status.pid));
+        let http = if status.http.is_empty() { "not listening".into() } else { status.http.join("\n") };
+        let mut pairs = vec![
+            ("since", status.started.rfc3339()),
+            ("http", http),
+            ("sessions", text::number(status.sessions)),
+            ("calls", text::number(status.calls)),
+        ];
+        if let Some(memory) = status.memory {
+            pairs.push(("memory", text::bytes(memory)));
+        }
+        page.pairs(pairs);
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.0.iter().map(|status| status.pid.to_string()).collect()
+    }
+}
+
+#[derive(Serialize)]
+struct Stopped {
+    stopped: bool,
+}
+
+impl Output for Stopped {
+    const KIND: &'static str = "gateway.stop/1";
+
+    fn human(&self, page: &mut Page) {
+        if self.stopped {
+            page.mark(State::Ok, "stopped");
+        } else {
+            page.mark(State::Off, "it was not running");
+        }
+    }
+}
+
+/// The error of a build whose `main` brought no gateway to run in the foreground.
+pub fn no_foreground(_: &Foreground) -> Result<()> {
+    Err(Error::new(&codes::DAEMON_START, "this program cannot run the gateway in the foreground")
+        .hint("umcp gateway start --detach"))
+}

@@ -1,0 +1,172 @@
+//! What the store knows of servers and their tools, read once per command: entries, catalogues, preferences.
+//! It finds tools by the words people use and says what was meant when there is none.
+
+use super::context::Context;
+use crate::documents::near;
+use crate::engine::{self, Reply};
+use crate::error::{Error, Result, codes};
+use crate::servers::{self, Server, model::matches};
+use crate::tools::{self, Catalogue, Preference, Tool};
+use std::collections::BTreeMap;
+
+pub struct Known {
+    pub servers: Vec<Server>,
+    catalogues: BTreeMap<String, Catalogue>,
+    preferences: BTreeMap<String, BTreeMap<String, Preference>>,
+}
+
+/// One tool and what belongs to it.
+#[derive(Clone, Copy)]
+pub struct KnownTool<'a> {
+    pub server: &'a Server,
+    pub tool: &'a Tool,
+    pub preference: Option<&'a Preference>,
+}
+
+impl KnownTool<'_> {
+    /// `server.tool`, as it is typed.
+    pub fn path(&self) -> String {
+        format!("{}.{}", self.server.name, self.tool.name)
+    }
+
+    /// Whether clients can see it.
+    pub fn enabled(&self) -> bool {
+        self.server.enabled && !self.preference.is_some_and(|preference| preference.disabled)
+    }
+}
+
+impl Known {
+    pub fn read(ctx: &Context) -> Result<Self> {
+        let servers = all_servers(ctx)?;
+        let catalogues = match ctx.call(tools::Request::Catalogues)? {
+            Reply::Tool(tools::Reply::Catalogues(catalogues)) => catalogues,
+            other => return engine::unexpected(&other),
+        };
+        let preferences = match ctx.call(tools::Request::Preferences)? {
+            Reply::Tool(tools::Reply::Preferences(preferences)) => preferences,
+            other => return engine::unexpected(&other),
+        };
+        Ok(Self { servers, catalogues, preferences })
+    }
+
+    pub fn catalogue(&self, server: &Server) -> Option<&Catalogue> {
+        self.catalogues.get(&server.id)
+    }
+
+    pub fn server(&self, name: &str) -> Result<&Server> {
+        let found = self.servers.iter().find(|server| server.name == name || server.id == name);
+        found.ok_or_else(|| servers::not_found(name, &self.servers))
+    }
+
+    /// All tools, by server and in the order of each server.
+    pub fn tools(&self) -> impl Iterator<Item = KnownTool<'_>> {
+        self.servers.iter().flat_map(|server| {
+            let tools =
+                self.catalogue(server).map(|catalogue| catalogue.tools.as_slice()).unwrap_or_default();
+            let preferences = self.preferences.get(&server.id);
+            tools.iter().map(move |tool| KnownTool {
+                server,
+                tool,
+                preference: preferences.and_then(|preferences| preferences.get(&tool.name)),
+            })
+        })
+    }
+
+    /// Names of the enabled servers that were never asked what they offer.
+    pub fn never_listed(&self) -> Vec<&str> {
+        let unlisted = |server: &&Server| server.enabled && self.catalogue(server).is_none();
+        self.servers.iter().filter(unlisted).map(|server| server.name.as_str()).collect()
+    }
+
+    /// One tool by `server.tool`, `server__tool`, its alias, or its own name when only one server has it.
+    pub fn tool(&self, word: &str) -> Result<KnownTool<'_>> {
+        let by_path = |known: &KnownTool<'_>| {
+            let split = word.split_once('.').or_else(|| word.split_once("__"));
+            split.is_some_and(|(server, tool)| {
+                (known.server.name == server || known.server.id == server) && known.tool.name == tool
+            })
+        };
+        if let Some(known) = self.tools().find(by_path) {
+            return Ok(known);
+        }
+        let by_alias = |known: &KnownTool<'_>| {
+            known.preference.is_some_and(|preference| preference.alias.as_deref() == Some(word))
+        };
+        if let Some(known) = self.tools().find(by_alias) {
+            return Ok(known);
+        }
+        let same: Vec<KnownTool<'_>> = self.tools().filter(|known| known.tool.name == word).collect();
+        match same.as_slice() {
+            [only] => Ok(*only),
+            [] => Err(self.no_tool(word)),
+            several => {
+                let error =
+                    Error::new(&codes::TOOL_NOT_FOUND, format!("several servers have a tool `{word}`"));
+                Err(several.iter().fold(error, |error, known| error.hint(format!("say `{}`", known.path()))))
+            }
+        }
+    }
+
+    /// Tools by names and patterns such as `github.*`; each must find something.
+    pub fn select(&self, words: &[String]) -> Result<Vec<KnownTool<'_>>> {
+        let mut chosen: Vec<KnownTool<'_>> = Vec::new();
+        for word in words {
+            let found: Vec<KnownTool<'_>> = if word.contains('*') {
+                self.tools().filter(|known| matches(word, &known.path())).collect()
+            } else {
+                vec![self.tool(word)?]
+            };
+            if found.is_empty() {
+                return Err(self.no_tool(word));
+            }
+            for known in found {
+                if !chosen.iter().any(|other| other.path() == known.path()) {
+                    chosen.push(known);
+                }
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// "No tool named …", with the nearest name and the reason why there may be none.
+    fn no_tool(&self, word: &str) -> Error {
+        let error = Error::new(&codes::TOOL_NOT_FOUND, format!("no tool named `{word}`"));
+        let (server, tool) = word.split_once('.').unwrap_or(("", word));
+        if !server.is_empty() {
+            match self.server(server) {
+                Err(missing) => return missing,
+                Ok(server) if self.catalogue(server).is_none() => {
+                    return error.hint(format!("umcp tool refresh {}", server.name));
+                }
+                Ok(_) => {}
+            }
+        }
+        let paths: Vec<String> = self.tools().map(|known| known.path()).collect();
+        let own = |path: &&String| path.starts_with(&format!("{server}."));
+        let here = paths.iter().filter(own).filter_map(|path| path.split_once('.').map(|(_, tool)| tool));
+        if let Some(nearest) = near(tool, here) {
+            return error.hint(format!("did you mean `{server}.{nearest}`?"));
+        }
+        let anywhere = paths.iter().filter_map(|path| path.split_once('.').map(|(_, tool)| tool));
+        let nearest = near(tool, anywhere)
+            .and_then(|tool| paths.iter().find(|path| path.ends_with(&format!(".{tool}"))));
+        match nearest {
+            Some(path) => error.hint(format!("did you mean `{path}`?")),
+            None => error.hint(format!("umcp tool search {tool}")).hint("umcp tool list"),
+        }
+    }
+}
+
+pub fn all_servers(ctx: &Context) -> Result<Vec<Server>> {
+    match ctx.call(servers::Request::List { tag: None })? {
+        Reply::Server(servers::Reply::Servers(servers)) => Ok(servers),
+        other => engine::unexpected(&other),
+    }
+}
+
+pub fn one_server(ctx: &Context, name: &str) -> Result<Server> {
+    match ctx.call(servers::Request::Show { name: name.into() })? {
+        Reply::Server(servers::Reply::Server(server)) => Ok(*server),
+        other => engine::unexpected(&other),
+    }
+}

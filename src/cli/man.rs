@@ -1,0 +1,140 @@
+//! `umcp man`: manual pages, made from the same types as the command line itself.
+//! One page for umcp and one per command; the verbs of a command stand on its page.
+
+use super::context::Context;
+use super::suggest;
+use crate::error::{Error, Result, codes};
+use crate::paths::{create_private_dir, io_error};
+use crate::ui::{Output, Page, State, text};
+use clap::Args;
+use clap_mangen::Man as Manual;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Show or write manual pages
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  umcp man server\n  umcp man --out ~/.local/share/man/man1")]
+pub struct Man {
+    /// A command; without one it is the page of umcp
+    #[arg(value_name = "COMMAND")]
+    topic: Option<String>,
+    /// Write all pages into this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "topic")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Written {
+    directory: String,
+    pages: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    page: String,
+}
+
+impl Man {
+    pub fn run(self, ctx: &Context) -> Result<()> {
+        let pages = pages()?;
+        if let Some(directory) = self.out {
+            create_private_dir(&directory)?;
+            for (name, text) in &pages {
+                let path = directory.join(name);
+                // Pages are for everybody to read, unlike what umcp writes elsewhere.
+                std::fs::write(&path, text).map_err(|error| io_error("write", &path, &error))?;
+            }
+            let pages = pages.into_iter().map(|(name, _)| name).collect();
+            return ctx.ui.show(&Written { directory: directory.display().to_string(), pages });
+        }
+        let name = self.topic.as_ref().map_or("umcp.1".into(), |topic| format!("umcp-{topic}.1"));
+        let Some((_, page)) = pages.into_iter().find(|(page, _)| *page == name) else {
+            return Err(suggest::unknown_verb(&["umcp"], &self.topic.unwrap_or_default()));
+        };
+        if ctx.ui.look().width.is_some() && !ctx.ui.is_json() && read(&name, &page) {
+            return Ok(());
+        }
+        ctx.ui.show(&Shown { page })
+    }
+}
+
+/// Opens a page in the system's reader; false where there is none.
+fn read(name: &str, page: &str) -> bool {
+    let path = std::env::temp_dir().join(format!("umcp-man-{}-{name}", std::process::id()));
+    let opened = std::fs::write(&path, page).is_ok()
+        && Command::new("man").arg(&path).status().is_ok_and(|status| status.success());
+    let _ = std::fs::remove_file(&path);
+    opened
+}
+
+/// All pages by the name of their file, in the order of the commands.
+pub fn pages() -> Result<Vec<(String, String)>> {
+    let mut root = super::command();
+    root.build();
+    let mut pages = vec![("umcp.1".to_string(), rendered(&root.clone().disable_help_flag(true))?)];
+    for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
+        let mut text = rendered(command)?;
+        for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+            text.push_str(&section(verb)?);
+        }
+        pages.push((format!("umcp-{}.1", command.get_name()), text));
+    }
+    Ok(pages)
+}
+
+fn rendered(command: &clap::Command) -> Result<String> {
+    let name = command.get_bin_name().unwrap_or("umcp").replace(' ', "-");
+    let manual = Manual::new(command.clone()).title(name).source(concat!("umcp ", env!("CARGO_PKG_VERSION")));
+    let mut bytes = Vec::new();
+    manual.render(&mut bytes).map_err(|error| unwritten(&error))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// One verb as a part of its command's page.
+fn section(verb: &clap::Command) -> Result<String> {
+    let manual = Manual::new(verb.clone());
+    let mut bytes = Vec::new();
+    let written = manual
+        .render_synopsis_section(&mut bytes)
+        .and_then(|()| manual.render_description_section(&mut bytes))
+        .and_then(|()| {
+            if verb.get_arguments().next().is_some() {
+                manual.render_options_section(&mut bytes)
+            } else {
+                Ok(())
+            }
+        });
+    written.map_err(|error| unwritten(&error))?;
+    let body = String::from_utf8_lossy(&bytes).replace(".SH ", ".SS ");
+    // Each part brings its own preamble; the page has one already.
+    let body: Vec<&str> =
+        body.lines().filter(|line| !line.starts_with(".ie ") && !line.starts_with(".el ")).collect();
+    let title = verb.get_bin_name().unwrap_or(verb.get_name()).to_uppercase();
+    Ok(format!(".SH \"{title}\"\n{}\n", body.join("\n")))
+}
+
+fn unwritten(error: &std::io::Error) -> Error {
+    Error::new(&codes::BUG, "a manual page cannot be written").because(error)
+}
+
+impl Output for Written {
+    const KIND: &'static str = "man.written/1";
+
+    fn human(&self, page: &mut Page) {
+        let count = text::plural(self.pages.len(), "page");
+        page.mark(State::Ok, format!("wrote {count} to {}", self.directory));
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.pages.clone()
+    }
+}
+
+impl Output for Shown {
+    const KIND: &'static str = "man.page/1";
+
+    fn human(&self, page: &mut Page) {
+        page.text(&self.page);
+    }
+}

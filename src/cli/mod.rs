@@ -1,0 +1,183 @@
+//! The command line: clap types, one file per noun, and the way from a word to its command.
+//! Not here: what a command means (the nouns), where requests go (`context.rs`), how results look (`ui`).
+//! Rule: a verb builds a request, asks, and hands the reply to `ui`; a new noun is one variant and one arm below.
+
+mod complete;
+mod completions;
+mod context;
+mod events;
+mod explain;
+mod gateway;
+mod health;
+mod help;
+mod interrupt;
+mod known;
+mod logs;
+mod man;
+mod parse;
+mod profile;
+mod server;
+mod service;
+mod status;
+mod suggest;
+mod token;
+mod tool;
+mod transport;
+mod version;
+
+use crate::error::Result;
+use crate::ui::{Color, JsonMode, Options};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use context::Context;
+pub use gateway::{Foreground, no_foreground};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The gateway in this very process; `main` hands it in, since the command line may not know the gateway's rooms.
+pub type RunForeground = fn(&Foreground) -> Result<()>;
+
+/// Runs one command line (the program's name first) and returns the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, foreground: RunForeground) -> u8 {
+    parse::run(arguments.into_iter().collect(), foreground)
+}
+
+/// The whole command line as clap sees it, for help, man pages, completions and tests.
+pub fn command() -> clap::Command {
+    parse::command()
+}
+
+/// Every MCP server you use, behind one endpoint
+#[derive(Debug, Parser)]
+#[command(name = "umcp", version, propagate_version = false, disable_help_subcommand = true)]
+#[command(allow_external_subcommands = true, infer_long_args = false, max_term_width = 100)]
+#[command(after_long_help = "Run `umcp help all` for the tree of all commands.")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    noun: Option<Noun>,
+}
+
+/// Flags that every command takes, before or after its verb.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// Print one JSON document; FIELDS keeps only these fields, such as name,state
+    #[arg(long, global = true, value_name = "FIELDS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
+    json: Option<Vec<String>>,
+    /// Print only names or ids, and no notes
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Show all columns of tables, however narrow the terminal
+    #[arg(long, global = true)]
+    wide: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", value_enum)]
+    color: Option<When>,
+    /// Never ask; fail and name the flag that would have answered
+    #[arg(long, global = true)]
+    no_input: bool,
+    /// Answer every question with yes
+    #[arg(short, long, global = true)]
+    yes: bool,
+    /// Work as if started in this directory
+    #[arg(short = 'C', long, global = true, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Keep everything of umcp in this folder, as `UMCP_HOME` does
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Global {
+    fn options(&self) -> Options {
+        Options {
+            json: match &self.json {
+                None => JsonMode::Off,
+                Some(fields) if fields.is_empty() => JsonMode::Whole,
+                Some(fields) => JsonMode::Fields(fields.clone()),
+            },
+            quiet: self.quiet,
+            color: match self.color {
+                None | Some(When::Auto) => Color::Auto,
+                Some(When::Always) => Color::Always,
+                Some(When::Never) => Color::Never,
+            },
+            no_input: self.no_input,
+            yes: self.yes,
+            wide: self.wide,
+        }
+    }
+}
+
+// Where a variant has no words of its own, its arguments bring the help.
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// Add, show and run MCP servers
+    #[command(aliases = ["servers", "mcp"])]
+    Server(server::Command),
+    /// Find and call the tools of your servers
+    #[command(alias = "tools")]
+    Tool(tool::Command),
+    Call(tool::call::Call),
+    Find(tool::search::Search),
+    /// Choose which servers and tools a client sees, and how
+    #[command(alias = "profiles")]
+    Profile(profile::Command),
+    /// Manage keys for the HTTP endpoint
+    #[command(alias = "tokens")]
+    Token(token::Command),
+    Serve(gateway::Serve),
+    /// Start, stop and watch the daemon behind the endpoint
+    Gateway(gateway::Command),
+    /// Show how servers are reached, and what passed over the wire
+    #[command(alias = "transports")]
+    Transport(transport::Command),
+    /// Check servers and reset circuit breakers
+    Health(health::Command),
+    Status(status::Status),
+    Logs(logs::Logs),
+    Events(events::Events),
+    Explain(explain::Explain),
+    Version(version::Version),
+    Completions(completions::Completions),
+    Man(man::Man),
+    Help(help::Help),
+    #[command(name = "__complete", hide = true)]
+    Complete(complete::Complete),
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
+}
+
+impl Noun {
+    fn run(self, ctx: &Context) -> Result<()> {
+        match self {
+            Self::Server(command) => command.run(ctx),
+            Self::Tool(command) => command.run(ctx),
+            Self::Call(command) => command.run(ctx),
+            Self::Find(command) => command.run(ctx),
+            Self::Profile(command) => command.run(ctx),
+            Self::Token(command) => command.run(ctx),
+            Self::Serve(command) => command.run(ctx),
+            Self::Gateway(command) => command.run(ctx),
+            Self::Transport(command) => command.run(ctx),
+            Self::Health(command) => command.run(ctx),
+            Self::Status(command) => command.run(ctx),
+            Self::Logs(command) => command.run(ctx),
+            Self::Events(command) => command.run(ctx),
+            Self::Explain(command) => command.run(ctx),
+            Self::Version(command) => command.run(ctx),
+            Self::Completions(command) => command.run(ctx),
+            Self::Man(command) => command.run(ctx),
+            Self::Help(command) => command.run(ctx),
+            Self::Complete(command) => command.run(ctx),
+            Self::Other(words) => Err(suggest::unknown_command(&words)),
+        }
+    }
+}

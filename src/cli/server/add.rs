@@ -1,0 +1,197 @@
+//! `umcp server add`: one new entry from a spec, a URL or a command line.
+
+use super::super::context::Context;
+use super::change::Changed;
+use crate::engine::{self, Reply};
+use crate::error::{Error, Result, codes};
+use crate::servers::model::{EraChoice, Sharing, Transport};
+use crate::servers::spec::{self, Guess};
+use crate::servers::{self, Server, formats};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// Add a server from a package, URL, file or command
+///
+/// SPEC is a URL, `npm:PACKAGE`, `pypi:PACKAGE`, `builtin:NAME`, or the path of a program or of a .py or .js file.
+/// With `--url` or `-- COMMAND` the word before is the server's name.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  umcp server add npm:@modelcontextprotocol/server-everything\n  umcp server add https://example.com/mcp --header 'Authorization=Bearer ${TOKEN}'\n  umcp server add notes --env NOTES_DIR=/tmp -- python3 notes.py"
+)]
+pub struct Add {
+    /// What to add; with --url or a command, its name
+    #[arg(value_name = "SPEC")]
+    spec: Option<String>,
+    /// Where the server listens: http(s), ws(s), unix or pipe
+    #[arg(long, conflicts_with = "command")]
+    url: Option<String>,
+    /// The command that runs the server
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+    /// Call it this instead of the name derived from SPEC
+    #[arg(long)]
+    name: Option<String>,
+    /// Set a variable for the server; values may hold ${VAR} and secret://NAME
+    #[arg(long, value_name = "K=V")]
+    env: Vec<String>,
+    /// Send a header with every HTTP request
+    #[arg(long, value_name = "K=V")]
+    header: Vec<String>,
+    /// Run the server in this directory
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<String>,
+    /// Speak this transport instead of probing
+    #[arg(long, value_enum)]
+    transport: Option<Wire>,
+    /// Tag the server, to choose it by profile
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+    /// One process for all clients, or one for each
+    #[arg(long, value_enum)]
+    sharing: Option<Share>,
+    /// Show its tools under their own names, without the server's prefix
+    #[arg(long)]
+    verbatim: bool,
+    /// Speak this protocol era instead of probing
+    #[arg(long, value_enum)]
+    era: Option<EraWord>,
+    /// Longest time a call may take, such as 30s or 2m
+    #[arg(long, value_name = "TIME", value_parser = formats::own::parse_time)]
+    timeout: Option<u64>,
+    /// Say what it is for
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Put it in the place of a server of the same name
+    #[arg(long)]
+    replace: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Wire {
+    Stdio,
+    Http,
+    Sse,
+    #[value(name = "websocket", alias = "ws")]
+    WebSocket,
+    Socket,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Share {
+    Shared,
+    PerClient,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EraWord {
+    Auto,
+    Legacy,
+    Modern,
+}
+
+impl Add {
+    pub fn run(self, ctx: &Context) -> Result<()> {
+        let replace = self.replace;
+        let server = self.server(ctx)?;
+        match ctx.call(servers::Request::Add { servers: vec![server], replace })? {
+            Reply::Server(servers::Reply::Servers(added)) => {
+                let next = added.first().map(|server| format!("try it: umcp server test {}", server.name));
+                ctx.ui.show(&Changed::new("added", &added).then(next))
+            }
+            other => engine::unexpected(&other),
+        }
+    }
+
+    fn server(self, ctx: &Context) -> Result<Server> {
+        let guess = guess(self.spec.as_deref(), self.url.as_deref(), &self.command)?;
+        let transport = force(guess.transport, self.transport)?;
+        let mut server = servers::fresh(self.name.unwrap_or(guess.name), transport, ctx.clock.now());
+        server.env = pairs("--env", &self.env)?;
+        server.headers = pairs("--header", &self.header)?;
+        server.cwd = self.cwd.map(|dir| absolute(&dir)).transpose()?;
+        server.tags = self.tag;
+        server.verbatim = self.verbatim;
+        server.description = self.description;
+        server.limits.call_timeout_ms = self.timeout;
+        server.sharing = match self.sharing {
+            Some(Share::PerClient) => Sharing::PerClient,
+            Some(Share::Shared) | None => Sharing::Shared,
+        };
+        server.era = match self.era {
+            Some(EraWord::Legacy) => EraChoice::Legacy,
+            Some(EraWord::Modern) => EraChoice::Modern,
+            Some(EraWord::Auto) | None => EraChoice::Auto,
+        };
+        Ok(server)
+    }
+}
+
+fn guess(spec: Option<&str>, url: Option<&str>, command: &[String]) -> Result<Guess> {
+    if let Some(url) = url {
+        let name = spec.map_or_else(|| spec::url_name(url), String::from);
+        return Ok(Guess { name, transport: Transport::from_url(url)? });
+    }
+    if let Some((program, args)) = command.split_first() {
+        let name = spec.map_or_else(|| spec::command_name(program, args), String::from);
+        return Ok(Guess {
+            name,
+            transport: Transport::Stdio { command: program.clone(), args: args.to_vec() },
+        });
+    }
+    let Some(spec) = spec else {
+        return Err(Error::new(&codes::USAGE, "nothing to add was named")
+            .hint("umcp server add npm:@modelcontextprotocol/server-everything")
+            .hint("umcp server add --help"));
+    };
+    spec::read(spec, locate)
+}
+
+/// The absolute path of a file that exists; a bare word counts only with a folder before it.
+fn locate(text: &str) -> Option<PathBuf> {
+    let is_path = text.contains(['/', '\\']) || text.ends_with(".py") || text.ends_with(".js");
+    let path = std::path::absolute(text).ok()?;
+    (is_path && !text.starts_with('@') && path.is_file()).then_some(path)
+}
+
+fn absolute(path: &str) -> Result<String> {
+    if path.contains("${") || path.starts_with('~') {
+        return Ok(path.into());
+    }
+    let full =
+        std::path::absolute(path).map_err(|error| crate::paths::io_error("find", path.as_ref(), &error))?;
+    Ok(full.to_string_lossy().into_owned())
+}
+
+/// `K=V` or `K: V`, the form in which headers are copied.
+fn pairs(flag: &str, words: &[String]) -> Result<std::collections::BTreeMap<String, String>> {
+    let pair = |word: &String| {
+        let split =
+            word.split_once('=').filter(|(key, _)| !key.contains(':')).or_else(|| word.split_once(": "));
+        let (key, value) = split.filter(|(key, _)| !key.trim().is_empty()).ok_or_else(|| {
+            Error::new(&codes::USAGE, format!("`{word}` is not of the form NAME=VALUE"))
+                .hint(format!("{flag} NAME=VALUE"))
+        })?;
+        Ok((key.trim().to_string(), value.to_string()))
+    };
+    words.iter().map(pair).collect()
+}
+
+fn force(transport: Transport, word: Option<Wire>) -> Result<Transport> {
+    let Some(word) = word else { return Ok(transport) };
+    match (word, transport) {
+        (Wire::Http, Transport::Http { url, .. }) => Ok(Transport::Http { url, probe: false }),
+        (Wire::Sse, Transport::Http { url, .. }) => Ok(Transport::Sse { url }),
+        (Wire::WebSocket, Transport::WebSocket { url } | Transport::Http { url, .. }) => {
+            Ok(Transport::WebSocket { url: url.replacen("http", "ws", 1) })
+        }
+        (Wire::Stdio, same @ Transport::Stdio { .. }) | (Wire::Socket, same @ Transport::Socket { .. }) => {
+            Ok(same)
+        }
+        (_, other) => {
+            let wanted =
+                word.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default();
+            let message = format!("`{}` cannot be reached over `{wanted}`", other.target());
+            Err(Error::new(&codes::USAGE, message).hint("leave --transport out to let umcp find out"))
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What was meant by a mistyped word of the command line.
+//! Rule: a word that the typed one begins comes before a word that merely looks alike.
+
+use crate::documents::near;
+use crate::error::{Error, codes};
+use std::ffi::OsString;
+
+/// The command the words name, as far as they name one, with the program's name first.
+pub fn path<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let mut path = vec!["umcp"];
+    let mut command = super::command();
+    for word in words {
+        let Some(found) = command.find_subcommand(word) else { continue };
+        command = found.clone();
+        path.push(word);
+    }
+    path
+}
+
+/// At most three known words for a mistyped one.
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Vec<&'a str> {
+    let lower = word.to_lowercase();
+    let mut found: Vec<&str> = known.iter().copied().filter(|known| known.starts_with(&lower)).collect();
+    found.sort_unstable();
+    let rest: Vec<&str> = known.iter().copied().filter(|known| !found.contains(known)).collect();
+    if let Some(alike) = near(word, rest.iter().copied()) {
+        found.push(alike);
+    } else if found.is_empty() {
+        let close = |known: &&&str| strsim::damerau_levenshtein(&lower, known) <= 1;
+        found.extend(rest.iter().filter(close));
+    }
+    found.truncate(3);
+    found
+}
+
+/// The error for a first word that is no command.
+pub fn unknown_command(words: &[OsString]) -> Error {
+    let word = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    unknown_verb(&["umcp"], &word)
+}
+
+/// The error for a word that is no verb of the command at `path`.
+pub fn unknown_verb(path: &[&str], word: &str) -> Error {
+    let root = super::command();
+    let command = path.iter().skip(1).try_fold(&root, |command, word| command.find_subcommand(word));
+    let known: Vec<&str> = command
+        .into_iter()
+        .flat_map(clap::Command::get_subcommands)
+        .filter(|verb| !verb.is_hide_set())
+        .map(clap::Command::get_name)
+        .collect();
+    let full = path.join(" ");
+    let error = Error::new(&codes::USAGE, format!("`{full}` has no command `{word}`"));
+    let nearest = nearest(word, &known);
+    let error =
+        nearest.iter().fold(error, |error, verb| error.hint(format!("did you mean `{full} {verb}`?")));
+    if nearest.is_empty() {
+        error.hint(if path.len() == 1 { "umcp help all".into() } else { format!("{full} --help") })
+    } else {
+        error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_comes_before_a_likeness() {
+        let known = ["env", "secret", "user", "server", "serve", "status", "list", "remove"];
+        for (word, expected) in [
+            ("serv", vec!["serve", "server"]),
+            ("lst", vec!["list"]),
+            ("stauts", vec!["status"]),
+            ("remvoe", vec!["remove"]),
+            ("xyzzy", vec![]),
+        ] {
+            assert_eq!(nearest(word, &known), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn the_path_is_what_the_words_name() {
+        assert_eq!(path(&["--json", "server", "add", "x"]), ["umcp", "server", "add"]);
+        assert_eq!(path(&["nonsense"]), ["umcp"]);
+    }
+}

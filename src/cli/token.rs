@@ -1,0 +1,219 @@
+//! `umcp token`: keys for the HTTP endpoint. A key is shown once, when it is made; only its hash is stored.
+
+use super::context::Context;
+use crate::clock::Timestamp;
+use crate::engine::{self, Reply};
+use crate::error::Result;
+use crate::policy::{self, Request, Token};
+use crate::servers::formats::own::parse_time;
+use crate::ui::{Cell, Column, Output, Page, State, Table, text};
+use crate::{environments, ids};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  umcp token create laptop --expires 720h")]
+pub struct Command {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List keys; the keys themselves are not stored
+    #[command(alias = "ls")]
+    List,
+    /// Make a key and show it once
+    #[command(aliases = ["new", "add"])]
+    Create(Create),
+    /// End a key
+    #[command(aliases = ["rm", "remove", "delete"])]
+    Revoke(Name),
+    /// Replace a key by a new one and show it once
+    Rotate(Name),
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// The only profile the key opens
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
+    /// How long it is valid, such as 24h
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    expires: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+struct Name {
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+impl Command {
+    pub fn run(self, ctx: &Context) -> Result<()> {
+        let now = ctx.clock.now();
+        match self.verb.unwrap_or(Verb::List) {
+            Verb::List => match ctx.call(Request::List)? {
+                Reply::Token(policy::Reply::Tokens(tokens)) => ctx.ui.show(&Tokens {
+                    now,
+                    tokens: tokens.iter().map(|token| View::new(token, now)).collect(),
+                }),
+                other => engine::unexpected(&other),
+            },
+            Verb::Create(create) => create.run(ctx, now),
+            Verb::Revoke(Name { name }) => {
+                let token = one(ctx, Request::Revoke { name, at: now })?;
+                ctx.ui.show(&Revoked(View::new(&token, now)))
+            }
+            Verb::Rotate(Name { name }) => {
+                let key = policy::fresh_key();
+                let token = one(ctx, Request::Rotate { name, hash: policy::hash(&key), at: now })?;
+                ctx.ui.show(&Made { token: View::new(&token, now), key })
+            }
+        }
+    }
+}
+
+impl Create {
+    fn run(self, ctx: &Context, now: Timestamp) -> Result<()> {
+        if let Some(profile) = &self.profile {
+            ctx.call(environments::Request::Show { name: profile.clone() })?;
+        }
+        let key = policy::fresh_key();
+        let token = Token {
+            id: ids::fresh("tok"),
+            name: self.name,
+            hash: policy::hash(&key),
+            profile: self.profile,
+            created: now,
+            expires: self.expires.map(|time| now.plus_ms(time)),
+            revoked: None,
+        };
+        let token = one(ctx, Request::Create { token })?;
+        ctx.ui.show(&Made { token: View::new(&token, now), key })
+    }
+}
+
+fn one(ctx: &Context, request: Request) -> Result<Token> {
+    match ctx.call(request)? {
+        Reply::Token(policy::Reply::Token(token)) => Ok(*token),
+        other => engine::unexpected(&other),
+    }
+}
+
+/// A token without its hash.
+#[derive(Serialize)]
+struct View {
+    id: String,
+    name: String,
+    /// `valid`, `expired` or `revoked`.
+    state: &'static str,
+    profile: Option<String>,
+    created: String,
+    expires: Option<String>,
+    revoked: Option<String>,
+    #[serde(skip)]
+    made: Timestamp,
+    #[serde(skip)]
+    ends: Option<Timestamp>,
+}
+
+impl View {
+    fn new(token: &Token, now: Timestamp) -> Self {
+        let expired = token.expires.is_some_and(|expires| expires <= now);
+        Self {
+            id: token.id.clone(),
+            name: token.name.clone(),
+            state: if token.revoked.is_some() {
+                "revoked"
+            } else if expired {
+                "expired"
+            } else {
+                "valid"
+            },
+            profile: token.profile.clone(),
+            created: token.created.rfc3339(),
+            expires: token.expires.map(Timestamp::rfc3339),
+            revoked: token.revoked.map(Timestamp::rfc3339),
+            made: token.created,
+            ends: token.expires,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Tokens {
+    tokens: Vec<View>,
+    #[serde(skip)]
+    now: Timestamp,
+}
+
+impl Output for Tokens {
+    const KIND: &'static str = "token.list/1";
+
+    fn human(&self, page: &mut Page) {
+        let columns = [
+            Column::new("name"),
+            Column::new("state"),
+            Column::new("profile").optional(2),
+            Column::new("created").optional(3),
+            Column::new("expires").optional(1),
+        ];
+        let mut table = Table::new("no keys yet; make one: umcp token create NAME", columns);
+        for token in &self.tokens {
+            let state = if token.state == "valid" { State::Ok } else { State::Off };
+            table.row([
+                Cell::from(&token.name),
+                Cell::state(state, token.state),
+                token.profile.clone().unwrap_or_else(|| "all".into()).into(),
+                text::ago(self.now, token.made).into(),
+                token.ends.map_or("never".into(), |ends| text::ago(self.now, ends)).into(),
+            ]);
+        }
+        page.table(table);
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.tokens.iter().map(|token| token.name.clone()).collect()
+    }
+}
+
+/// A new key: the only time it is shown.
+#[derive(Serialize)]
+struct Made {
+    #[serde(flatten)]
+    token: View,
+    key: String,
+}
+
+impl Output for Made {
+    const KIND: &'static str = "token.key/1";
+
+    fn human(&self, page: &mut Page) {
+        page.text(&self.key);
+        page.text("keep it now; it is not shown again");
+    }
+
+    fn ids(&self) -> Vec<String> {
+        vec![self.key.clone()]
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Revoked(View);
+
+impl Output for Revoked {
+    const KIND: &'static str = "token.revoked/1";
+
+    fn human(&self, page: &mut Page) {
+        page.mark(State::Ok, format!("revoked {}", self.0.name));
+    }
+
+    fn ids(&self) -> Vec<String> {
+        vec![self.0.name.clone()]
+    }
+}

@@ -1,0 +1,135 @@
+//! `umcp tool budget`: what definitions cost in a model's context, beside the calls that were really made.
+//! Figures are estimates at four bytes a token, from the stored catalogues; no server is started.
+
+use super::super::context::Context;
+use super::super::known::Known;
+use super::list::note_unlisted;
+use crate::clock::Timestamp;
+use crate::engine::{self, Reply};
+use crate::error::Result;
+use crate::ui::{Cell, Column, Output, Page, Table, text};
+use crate::usage::{self, Count};
+use clap::Args;
+use serde::Serialize;
+
+/// Show what definitions cost in a model's context
+///
+/// Tokens are estimated at four bytes each. Tools that cost much and are never called are what a profile in search
+/// mode, or `umcp tool disable`, saves.
+#[derive(Debug, Args)]
+pub struct Budget {
+    /// Only tools of this server, one by one
+    #[arg(long, short, value_name = "SERVER")]
+    server: Option<String>,
+    /// Count calls of so many days
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    days: u64,
+}
+
+#[derive(Serialize)]
+struct Report {
+    days: u64,
+    /// Tokens of every shown tool together, which each request of a client in full mode carries.
+    full_tokens: u64,
+    servers: Vec<Line>,
+    tools: Vec<Line>,
+    #[serde(skip)]
+    one_by_one: bool,
+}
+
+#[derive(Serialize)]
+struct Line {
+    name: String,
+    tools: u64,
+    tokens: u64,
+    calls: u64,
+}
+
+impl Budget {
+    pub fn run(self, ctx: &Context) -> Result<()> {
+        let since = Timestamp::from_millis(ctx.clock.now().millis().saturating_sub(self.days * 86_400_000));
+        let counts = match ctx.call(usage::Request::Counts { since })? {
+            Reply::Usage(usage::Reply::Counts(counts)) => counts,
+            other => return engine::unexpected(&other),
+        };
+        let known = Known::read(ctx)?;
+        let only = self.server.as_deref().map(|name| known.server(name)).transpose()?;
+        let calls = |server: &str, tool: &str| {
+            counts
+                .iter()
+                .find(|count: &&Count| count.server == server && count.tool == tool)
+                .map_or(0, |count| count.calls)
+        };
+        let wanted =
+            known.tools().filter(|it| it.enabled() && only.is_none_or(|only| only.id == it.server.id));
+        let mut tools: Vec<(String, Line)> = wanted
+            .map(|it| {
+                let calls = calls(&it.server.name, &it.tool.name);
+                (it.server.name.clone(), Line { name: it.path(), tools: 1, tokens: it.tool.tokens(), calls })
+            })
+            .collect();
+        tools.sort_by_key(|(_, line)| std::cmp::Reverse(line.tokens));
+        note_unlisted(ctx, &known);
+        ctx.ui.show(&Report {
+            days: self.days,
+            full_tokens: tools.iter().map(|(_, line)| line.tokens).sum(),
+            servers: by_server(&tools),
+            tools: tools.into_iter().map(|(_, line)| line).collect(),
+            one_by_one: self.server.is_some(),
+        })
+    }
+}
+
+fn by_server(tools: &[(String, Line)]) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for (server, tool) in tools {
+        match lines.iter_mut().find(|line| line.name == *server) {
+            Some(line) => {
+                line.tools += 1;
+                line.tokens += tool.tokens;
+                line.calls += tool.calls;
+            }
+            None => {
+                lines.push(Line { name: server.clone(), tools: 1, tokens: tool.tokens, calls: tool.calls })
+            }
+        }
+    }
+    lines.sort_by_key(|line| std::cmp::Reverse(line.tokens));
+    lines
+}
+
+impl Output for Report {
+    const KIND: &'static str = "tool.budget/1";
+
+    fn human(&self, page: &mut Page) {
+        let (title, lines) = if self.one_by_one { ("tool", &self.tools) } else { ("server", &self.servers) };
+        let columns = [
+            Column::new(title),
+            Column::new("tools").right().optional(1),
+            Column::new("tokens").right(),
+            Column::new("calls").right(),
+        ];
+        let mut table = Table::new("no tools are known; ask the servers: umcp tool refresh", columns);
+        for line in lines {
+            let figure = |number| Cell::from(text::number(number));
+            table.row([Cell::from(&line.name), figure(line.tools), figure(line.tokens), figure(line.calls)]);
+        }
+        page.table(table);
+        let unused: Vec<&Line> = self.tools.iter().filter(|line| line.calls == 0).collect();
+        let unused_tokens: u64 = unused.iter().map(|line| line.tokens).sum();
+        if !self.tools.is_empty() {
+            page.blank()
+                .text(format!("full mode: about {} tokens in every request", text::number(self.full_tokens)));
+            let tools = text::plural(unused.len(), "tool");
+            page.text(format!(
+                "never called in {}: {tools}, {} tokens",
+                text::plural(self.days as usize, "day"),
+                text::number(unused_tokens)
+            ));
+        }
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.tools.iter().map(|line| line.name.clone()).collect()
+    }
+}
