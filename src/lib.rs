@@ -17,6 +17,7 @@ pub mod policy;
 pub mod search;
 pub mod servers;
 pub mod settings;
+pub mod setup;
 pub mod store;
 pub mod tools;
 pub mod ui;
