@@ -169,7 +169,7 @@ impl From<ServerStatus> for Breaker {
     fn from(status: ServerStatus) -> Self {
         Self {
             server: status.name,
-            state: status.breaker.word().into(),
+            state: status.breaker,
             failures: status.failures,
             retry_at: status.retry_at.map(|at| at.rfc3339()),
             last_error: status.last_error,
