@@ -2,9 +2,9 @@
 //! It knows nothing of running processes; those are the business of `upstream`.
 
 pub mod formats;
+pub mod model;
 pub mod spec;
 pub mod view;
-pub mod model;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};

@@ -130,25 +130,29 @@ impl Tour<'_, '_> {
     fn walk(&mut self) {
         let endpoint = self.step("One endpoint for all of them, over HTTP", |tour, shown| {
             shown.commands.push("umcp serve --http 127.0.0.1:0 --no-key".into());
-            let endpoint = tour::Endpoint::start(&tour.start(&["serve", "--http", "127.0.0.1:0", "--no-key"]), DEADLINE)?;
+            let endpoint = tour::Endpoint::start(
+                &tour.start(&["serve", "--http", "127.0.0.1:0", "--no-key"]),
+                DEADLINE,
+            )?;
             shown.lines.push(format!("listens on {}", endpoint.url));
             Ok(endpoint)
         });
-        let client = self.step("The same endpoint over stdio: this is the line an editor runs", |tour, shown| {
-            shown.commands.push("umcp serve --client quickstart".into());
-            let mut client = Probe::start(&tour.start(&["serve", "--client", "quickstart"]))?;
-            let said = client.initialize("quickstart", DEADLINE)?;
-            let name = |key: &str| said["serverInfo"][key].as_str().unwrap_or("?").to_string();
-            let revision = said["protocolVersion"].as_str().unwrap_or("?");
-            shown.lines.push(format!("{} {}, protocol {revision}", name("name"), name("version")));
-            let tools = client.tools(DEADLINE)?;
-            shown.lines.push(format!("{} tools, as the client sees them:", tools.len()));
-            shown.lines.extend(tools.iter().map(tour::tool_line));
-            if tools.is_empty() {
-                return Err(Error::new(&codes::FAILED, "the endpoint shows no tools"));
-            }
-            Ok(client)
-        });
+        let client =
+            self.step("The same endpoint over stdio: this is the line an editor runs", |tour, shown| {
+                shown.commands.push("umcp serve --client quickstart".into());
+                let mut client = Probe::start(&tour.start(&["serve", "--client", "quickstart"]))?;
+                let said = client.initialize("quickstart", DEADLINE)?;
+                let name = |key: &str| said["serverInfo"][key].as_str().unwrap_or("?").to_string();
+                let revision = said["protocolVersion"].as_str().unwrap_or("?");
+                shown.lines.push(format!("{} {}, protocol {revision}", name("name"), name("version")));
+                let tools = client.tools(DEADLINE)?;
+                shown.lines.push(format!("{} tools, as the client sees them:", tools.len()));
+                shown.lines.extend(tools.iter().map(tour::tool_line));
+                if tools.is_empty() {
+                    return Err(Error::new(&codes::FAILED, "the endpoint shows no tools"));
+                }
+                Ok(client)
+            });
         if let Some(mut client) = client {
             self.calls(&mut client, endpoint.as_ref());
             self.grow(&mut client);
@@ -204,7 +208,9 @@ impl Tour<'_, '_> {
             }
             let told = began.elapsed().as_millis();
             let after = client.tools(DEADLINE)?.len();
-            shown.lines.push(format!("the client was told within {told} ms: {before} tools before, {after} now"));
+            shown
+                .lines
+                .push(format!("the client was told within {told} ms: {before} tools before, {after} now"));
             Ok(())
         });
     }
@@ -218,7 +224,12 @@ impl Tour<'_, '_> {
             Some(_) => "",
         };
         if !why.is_empty() {
-            self.end(title, Shown { lines: vec![why.into()], ..Shown::default() }, Outcome::Skipped, Instant::now());
+            self.end(
+                title,
+                Shown { lines: vec![why.into()], ..Shown::default() },
+                Outcome::Skipped,
+                Instant::now(),
+            );
             return;
         }
         let began = Instant::now();
@@ -233,18 +244,16 @@ impl Tour<'_, '_> {
             Ok(()) => Outcome::Done,
             Err(error) => {
                 shown.lines.push(format!("skipped: {error}"));
-                shown.lines.push("without a network npx cannot fetch the package; everything else works".into());
+                shown
+                    .lines
+                    .push("without a network npx cannot fetch the package; everything else works".into());
                 Outcome::Skipped
             }
         };
         self.end(title, shown, outcome, began);
     }
 
-    fn step<T>(
-        &mut self,
-        title: &str,
-        action: impl FnOnce(&mut Self, &mut Shown) -> Result<T>,
-    ) -> Option<T> {
+    fn step<T>(&mut self, title: &str, action: impl FnOnce(&mut Self, &mut Shown) -> Result<T>) -> Option<T> {
         let began = Instant::now();
         let mut shown = Shown::default();
         let result = action(self, &mut shown);
@@ -273,7 +282,9 @@ impl Tour<'_, '_> {
     }
 
     fn umcp_within(&self, shown: &mut Shown, args: &[&str], deadline: Duration) -> Result<()> {
-        shown.commands.push(format!("umcp {}", args.iter().map(|arg| tour::word(arg)).collect::<Vec<_>>().join(" ")));
+        shown
+            .commands
+            .push(format!("umcp {}", args.iter().map(|arg| tour::word(arg)).collect::<Vec<_>>().join(" ")));
         let lines = tour::output(&self.start(args), &self.home.0, deadline)?;
         shown.lines.extend(lines);
         Ok(())

@@ -4,11 +4,12 @@ use super::super::context::Context;
 use super::change::Changed;
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
+use crate::paths;
 use crate::servers::model::{EraChoice, Sharing, Transport};
 use crate::servers::spec::{self, Guess};
 use crate::servers::{self, Server, formats};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Add a server from a package, URL, file or command
 ///
@@ -40,6 +41,9 @@ pub struct Add {
     /// Run the server in this directory
     #[arg(long, value_name = "DIR")]
     cwd: Option<String>,
+    /// A directory the server is told it may use; builtin:files opens no other
+    #[arg(long, value_name = "DIR")]
+    root: Vec<String>,
     /// Speak this transport instead of probing
     #[arg(long, value_enum)]
     transport: Option<Wire>,
@@ -89,6 +93,15 @@ enum EraWord {
     Modern,
 }
 
+/// The directory as the daemon, which works elsewhere, must know it.
+fn absolute(root: &str) -> Result<String> {
+    if root.contains("://") || root.starts_with("~/") || root.contains("${") {
+        return Ok(root.into());
+    }
+    let path = std::path::absolute(root).map_err(|error| paths::io_error("find", Path::new(root), &error))?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
 impl Add {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let replace = self.replace;
@@ -108,6 +121,7 @@ impl Add {
         let mut server = servers::fresh(self.name.unwrap_or(guess.name), transport, ctx.clock.now());
         server.env = pairs("--env", &self.env)?;
         server.headers = pairs("--header", &self.header)?;
+        server.roots = self.root.iter().map(|root| absolute(root)).collect::<Result<_>>()?;
         server.cwd = self.cwd.map(|dir| absolute(&dir)).transpose()?;
         server.tags = self.tag;
         server.verbatim = self.verbatim;

@@ -54,7 +54,8 @@ fn file_checks(client: &Client, file: &FileState, machine: &Machine<'_>, now: Ti
     }];
     if !file.beside.is_empty() {
         let names = file.beside.join(", ");
-        let what = format!("{} has {} beside umcp: {names}", client.name, plural(file.beside.len(), "server"));
+        let what =
+            format!("{} has {} beside umcp: {names}", client.name, plural(file.beside.len(), "server"));
         let scope = if file.scope == Scope::Project { " --scope project" } else { "" };
         let cure = format!("umcp client connect {} --replace{scope}", client.id);
         checks.push(Check::new(Area::Clients, Level::Warn, what).cure(cure));
