@@ -4,12 +4,11 @@ use super::super::context::Context;
 use super::change::Changed;
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
-use crate::paths;
 use crate::servers::model::{EraChoice, Sharing, Transport};
 use crate::servers::spec::{self, Guess};
 use crate::servers::{self, Server, formats};
 use clap::{Args, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Add a server from a package, URL, file or command
 ///
@@ -93,15 +92,6 @@ enum EraWord {
     Modern,
 }
 
-/// The directory as the daemon, which works elsewhere, must know it.
-fn absolute(root: &str) -> Result<String> {
-    if root.contains("://") || root.starts_with("~/") || root.contains("${") {
-        return Ok(root.into());
-    }
-    let path = std::path::absolute(root).map_err(|error| paths::io_error("find", Path::new(root), &error))?;
-    Ok(path.to_string_lossy().into_owned())
-}
-
 impl Add {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let replace = self.replace;
@@ -121,7 +111,7 @@ impl Add {
         let mut server = servers::fresh(self.name.unwrap_or(guess.name), transport, ctx.clock.now());
         server.env = pairs("--env", &self.env)?;
         server.headers = pairs("--header", &self.header)?;
-        server.roots = self.root.iter().map(|root| absolute(root)).collect::<Result<_>>()?;
+        server.roots = self.root.iter().map(|root| absolute_root(root)).collect::<Result<_>>()?;
         server.cwd = self.cwd.map(|dir| absolute(&dir)).transpose()?;
         server.tags = self.tag;
         server.verbatim = self.verbatim;
@@ -207,5 +197,13 @@ fn force(transport: Transport, word: Option<Wire>) -> Result<Transport> {
             let message = format!("`{}` cannot be reached over `{wanted}`", other.target());
             Err(Error::new(&codes::USAGE, message).hint("leave --transport out to let umcp find out"))
         }
+    }
+}
+
+/// A root as the daemon, which works elsewhere, must know it; URIs and references stay as written.
+fn absolute_root(root: &str) -> Result<String> {
+    match root.contains("://") || root.starts_with("~/") || root.contains("${") {
+        true => Ok(root.into()),
+        false => absolute(root),
     }
 }
