@@ -60,6 +60,19 @@ impl Gateway {
         });
         let verbs = if gateway.world().shared.settings.gateway.own_tools { own::verbs() } else { Vec::new() };
         gateway.world().shared.list_also(verbs, own::reading());
+        let events = gateway.events.clone();
+        gateway.caller.watch(move |at, call| {
+            if events.receiver_count() > 0 {
+                let _ = events.send(Event::Call {
+                    at,
+                    client: call.client.clone(),
+                    server: call.server.clone(),
+                    tool: call.tool.clone(),
+                    class: call.class.word().into(),
+                    duration_us: call.duration_us,
+                });
+            }
+        });
         let weak = Arc::downgrade(&gateway);
         gateway.world().listen(move |happening| {
             if let Some(gateway) = weak.upgrade() {

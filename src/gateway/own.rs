@@ -169,6 +169,7 @@ impl Gateway {
         params: &Params<'_>,
         asker: &Asker,
     ) -> Option<Answer> {
+        let started = Instant::now();
         let arguments: Value =
             params.raw("arguments").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or(json!({}));
         let outcome = match name {
@@ -205,7 +206,11 @@ impl Gateway {
             "umcp__tool_history" => self.history(&arguments),
             _ => return None,
         };
-        Some(own_answer(outcome, asker))
+        let answer = own_answer(outcome, asker);
+        let context = super::relay::context(incoming, params, asker, None);
+        let length = params.raw("arguments").map_or(0, str::len);
+        self.caller.record_own(name, length, &answer.body, started, &context);
+        Some(answer)
     }
 
     fn find(&self, view: &View, arguments: &Value, default: u64) -> Result<String> {

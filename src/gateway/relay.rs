@@ -429,7 +429,7 @@ fn listener(
     ))
 }
 
-fn context(
+pub(super) fn context(
     incoming: &Incoming<'_>,
     params: &Params<'_>,
     asker: &Asker,
