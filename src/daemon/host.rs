@@ -45,6 +45,13 @@ pub struct Options {
     pub foreground: bool,
 }
 
+impl Options {
+    /// A daemon in the foreground with an HTTP listener.
+    pub fn http(address: String, insecure: bool, no_key: bool) -> Self {
+        Self { http: Some(address), insecure, no_key, foreground: true }
+    }
+}
+
 /// Runs as the hidden `__daemon`: reports to its starter, then serves until nobody needs it. Gives the exit code.
 pub fn run() -> u8 {
     let outcome = serve(&Options::default(), &mut |ready| match ready {

@@ -59,7 +59,7 @@ jsonc_parser   | documents
 similar        | documents
 directories    | paths
 uuid           | ids
-jsonschema     | upstream
+jsonschema     | tools
 tokio          | upstream calls gateway web daemon/socket daemon/door daemon/teller daemon/jobs daemon/host
 hyper          | upstream gateway
 hyper_util     | upstream gateway
