@@ -1,5 +1,6 @@
 //! One server and everything that keeps it running: lazy start, idle stop, restart, breaker, bounds.
 //! It does not know what a call means; it hands out a connection and hears how the call went.
+//! Long because all of it changes one state, that of the server, under its locks.
 
 use super::breaker::{Admit, Breaker};
 use super::catalogue;
