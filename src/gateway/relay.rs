@@ -12,7 +12,7 @@ use crate::tools::Era;
 use crate::upstream::link::Ask;
 use crate::upstream::message::{self, Answer, code, quote};
 use crate::upstream::{Upstream, View};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -206,6 +206,11 @@ impl Gateway {
         params: &Params<'_>,
         asker: &Asker,
     ) -> Answer {
+        if !asker.peer.abilities.tasks {
+            let message = "the client did not declare the extension `io.modelcontextprotocol/tasks`";
+            let data = json!({"requiredCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}}});
+            return Answer::error_with(code::MISSING_CAPABILITY, message, data);
+        }
         let id = params.text("taskId").unwrap_or_default();
         let known = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&id).cloned();
         let Some(upstream) = known else {
