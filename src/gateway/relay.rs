@@ -5,7 +5,7 @@ use super::Gateway;
 use super::handler::{Asker, Incoming, as_answer, count, door, not_found};
 use super::listener::CallListener;
 use super::modern::{Parked, Waiting, input_required};
-use super::session::Session;
+use super::session::{Session, level_word};
 use crate::calls::{self, Context, Params, Relayed, Reply};
 use crate::error::Result;
 use crate::tools::Era;
@@ -451,7 +451,8 @@ pub(super) fn context(
         progress: params.meta().raw("progressToken").is_some(),
         capabilities: asker.peer.capabilities.clone(),
         client_info: asker.peer.info.clone(),
-        log_level: asker.level.clone(),
+        // A modern server logs only when the request asks for it: a legacy client asked once, for all of them.
+        log_level: asker.level.clone().or_else(|| session.level().map(|level| level_word(level).into())),
     }
 }
 

@@ -106,10 +106,8 @@ fn a_large_result_is_read_page_by_page() {
         let short = mcp.call("fx__big", json!({"bytes": 100_000}));
         let size = short.result().to_string().len();
         assert!(size < 25_000, "{size} bytes");
-        let text = short.result().to_string();
-        let at = text.find("handle").unwrap_or_else(|| panic!("no handle in {}", &text[text.len() - 500..]));
-        let handle: String =
-            text[at..].split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').nth(1).unwrap().into();
+        let at = short.text().find("res-").unwrap_or_else(|| panic!("no handle in {}", short.text()));
+        let handle = short.text()[at..].split('`').next().unwrap();
         let mut count = 0;
         for page in 1.. {
             let answer = mcp.call("read_result", json!({"handle": handle, "page": page}));
