@@ -167,6 +167,12 @@ impl Gateway {
             self.plain(&target, incoming, params, asker, r#","ttlMs":0,"cacheScope":"private""#).await;
         match (answer.ok, asker.peer.era) {
             (false, Era::Modern) if answer.code() == code::RESOURCE_NOT_FOUND => not_found(&uri, Era::Modern),
+            // The modern era has no code of its own for it; the URI in the data tells it from other mistakes.
+            (false, Era::Legacy)
+                if answer.code() == code::INVALID_PARAMS && answer.json()["data"]["uri"] == uri.as_str() =>
+            {
+                not_found(&uri, Era::Legacy)
+            }
             _ => answer,
         }
     }

@@ -146,6 +146,9 @@ fn resources(mcp: &mut Mcp, client: Era) {
     }
     let read = mcp.ask("resources/read", json!({"uri": "test://template/42/data"}));
     assert!(read.result()["contents"][0]["text"].as_str().unwrap().contains("42"));
+    // A tool's result may name a resource that no list holds.
+    let embedded = mcp.ask("resources/read", json!({"uri": "test://embedded-resource"}));
+    assert_eq!(embedded.result()["contents"][0]["mimeType"], "text/plain");
     let unknown = mcp.ask("resources/read", json!({"uri": "test://nowhere"}));
     assert_eq!(unknown.error().0, if client == Era::Modern { -32602 } else { -32002 });
 }
