@@ -15,7 +15,7 @@ use crate::engine::live::State;
 use crate::error::{Error, Result, codes};
 use crate::servers::Server;
 use crate::servers::model::Sharing;
-use crate::tools::{self, Catalogue};
+use crate::tools::{self, Catalogue, Era};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -26,6 +26,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 const STOP_GRACE: Duration = Duration::from_secs(2);
 /// A call waits so long for a restart; beyond that it is refused at once.
 const SHORT_WAIT: Duration = Duration::from_secs(2);
+
+/// A modern server has this long to say that it tells of changes, before it is listed without.
+const LISTEN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A running connection with what belongs to it.
 pub struct Running {
@@ -117,6 +120,8 @@ pub struct Upstream {
     /// Resources somebody subscribed to, with how many did.
     subscribed: Mutex<HashMap<String, usize>>,
     resubscribed: watch::Sender<()>,
+    /// A modern server has said that it tells of changes from now on.
+    listening: watch::Sender<()>,
 }
 
 /// Right to make one call; held until it ends.
@@ -161,6 +166,7 @@ impl Upstream {
             waited: AtomicBool::new(false),
             subscribed: Mutex::default(),
             resubscribed: watch::Sender::new(()),
+            listening: watch::Sender::new(()),
             probe: false,
             shared,
         }
@@ -450,10 +456,23 @@ impl Upstream {
     async fn settle(self: Arc<Self>, running: Arc<Running>, session: Option<u64>) {
         let uris: Vec<String> = locked(&self.subscribed).keys().cloned().collect();
         super::subscriptions::renew(&self, &running, &uris).await;
-        if session.is_none() && !self.probe {
+        let mut listening = self.listening.subscribe();
+        let list = async {
+            if session.is_some() || self.probe {
+                return;
+            }
+            // Listed only when changes are told of, so that none falls in between.
+            if running.agreement.era == Era::Modern {
+                let _ = tokio::time::timeout(LISTEN_PATIENCE, listening.changed()).await;
+            }
             let _ = self.fetch(&running).await;
-        }
-        super::subscriptions::listen(&self, &running).await;
+        };
+        tokio::join!(list, super::subscriptions::listen(&self, &running));
+    }
+
+    /// The server tells of changes from now on.
+    pub(super) fn listens(&self) {
+        self.listening.send_replace(());
     }
 
     /// The catalogue, asking the server when it was never listed.

@@ -4,5 +4,9 @@
 
 mod house;
 #[cfg(unix)]
+mod conformance;
+mod gateway;
+#[cfg(unix)]
 mod install;
 mod search;
+mod support;
