@@ -113,7 +113,11 @@ impl House {
     /// The program with this home, in an environment of its own.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_umcp"));
-        command.args(arguments).env_clear().env("UMCP_HOME", self.folder.path()).env("HOME", self.folder.path());
+        command
+            .args(arguments)
+            .env_clear()
+            .env("UMCP_HOME", self.folder.path())
+            .env("HOME", self.folder.path());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).stderr(Stdio::null());
         command
     }
@@ -392,7 +396,8 @@ impl HttpFixture {
     pub fn start(port: u16, arguments: &[String]) -> Self {
         let mut command = Command::new(fixture_program());
         command.args(["http", "--port", &port.to_string()]).args(arguments);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port = line.trim().parse().unwrap_or_else(|_| panic!("no port: {line}"));

@@ -2,8 +2,8 @@
 //! The numbers in names and notes are the rows of the fault table: 1 to 17 and 21.
 
 use super::house::{
-    House, cpu, exists, failed_with, fixture, fixture_program, hasty, is_alive, is_long, memory_kib, ms, note,
-    send_signal, server, within,
+    House, cpu, exists, failed_with, fixture, fixture_program, hasty, is_alive, is_long, memory_kib, ms,
+    note, send_signal, server, within,
 };
 use super::session::{Session, text};
 use serde_json::json;
@@ -281,7 +281,8 @@ fn row_15_answers_in_any_order_find_their_calls() {
     house.call("bad.echo", r#"{"text":"x"}"#).unwrap();
     let mut session = Session::direct(&house);
     let started = Instant::now();
-    let ids: Vec<u64> = (0..100).map(|n| session.call("bad__echo", json!({"text": format!("word {n}")}))).collect();
+    let ids: Vec<u64> =
+        (0..100).map(|n| session.call("bad__echo", json!({"text": format!("word {n}")}))).collect();
     house.good_answers();
     for (n, answer) in session.answers(&ids, ms(5000)).into_iter().enumerate() {
         assert_eq!(text(&answer.expect("an answer")), format!("word {n}"));

@@ -99,13 +99,21 @@ impl Session {
     pub fn try_answer(&self, id: u64, bound: Duration) -> Option<Value> {
         let (arrived, changed) = &*self.inbox;
         let waiting = |arrived: &mut Arrived| !arrived.answers.contains_key(&id) && !arrived.ended;
-        changed.wait_timeout_while(arrived.lock().unwrap(), bound, waiting).unwrap().0.answers.get(&id).cloned()
+        changed
+            .wait_timeout_while(arrived.lock().unwrap(), bound, waiting)
+            .unwrap()
+            .0
+            .answers
+            .get(&id)
+            .cloned()
     }
 
     /// Waits for the answers to all ids; gives those that came, in the order of the ids.
     pub fn answers(&self, ids: &[u64], bound: Duration) -> Vec<Option<Value>> {
         let deadline = Instant::now() + bound;
-        ids.iter().map(|id| self.try_answer(*id, deadline.saturating_duration_since(Instant::now()))).collect()
+        ids.iter()
+            .map(|id| self.try_answer(*id, deadline.saturating_duration_since(Instant::now())))
+            .collect()
     }
 
     /// The text of a tool's result.
