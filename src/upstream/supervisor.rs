@@ -311,6 +311,9 @@ impl Upstream {
                 format!("server `{}` was changed or removed", self.name()),
             ));
         }
+        if self.shared.is_ending() {
+            return Err(Error::new(&codes::DAEMON_UNAVAILABLE, "the daemon is ending"));
+        }
         if !self.entry.enabled {
             let message = format!("server `{}` is disabled", self.name());
             return Err(Error::new(&codes::SERVER_DISABLED, message)

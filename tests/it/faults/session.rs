@@ -138,8 +138,6 @@ impl Session {
         }
     }
 
-    /// Goes away without a farewell.
-    pub fn leave(self) {}
 }
 
 impl Drop for Session {
@@ -152,6 +150,33 @@ impl Drop for Session {
                 let _ = child.wait();
             }
         }
+    }
+}
+
+/// A client that says a lot and reads nothing.
+pub struct Deaf(Stream);
+
+impl Deaf {
+    pub fn arrive(house: &House) -> Self {
+        let connection = lifecycle::connect(&house.paths, &Hello::new(Mode::Mcp, "")).unwrap().unwrap();
+        let mut deaf = Self(connection.stream);
+        deaf.say(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "deaf", "version": "1"}}}));
+        deaf
+    }
+
+    pub fn call(&mut self, tool: &str, arguments: &Value) {
+        self.say(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": tool, "arguments": arguments}}));
+    }
+
+    fn say(&mut self, message: &Value) {
+        self.0.write_all(format!("{message}\n").as_bytes()).unwrap();
+    }
+
+    /// Whether the daemon has closed both halves: writing fails then.
+    pub fn is_shut(&mut self) -> bool {
+        self.0.write_all(b"\n").is_err()
     }
 }
 
