@@ -6,6 +6,8 @@ mod house;
 #[cfg(unix)]
 mod conformance;
 mod gateway;
+#[cfg(target_os = "linux")]
+mod faults;
 #[cfg(unix)]
 mod install;
 mod search;
