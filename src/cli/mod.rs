@@ -12,10 +12,13 @@ mod health;
 mod help;
 mod interrupt;
 mod known;
+mod import;
 mod logs;
+mod machine;
 mod man;
 mod parse;
 mod profile;
+mod quickstart;
 mod server;
 mod service;
 mod status;
@@ -23,6 +26,7 @@ mod suggest;
 mod token;
 mod tool;
 mod transport;
+mod undo;
 mod version;
 
 use crate::error::Result;
@@ -141,6 +145,9 @@ enum Noun {
     Transport(transport::Command),
     /// Check servers and reset circuit breakers
     Health(health::Command),
+    Import(import::Import),
+    Undo(undo::Undo),
+    Quickstart(quickstart::Quickstart),
     Status(status::Status),
     Logs(logs::Logs),
     Events(events::Events),
@@ -168,6 +175,9 @@ impl Noun {
             Self::Gateway(command) => command.run(ctx),
             Self::Transport(command) => command.run(ctx),
             Self::Health(command) => command.run(ctx),
+            Self::Import(command) => command.run(ctx),
+            Self::Undo(command) => command.run(ctx),
+            Self::Quickstart(command) => command.run(ctx),
             Self::Status(command) => command.run(ctx),
             Self::Logs(command) => command.run(ctx),
             Self::Events(command) => command.run(ctx),
