@@ -5,7 +5,9 @@ use super::completions;
 use super::context::Context;
 use super::import::{added, note_line};
 use super::machine::machine;
+use super::server::run::statuses_if_running;
 use crate::clients::{self, Client, Scope};
+use crate::engine::live::{ServerStatus, State as Running};
 use crate::error::Result;
 use crate::setup::clientfiles::ClientState;
 use crate::setup::init::{self, Choice};
@@ -63,6 +65,8 @@ struct Shown {
     report: init::Report,
     /// The closing call; `None` with `--dry-run`.
     check: Option<FirstCall>,
+    /// Servers that could not be started for it.
+    failing: Vec<String>,
 }
 
 impl Init {
@@ -75,11 +79,15 @@ impl Init {
         let known = servers(&mut |request| ctx.call(request))?;
         let plan = init::plan(&found, &choice, &known, &machine, now);
         if self.dry_run {
-            return ctx.ui.show(&Shown { report: plan.report, check: None });
+            return ctx.ui.show(&Shown { report: plan.report, check: None, failing: Vec::new() });
         }
         let report = init::carry_out(plan, &machine, now, &mut |request| ctx.call(request))?;
         let check = check(ctx, &machine);
-        ctx.ui.show(&Shown { report, check: Some(check) })
+        // What runs is told where the daemon can be asked; the call itself is the check.
+        let statuses = statuses_if_running(ctx).ok().flatten().unwrap_or_default();
+        let fails = |status: &ServerStatus| matches!(status.state, Running::Waiting | Running::CrashLoop);
+        let failing = statuses.into_iter().filter(fails).map(|status| status.name).collect();
+        ctx.ui.show(&Shown { report, check: Some(check), failing })
     }
 
     /// The answers: from flags, from the defaults, or from the user. A dry run asks nothing.
@@ -208,6 +216,11 @@ impl Output for Shown {
                 let verb = if report.dry_run { "would use" } else { "uses" };
                 page.mark(State::Ok, format!("{} {verb} umcp ({})", client.name, path.display()));
             }
+            for path in &client.shared {
+                let path = path.display();
+                let how = format!("umcp client connect {} --scope project --replace", client.id);
+                page.mark(State::Off, format!("{path} belongs to a project and was only read ({how} edits it)"));
+            }
             if !client.beside.is_empty() {
                 page.mark(State::Warn, format!("{} keeps beside umcp: {}", client.name, client.beside.join(", ")));
             }
@@ -221,6 +234,9 @@ impl Output for Shown {
         }
         if let Some(check) = &self.check {
             draw_check(check, page);
+        }
+        for name in &self.failing {
+            page.mark(State::Warn, format!("{name} does not start: umcp server test {name}"));
         }
         next(report, page);
     }

@@ -55,11 +55,13 @@ fn draw(step: &Step, page: &mut Page) {
         Outcome::Failed => State::Fail,
     };
     page.mark(state, format!("{} ({})", step.title, text::duration_ms(step.duration_ms)));
-    for command in &step.commands {
-        page.text(format!("  $ {command}"));
-    }
-    for line in &step.lines {
-        page.text(format!("    {line}"));
+    for part in &step.parts {
+        if let Some(command) = &part.command {
+            page.text(format!("  $ {command}"));
+        }
+        for line in &part.lines {
+            page.text(format!("    {line}"));
+        }
     }
     page.blank();
 }

@@ -92,7 +92,7 @@ pub struct FirstCall {
     pub tools: usize,
     /// The tool that was called; `None` when none was safe to call unasked.
     pub tool: Option<String>,
-    /// The first line of its answer.
+    /// The beginning of its answer, on one line.
     pub answer: String,
     /// Of the call alone.
     pub duration_us: u64,
@@ -120,7 +120,7 @@ impl FirstCall {
         let result = probe.call(tool, &json!({}), deadline)?;
         self.duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let text = text_of(&result);
-        self.answer = text.lines().next().unwrap_or_default().chars().take(80).collect();
+        self.answer = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(80).collect();
         self.tool = Some(tool.into());
         Ok(())
     }
