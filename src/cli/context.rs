@@ -52,6 +52,12 @@ impl Context {
         Self { ui, paths, clock: Clock::from_env(), foreground, way: RefCell::new(Way::Unknown) }
     }
 
+    /// The folder that holds everything of umcp, where it is not the usual one.
+    pub fn home(&self) -> Option<PathBuf> {
+        let variable = || std::env::var_os("UMCP_HOME").filter(|home| !home.is_empty());
+        self.home.clone().or_else(|| std::path::absolute(variable()?).ok())
+    }
+
     /// Answers a request, whoever can.
     pub fn call(&self, request: impl Into<Request>) -> Result<Reply> {
         self.call_with_events(request, &mut |_| ())
