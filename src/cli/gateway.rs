@@ -110,7 +110,10 @@ pub struct Serve {
 impl Serve {
     pub fn run(self, ctx: &Context) -> Result<()> {
         if self.http.is_some() {
-            return foreground(ctx, &Foreground { http: self.http, insecure: self.insecure, no_key: self.no_key });
+            return foreground(
+                ctx,
+                &Foreground { http: self.http, insecure: self.insecure, no_key: self.no_key },
+            );
         }
         // Reached only with global flags before the word; the plain line never comes this far.
         let arguments = crate::daemon::bridge::Arguments {

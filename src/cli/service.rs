@@ -49,7 +49,9 @@ fn described(ctx: &Context) -> Result<Service> {
         arguments: vec!["gateway".into(), "start".into()],
         environment: home.map(variable).into_iter().collect(),
         home: ctx.paths.home.clone(),
-        config_home: std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| Path::is_absolute(path)),
+        config_home: std::env::var_os("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .filter(|path| Path::is_absolute(path)),
         log: ctx.paths.daemon_log(),
         uid: user_id(),
     })

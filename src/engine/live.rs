@@ -2,6 +2,7 @@
 //! Plain data: the daemon fills it, `ui` shows it.
 
 use crate::clock::Timestamp;
+use crate::environments::Mode;
 use crate::tools::Era;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,8 @@ pub enum Live {
     /// Closes circuit breakers and forgets crash loops. Empty means all.
     ResetBreakers { names: Vec<String> },
     /// Tools as a client of the profile sees them, exactly as sent.
-    View { profile: Option<String>, client: String },
+    /// `mode` shows them in another mode than the profile's own.
+    View { profile: Option<String>, client: String, mode: Option<Mode> },
     /// Ranked search over the tools of a profile.
     Search { query: String, limit: u32, profile: Option<String> },
     /// Any request of the protocol, straight to one server: `prompts/get`, `resources/read`, …

@@ -4,4 +4,10 @@
 
 #[cfg(unix)]
 mod install;
+mod interface;
+mod profile;
 mod search;
+mod server;
+mod support;
+mod token;
+mod tool;

@@ -1,0 +1,284 @@
+//! The command line as a whole: its help, its mistakes, its exit codes, and the files made from it.
+
+use crate::support::sandbox::Sandbox;
+use insta::assert_snapshot;
+use std::path::Path;
+
+/// Every command that is not hidden, by its path.
+fn leaves(command: &clap::Command, path: &[String], found: &mut Vec<(Vec<String>, clap::Command)>) {
+    let verbs: Vec<&clap::Command> = command.get_subcommands().filter(|verb| !verb.is_hide_set()).collect();
+    if verbs.is_empty() {
+        found.push((path.to_vec(), command.clone()));
+    }
+    for verb in verbs {
+        let path: Vec<String> = path.iter().cloned().chain([verb.get_name().to_string()]).collect();
+        leaves(verb, &path, found);
+    }
+}
+
+fn all_leaves() -> Vec<(Vec<String>, clap::Command)> {
+    let mut root = umcp::cli::command();
+    root.build();
+    let mut found = Vec::new();
+    leaves(&root, &[], &mut found);
+    found
+}
+
+#[test]
+fn the_whole_help() {
+    let mut root = umcp::cli::command();
+    root.build();
+    fn collect(command: &mut clap::Command, text: &mut String) {
+        let name = command.get_bin_name().unwrap_or("umcp").to_string();
+        text.push_str(&format!("## {name}\n\n{}\n", command.render_long_help()));
+        command.get_subcommands_mut().filter(|verb| !verb.is_hide_set()).for_each(|verb| collect(verb, text));
+    }
+    let mut text = String::new();
+    collect(&mut root, &mut text);
+    // The global flags stand once, at the top.
+    let mut sections = text.split("Global options:").map(String::from);
+    let mut whole = sections.next().unwrap();
+    for (index, section) in sections.enumerate() {
+        let end = section.find("\n\nExamples:").or_else(|| section.find("\n\nExample:"));
+        let end = end
+            .or_else(|| section.find("\n\n## "))
+            .or_else(|| section.find("\n\nRun `"))
+            .unwrap_or(section.len());
+        whole.push_str("Global options:");
+        whole.push_str(if index == 0 { &section } else { &section[end..] });
+    }
+    assert_snapshot!("help", whole.replace(env!("CARGO_PKG_VERSION"), "[VERSION]"));
+}
+
+#[test]
+fn every_command_takes_json_and_is_explained() {
+    let leaves = all_leaves();
+    assert!(leaves.len() > 50, "{}", leaves.len());
+    for (path, command) in leaves {
+        let long = |name: &str| command.get_arguments().any(|arg| arg.get_long() == Some(name));
+        assert!(long("json"), "{path:?} takes no --json");
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        assert!(!about.is_empty() && !about.ends_with('.') && about.len() <= 80, "{path:?}: {about:?}");
+        for arg in command.get_arguments().filter(|arg| arg.get_long().is_some() && !arg.is_hide_set()) {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(!help.ends_with('.'), "{path:?} --{:?}: {help:?}", arg.get_long());
+        }
+    }
+}
+
+#[test]
+fn a_failure_is_one_document_with_json() {
+    let sandbox = Sandbox::new();
+    for arguments in
+        [&["server", "shw"][..], &["server", "show", "x"], &["explain", "x"], &["server", "add", "a", "b"]]
+    {
+        let document = sandbox.json(arguments);
+        assert_eq!(document["kind"], "error/1", "{arguments:?}");
+        assert!(document["error"]["code"].as_str().unwrap().starts_with("UM0"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn examples_in_the_help_parse() {
+    let mut root = umcp::cli::command();
+    root.build();
+    let screen = Sandbox::new().run(&["-h"]).stdout;
+    let texts =
+        all_leaves().into_iter().filter_map(|(_, command)| command.get_after_help().map(ToString::to_string));
+    let nouns = root.get_subcommands().filter_map(|noun| noun.get_after_help().map(ToString::to_string));
+    let texts: Vec<String> =
+        texts.chain(nouns).chain([screen.split("Examples:").nth(1).unwrap().to_string()]).collect();
+    let mut checked = 0;
+    for text in texts {
+        for line in text.lines().filter_map(|line| line.trim().strip_prefix("umcp ")) {
+            let line = line.split(" > ").next().unwrap().split("     ").next().unwrap().replace('\'', "");
+            let words = std::iter::once("umcp").chain(line.split_whitespace());
+            let parsed = umcp::cli::command().try_get_matches_from(words);
+            assert!(parsed.is_ok(), "umcp {line}: {}", parsed.unwrap_err());
+            checked += 1;
+        }
+    }
+    assert!(checked > 30, "{checked}");
+}
+
+#[test]
+fn the_first_screen_and_the_tree() {
+    let sandbox = Sandbox::new();
+    let bare = sandbox.run(&[]);
+    assert_eq!(bare, sandbox.run(&["-h"]));
+    assert_eq!(bare, sandbox.run(&["help"]));
+    assert!(bare.stdout.lines().count() <= 24);
+    assert_eq!(
+        sandbox.run(&["help", "all"]).stdout.lines().count()
+            - umcp::cli::command()
+                .get_subcommands()
+                .filter(|noun| noun.has_subcommands() && !noun.is_hide_set())
+                .count(),
+        all_leaves().len()
+    );
+    assert_snapshot!(sandbox.run(&["--version"]), @"
+    exit: 0
+    --- stdout ---
+    umcp [VERSION]
+    ");
+}
+
+#[test]
+fn mistakes_are_told_with_what_was_meant() {
+    let sandbox = Sandbox::new();
+    assert_snapshot!(sandbox.run(&["serv"]), @"");
+    assert_snapshot!(sandbox.run(&["server", "lst"]), @"");
+    assert_snapshot!(sandbox.run(&["server", "list", "--tga", "x"]), @"");
+    assert_snapshot!(sandbox.run(&["server", "add", "x", "--sharing", "none"]), @"");
+    assert_snapshot!(sandbox.run(&["server", "add", "builtin:time", "--timeout", "soon"]), @"");
+    assert_snapshot!(sandbox.run(&["server", "rename", "x"]), @"");
+    assert_snapshot!(sandbox.run(&["help", "server", "ad"]), @"");
+    assert_snapshot!(sandbox.run(&["xyzzy"]), @"");
+}
+
+#[test]
+fn an_error_code_is_explained() {
+    let sandbox = Sandbox::new();
+    assert_snapshot!(sandbox.run(&["explain", "um0401"]), @"");
+    assert_snapshot!(sandbox.run(&["explain", "server_not_fuond"]), @"");
+    assert_eq!(sandbox.json(&["explain"])["data"].as_array().unwrap().len(), umcp::error::codes::ALL.len());
+}
+
+#[test]
+fn nothing_is_there_at_first() {
+    let sandbox = Sandbox::new();
+    assert_snapshot!(sandbox.run(&["status"]), @"");
+    assert_snapshot!(sandbox.run(&["gateway"]), @"");
+    assert_snapshot!(sandbox.run(&["logs"]), @"");
+    assert_snapshot!(sandbox.run(&["events"]), @"");
+    assert_snapshot!(sandbox.run(&["server", "stop"]), @"");
+    assert_snapshot!(sandbox.run(&["transport"]), @"");
+    assert_snapshot!(sandbox.run(&["gateway", "uninstall"]), @"");
+    let left: Vec<_> = std::fs::read_dir(sandbox.home()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn every_list_starts_no_daemon_and_knows_json() {
+    let sandbox = Sandbox::new();
+    for arguments in [
+        &["server", "list"][..],
+        &["server", "status"],
+        &["tool", "list"],
+        &["tool", "lint"],
+        &["tool", "budget"],
+        &["tool", "history"],
+        &["profile", "list"],
+        &["token", "list"],
+        &["transport", "list"],
+        &["transport", "status"],
+        &["transport", "metrics"],
+        &["health", "breakers"],
+        &["gateway", "status"],
+        &["gateway", "stop"],
+        &["status"],
+        &["version"],
+        &["help", "all"],
+        &["man"],
+        &["completions", "zsh"],
+    ] {
+        let document = sandbox.json(arguments);
+        assert_eq!(document["ok"], true, "{arguments:?}");
+        assert_eq!(document["kind"].as_str().unwrap().rsplit('/').next(), Some("1"), "{arguments:?}");
+    }
+    assert_eq!(sandbox.json(&["gateway", "status"])["data"], serde_json::Value::Null);
+}
+
+#[test]
+fn fields_are_picked_and_unknown_ones_are_told() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["server", "add", "builtin:time"]);
+    assert_snapshot!(sandbox.run(&["server", "list", "-q", "--json=name,state,nme"]), @"");
+}
+
+#[test]
+fn another_home_and_another_directory() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["--home", "other", "server", "add", "builtin:time"]);
+    assert_snapshot!(sandbox.run(&["server", "list", "-q"]), @"");
+    assert_snapshot!(sandbox.run(&["server", "list", "-q", "--home", "other"]), @"");
+    sandbox.file("below/notes.py", "");
+    assert_snapshot!(sandbox.run(&["-C", "below", "server", "add", "notes.py"]), @"");
+    assert_snapshot!(sandbox.run(&["-C", "none", "status"]), @"");
+}
+
+#[test]
+fn completions_are_fresh_and_installed() {
+    let sandbox = Sandbox::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions");
+    let files = [
+        ("bash", "umcp.bash"),
+        ("zsh", "_umcp"),
+        ("fish", "umcp.fish"),
+        ("powershell", "_umcp.ps1"),
+        ("elvish", "umcp.elv"),
+    ];
+    for (shell, file) in files {
+        let checked_in = std::fs::read_to_string(folder.join(file)).unwrap();
+        assert_eq!(sandbox.json(&["completions", shell])["data"]["script"], checked_in, "{file}");
+    }
+    assert_snapshot!(sandbox.run(&["completions", "fish", "--install"]), @"");
+    let installed = sandbox.home().join(".config/fish/completions/umcp.fish");
+    assert_eq!(std::fs::read(&installed).unwrap(), std::fs::read(folder.join("umcp.fish")).unwrap());
+    std::fs::write(&installed, "complete -c other").unwrap();
+    assert_eq!(sandbox.run(&["completions", "fish", "--install"]).code, 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn bash_completes_names_from_the_index() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["server", "add", "builtin:time"]);
+    sandbox.run(&["server", "add", "builtin:kv"]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions/umcp.bash");
+    let program = env!("CARGO_BIN_EXE_umcp");
+    let complete = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let text = format!(
+            "source '{}'; COMP_LINE='{program} {line}'; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=({program} {}); \
+             COMP_CWORD={}; _umcp; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            script.display(),
+            words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+            words.len(),
+        );
+        let output = std::process::Command::new("/bin/bash")
+            .args(["--norc", "-c", &text])
+            .env("UMCP_HOME", sandbox.home().parent().unwrap().join("umcp"))
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().replace('\n', " ")
+    };
+    if !Path::new("/bin/bash").exists() {
+        return;
+    }
+    assert_eq!(complete("server show "), "kv time");
+    assert_eq!(complete("server show t"), "time");
+    assert_eq!(complete("server rem"), "remove");
+    assert_eq!(complete("server list --st"), "--status");
+}
+
+#[test]
+fn manual_pages_are_fresh() {
+    let sandbox = Sandbox::new();
+    let written = sandbox.json(&["man", "--out", "pages"]);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
+    let mut pages: Vec<&str> =
+        written["data"]["pages"].as_array().unwrap().iter().map(|page| page.as_str().unwrap()).collect();
+    for page in &pages {
+        let fresh = std::fs::read_to_string(sandbox.home().join("pages").join(page)).unwrap();
+        let checked_in = std::fs::read_to_string(folder.join(page)).unwrap_or_default();
+        assert!(fresh == checked_in, "man/{page} is stale: umcp man --out man");
+    }
+    let mut there: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    pages.sort_unstable();
+    there.sort_unstable();
+    assert_eq!(there, pages);
+}

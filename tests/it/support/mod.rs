@@ -1,0 +1,3 @@
+//! What the tests of the command line share.
+
+pub mod sandbox;
