@@ -78,6 +78,18 @@ fn a_failure_is_one_document_with_json() {
     }
 }
 
+/// Words as a shell splits them, with single quotes.
+fn shell_words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (index, part) in line.split('\'').enumerate() {
+        let mut pieces = if index % 2 == 1 { vec![part] } else { part.split(' ').collect() }.into_iter();
+        words.last_mut().unwrap().push_str(pieces.next().unwrap());
+        words.extend(pieces.map(String::from));
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
 #[test]
 fn examples_in_the_help_parse() {
     let mut root = umcp::cli::command();
@@ -91,9 +103,8 @@ fn examples_in_the_help_parse() {
     let mut checked = 0;
     for text in texts {
         for line in text.lines().filter_map(|line| line.trim().strip_prefix("umcp ")) {
-            let line = line.split(" > ").next().unwrap().split("     ").next().unwrap().replace('\'', "");
-            let words = std::iter::once("umcp").chain(line.split_whitespace());
-            let parsed = umcp::cli::command().try_get_matches_from(words);
+            let line = line.split(" > ").next().unwrap().split("     ").next().unwrap();
+            let parsed = umcp::cli::command().try_get_matches_from(shell_words(&format!("umcp {line}")));
             assert!(parsed.is_ok(), "umcp {line}: {}", parsed.unwrap_err());
             checked += 1;
         }
@@ -126,34 +137,128 @@ fn the_first_screen_and_the_tree() {
 #[test]
 fn mistakes_are_told_with_what_was_meant() {
     let sandbox = Sandbox::new();
-    assert_snapshot!(sandbox.run(&["serv"]), @"");
-    assert_snapshot!(sandbox.run(&["server", "lst"]), @"");
-    assert_snapshot!(sandbox.run(&["server", "list", "--tga", "x"]), @"");
-    assert_snapshot!(sandbox.run(&["server", "add", "x", "--sharing", "none"]), @"");
-    assert_snapshot!(sandbox.run(&["server", "add", "builtin:time", "--timeout", "soon"]), @"");
-    assert_snapshot!(sandbox.run(&["server", "rename", "x"]), @"");
-    assert_snapshot!(sandbox.run(&["help", "server", "ad"]), @"");
-    assert_snapshot!(sandbox.run(&["xyzzy"]), @"");
+    assert_snapshot!(sandbox.run(&["serv"]), @"
+    exit: 2
+    --- stderr ---
+    error: `umcp` has no command `serv` [UM0003]
+    hint: did you mean `umcp serve`?
+    hint: did you mean `umcp server`?
+    ");
+    assert_snapshot!(sandbox.run(&["server", "lst"]), @"
+    exit: 2
+    --- stderr ---
+    error: `umcp server` has no command `lst` [UM0003]
+    hint: did you mean `umcp server list`?
+    ");
+    assert_snapshot!(sandbox.run(&["server", "list", "--tga", "x"]), @"
+    exit: 2
+    --- stderr ---
+    error: unexpected argument `--tga` [UM0003]
+    hint: did you mean `--tag`?
+    hint: umcp server list --help
+    ");
+    assert_snapshot!(sandbox.run(&["server", "add", "x", "--sharing", "none"]), @"
+    exit: 2
+    --- stderr ---
+    error: invalid value `none` for `--sharing <SHARING>` [possible values: shared, per-client] [UM0003]
+    hint: umcp server add --help
+    ");
+    assert_snapshot!(sandbox.run(&["server", "add", "builtin:time", "--timeout", "soon"]), @"
+    exit: 2
+    --- stderr ---
+    error: invalid value `soon` for `--timeout <TIME>`: `soon` is not a time [UM0003]
+    hint: umcp server add --help
+    ");
+    assert_snapshot!(sandbox.run(&["server", "rename", "x"]), @"
+    exit: 2
+    --- stderr ---
+    error: the following required arguments were not provided: <NAME> [UM0003]
+    hint: umcp server rename --help
+    ");
+    assert_snapshot!(sandbox.run(&["help", "server", "ad"]), @"
+    exit: 2
+    --- stderr ---
+    error: `umcp server` has no command `ad` [UM0003]
+    hint: did you mean `umcp server add`?
+    ");
+    assert_snapshot!(sandbox.run(&["xyzzy"]), @"
+    exit: 2
+    --- stderr ---
+    error: `umcp` has no command `xyzzy` [UM0003]
+    hint: umcp help all
+    ");
 }
 
 #[test]
 fn an_error_code_is_explained() {
     let sandbox = Sandbox::new();
-    assert_snapshot!(sandbox.run(&["explain", "um0401"]), @"");
-    assert_snapshot!(sandbox.run(&["explain", "server_not_fuond"]), @"");
+    assert_snapshot!(sandbox.run(&["explain", "um0401"]), @"
+    exit: 0
+    --- stdout ---
+    UM0401 server_not_found
+    No server of that name is known. `umcp server list` shows all.
+
+    exit code     4
+    trying again  does not help by itself
+    ");
+    assert_snapshot!(sandbox.run(&["explain", "server_not_fuond"]), @"
+    exit: 4
+    --- stderr ---
+    error: there is no error code `server_not_fuond` [UM0416]
+    hint: umcp explain server_not_found
+    ");
     assert_eq!(sandbox.json(&["explain"])["data"].as_array().unwrap().len(), umcp::error::codes::ALL.len());
 }
 
 #[test]
 fn nothing_is_there_at_first() {
     let sandbox = Sandbox::new();
-    assert_snapshot!(sandbox.run(&["status"]), @"");
-    assert_snapshot!(sandbox.run(&["gateway"]), @"");
-    assert_snapshot!(sandbox.run(&["logs"]), @"");
-    assert_snapshot!(sandbox.run(&["events"]), @"");
-    assert_snapshot!(sandbox.run(&["server", "stop"]), @"");
-    assert_snapshot!(sandbox.run(&["transport"]), @"");
-    assert_snapshot!(sandbox.run(&["gateway", "uninstall"]), @"");
+    assert_snapshot!(sandbox.run(&["status"]), @"
+    exit: 0
+    --- stdout ---
+    off  daemon not running; it starts when a client or a call needs it
+    0 servers, 0 tools
+    add one: umcp server add builtin:time
+    ");
+    assert_snapshot!(sandbox.run(&["gateway"]), @"
+    exit: 0
+    --- stdout ---
+    off  not running; it starts when a client or a call needs it
+    ");
+    assert_snapshot!(sandbox.run(&["logs"]), @"
+    exit: 0
+    --- stderr ---
+    nothing was logged yet ([DIR]/umcp/state/logs/daemon.log)
+    ");
+    assert_snapshot!(sandbox.run(&["events"]), @"
+    exit: 0
+    --- stderr ---
+    no calls yet
+    ");
+    assert_snapshot!(sandbox.run(&["server", "stop"]), @"
+    exit: 0
+    --- stdout ---
+    no server is running
+    --- stderr ---
+    no daemon is running, so no server is
+    ");
+    assert_snapshot!(sandbox.run(&["transport"]), @"
+    exit: 0
+    --- stdout ---
+    TRANSPORT  SERVERS  WHAT IT IS
+    stdio            0  a process that speaks on stdin and stdout
+    http             0  streamable HTTP, and HTTP with events where the server is older
+    sse              0  HTTP with events, the transport of 2024-11-05
+    websocket        0  ws:// and wss://
+    socket           0  a Unix socket or a named pipe
+    builtin          0  inside umcp
+    ");
+    assert_snapshot!(sandbox.run(&["gateway", "uninstall"]), @"
+    exit: 4
+    --- stderr ---
+    error: the gateway is not installed: there is no `[DIR]/home/.config/systemd/user/umcp.service` [UM0107]
+    hint: umcp gateway install
+    ");
     let left: Vec<_> = std::fs::read_dir(sandbox.home()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -193,18 +298,38 @@ fn every_list_starts_no_daemon_and_knows_json() {
 fn fields_are_picked_and_unknown_ones_are_told() {
     let sandbox = Sandbox::new();
     sandbox.run(&["server", "add", "builtin:time"]);
-    assert_snapshot!(sandbox.run(&["server", "list", "-q", "--json=name,state,nme"]), @"");
+    assert_snapshot!(sandbox.run(&["server", "list", "-q", "--json=name,state,nme"]), @r#"
+    exit: 0
+    --- stdout ---
+    {"ok":true,"kind":"server.list/1","data":[{"name":"time","state":null,"nme":null}],"warnings":["the result has no field `nme`"]}
+    --- stderr ---
+    warning: the result has no field `nme`
+    "#);
 }
 
 #[test]
 fn another_home_and_another_directory() {
     let sandbox = Sandbox::new();
     sandbox.run(&["--home", "other", "server", "add", "builtin:time"]);
-    assert_snapshot!(sandbox.run(&["server", "list", "-q"]), @"");
-    assert_snapshot!(sandbox.run(&["server", "list", "-q", "--home", "other"]), @"");
+    assert_snapshot!(sandbox.run(&["server", "list", "-q"]), @"exit: 0");
+    assert_snapshot!(sandbox.run(&["server", "list", "-q", "--home", "other"]), @"
+    exit: 0
+    --- stdout ---
+    time
+    ");
     sandbox.file("below/notes.py", "");
-    assert_snapshot!(sandbox.run(&["-C", "below", "server", "add", "notes.py"]), @"");
-    assert_snapshot!(sandbox.run(&["-C", "none", "status"]), @"");
+    assert_snapshot!(sandbox.run(&["-C", "below", "server", "add", "notes.py"]), @"
+    exit: 0
+    --- stdout ---
+    ok   added notes (stdio: python3 [DIR]/home/below/notes.py)
+    try it: umcp server test notes
+    ");
+    assert_snapshot!(sandbox.run(&["-C", "none", "status"]), @"
+    exit: 4
+    --- stderr ---
+    error: cannot enter `none` [UM0107]
+    because: No such file or directory (os error 2)
+    ");
 }
 
 #[test]
@@ -222,7 +347,12 @@ fn completions_are_fresh_and_installed() {
         let checked_in = std::fs::read_to_string(folder.join(file)).unwrap();
         assert_eq!(sandbox.json(&["completions", shell])["data"]["script"], checked_in, "{file}");
     }
-    assert_snapshot!(sandbox.run(&["completions", "fish", "--install"]), @"");
+    assert_snapshot!(sandbox.run(&["completions", "fish", "--install"]), @"
+    exit: 0
+    --- stdout ---
+    ok   wrote [DIR]/home/.config/fish/completions/umcp.fish
+    new shells complete umcp
+    ");
     let installed = sandbox.home().join(".config/fish/completions/umcp.fish");
     assert_eq!(std::fs::read(&installed).unwrap(), std::fs::read(folder.join("umcp.fish")).unwrap());
     std::fs::write(&installed, "complete -c other").unwrap();

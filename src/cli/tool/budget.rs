@@ -151,12 +151,20 @@ impl Output for Report {
         let unused: Vec<&Line> = self.tools.iter().filter(|line| line.calls == 0).collect();
         let unused_tokens: u64 = unused.iter().map(|line| line.tokens).sum();
         if !self.tools.is_empty() {
-            page.blank()
-                .text(format!("full mode: about {} tokens in every request", text::number(self.full_tokens)));
+            page.blank();
+            for line in &self.modes {
+                let tools = text::plural(line.tools, "tool");
+                let tokens = text::number(line.tokens);
+                page.bullet(format!(
+                    "{} mode: {tools}, about {tokens} tokens in every request",
+                    line.mode.word()
+                ));
+            }
+            page.text(format!("these tools together: about {} tokens", text::number(self.full_tokens)));
             let tools = text::plural(unused.len(), "tool");
             page.text(format!(
                 "never called in {}: {tools}, {} tokens",
-                text::plural(self.days as usize, "day"),
+                text::plural(usize::try_from(self.days).unwrap_or(usize::MAX), "day"),
                 text::number(unused_tokens)
             ));
         }

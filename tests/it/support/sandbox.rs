@@ -97,7 +97,8 @@ impl Sandbox {
         let real = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
         let place = |path: &Path| path.display().to_string();
         let text = text.replace(&place(&real), "[DIR]").replace(&place(root), "[DIR]");
-        let text = text.replace(env!("CARGO_PKG_VERSION"), "[VERSION]").replace('\\', "/");
+        let text = text.replace(env!("CARGO_PKG_VERSION"), "[VERSION]");
+        let text = if cfg!(windows) { text.replace('\\', "/") } else { text };
         let text = hex_after(&text, &["srv_", "tok_"], 32, "[ID]");
         let text = hex_after(&text, &["umcp_"], 64, "[KEY]");
         digits_after(&text, "pid ")
