@@ -26,7 +26,8 @@ pub fn variable(name: &str) -> Option<String> {
 pub fn program() -> Result<PathBuf> {
     let own = std::env::current_exe().map_err(|error| io_error("find", Path::new("umcp"), &error))?;
     let path = variable("PATH").unwrap_or_default();
-    let same = |found: &PathBuf| matches!((found.canonicalize(), own.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    let same =
+        |found: &PathBuf| matches!((found.canonicalize(), own.canonicalize()), (Ok(a), Ok(b)) if a == b);
     // A package manager's link stays when the version behind it changes.
     Ok(programs::find("umcp", &path).filter(same).unwrap_or(own))
 }
