@@ -40,10 +40,13 @@ fn processes() -> HashMap<u32, Process> {
         let Some(pid) = entry.file_name().to_str().and_then(|s| s.parse::<u32>().ok()) else { continue };
         let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
         let Some(end) = stat.rfind(')') else { continue };
-        // From ppid on: utime and stime are 10 and 11 further, num_threads 16.
-        let f: Vec<u64> =
-            stat[end + 1..].split_whitespace().skip(1).map(|x| x.parse().unwrap_or(0)).collect();
-        all.insert(pid, Process { parent: f[0] as u32, cpu_ticks: f[10] + f[11], threads: f[16] });
+        let mut words = stat[end + 1..].split_whitespace();
+        if words.next() == Some("Z") {
+            continue;
+        }
+        // From ppid on: num_threads is 16 further.
+        let f: Vec<u64> = words.map(|x| x.parse().unwrap_or(0)).collect();
+        all.insert(pid, Process { parent: f[0] as u32, threads: f[16] });
     }
     all
 }
