@@ -15,6 +15,5 @@ mod profile;
 mod search;
 mod server;
 mod support;
-mod support;
 mod token;
 mod tool;
