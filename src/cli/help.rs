@@ -13,7 +13,7 @@ umcp: every MCP server you use, behind one endpoint
 
 Usage: umcp COMMAND [ARGUMENT]...
 
-  server add SPEC      add a server: npm:NAME, pypi:NAME, builtin:NAME, URL, file
+  server add SPEC      add npm:NAME, pypi:NAME, builtin:NAME, a URL or a file
   server list          list servers and their state
   server test NAME     connect to a server and time each step
   tool list            list the tools of all servers

@@ -49,7 +49,7 @@ fn without_roots_every_call_is_refused_with_the_way_to_add_one() {
         let refusal = call(&Files::new(Vec::new()), tool, json!({"path": "/"})).unwrap_err();
         assert!(
             refusal.starts_with("no directory is allowed")
-                && refusal.contains("`roots` of the server's entry"),
+                && refusal.contains("--root DIR"),
             "{refusal}"
         );
     }
