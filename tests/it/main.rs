@@ -2,6 +2,8 @@
 // Every function here serves a test; the exemption in clippy.toml reaches only those marked as one.
 #![allow(clippy::unwrap_used)]
 
+mod examples;
+mod house;
 #[cfg(unix)]
 mod conformance;
 #[cfg(target_os = "linux")]
