@@ -21,3 +21,8 @@ pub fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+/// SHA-256 of `bytes`, as lower-case hex.
+pub fn digest(bytes: &[u8]) -> String {
+    hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
+}

@@ -89,7 +89,7 @@ const CHATGPT: &str = "\
 ChatGPT takes no file; it connects to an https address that it can reach from outside:
 
   1. umcp token create chatgpt
-  2. umcp gateway start --http 127.0.0.1:7330
+  2. umcp gateway start --http 127.0.0.1:7332
   3. Put a tunnel or reverse proxy with https in front of that address.
   4. In ChatGPT open Settings, Apps & Connectors, Advanced settings and switch on developer mode.
   5. Create a connector with the address https://YOUR-HOST/mcp and the token from step 1.
@@ -97,7 +97,7 @@ ChatGPT takes no file; it connects to an https address that it can reach from ou
 Whoever has the address and the token can call every tool umcp shows; choose a small profile for it.
 ";
 
-fn format(client: &Client) -> Result<Format> {
+pub(super) fn format(client: &Client) -> Result<Format> {
     client.format.ok_or_else(|| {
         Error::new(&codes::USAGE, format!("{} keeps no file that umcp could edit", client.name))
             .hint(format!("umcp config generate --client {}", client.id))
@@ -105,7 +105,7 @@ fn format(client: &Client) -> Result<Format> {
 }
 
 /// The keys that lead to the servers. Newer OpenCode files have one more.
-fn servers_path(client: &Client, root: &Node) -> Vec<&'static str> {
+pub(super) fn servers_path(client: &Client, root: &Node) -> Vec<&'static str> {
     let nested = client.shape == Shape::OpenCode
         && root
             .at_path(&[client.key, "servers"])
@@ -114,7 +114,7 @@ fn servers_path(client: &Client, root: &Node) -> Vec<&'static str> {
 }
 
 /// umcp's entry: the one of its name, else one that runs its bridge under another name.
-fn find<'a>(client: &Client, root: &'a Node, path: &[&str]) -> Option<(String, &'a Node)> {
+pub(super) fn find<'a>(client: &Client, root: &'a Node, path: &[&str]) -> Option<(String, &'a Node)> {
     let servers = root.at_path(path)?;
     let listed = servers.items().iter().filter_map(|node| Some((node.get("name")?.scalar()?, node)));
     let mapped = servers.entries().iter().map(|(key, node)| (key.name.clone(), node));

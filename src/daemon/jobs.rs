@@ -6,7 +6,8 @@ use super::wire::Hello;
 use crate::calls::{Context, Params};
 use crate::clock::Timestamp;
 use crate::engine::live::{
-    CallRequest, Called, Event, Found, Live, LiveReply, Phase, Refreshed, ServerStatus, State, Status, TestReport,
+    CallRequest, Called, Event, Found, Live, LiveReply, Phase, Refreshed, ServerStatus, State, Status,
+    TestReport,
 };
 use crate::engine::{Reply, Request, StoreRequest};
 use crate::environments::Mode;
@@ -111,7 +112,12 @@ impl Jobs {
         written.map_err(|error| Error::bug("a store request did not end").because(error))?
     }
 
-    async fn live(self: &Arc<Self>, live: Live, events: mpsc::UnboundedSender<Event>, hello: &Hello) -> Result<LiveReply> {
+    async fn live(
+        self: &Arc<Self>,
+        live: Live,
+        events: mpsc::UnboundedSender<Event>,
+        hello: &Hello,
+    ) -> Result<LiveReply> {
         let world = self.gateway.world();
         match live {
             Live::Status => Ok(LiveReply::Status(Box::new(self.status()))),
@@ -160,9 +166,13 @@ impl Jobs {
             Live::Search { query, limit, profile } => {
                 let view = self.view(profile.as_deref(), "", None, hello).await?;
                 let found = self.gateway.search(&view, &query, limit as usize);
-                Ok(LiveReply::Search(found.into_iter().map(|(doc, score)| found_tool(&view.tools[doc], score)).collect()))
+                Ok(LiveReply::Search(
+                    found.into_iter().map(|(doc, score)| found_tool(&view.tools[doc], score)).collect(),
+                ))
             }
-            Live::Raw { server, method, params } => self.raw(&server, &method, &params, hello).await.map(LiveReply::Raw),
+            Live::Raw { server, method, params } => {
+                self.raw(&server, &method, &params, hello).await.map(LiveReply::Raw)
+            }
             Live::Sessions => Ok(LiveReply::Sessions(self.sessions())),
             Live::Follow => self.follow(events).await,
         }
@@ -170,18 +180,27 @@ impl Jobs {
 
     async fn view(&self, profile: Option<&str>, client: &str, mode: Option<Mode>, hello: &Hello) -> Result<Arc<View>> {
         let mut profile = self.gateway.world().profile(profile, client, hello.cwd.as_deref())?;
-        profile.mode = mode.unwrap_or(profile.mode);
+        if let Some(mode) = mode {
+            Arc::make_mut(&mut profile).mode = mode;
+        }
         let _ = tokio::time::timeout(PATIENCE, self.gateway.world().list_missing()).await;
         Ok(self.gateway.world().view(&profile))
     }
 
-    async fn call(&self, call: CallRequest, events: mpsc::UnboundedSender<Event>, hello: &Hello) -> Result<Called> {
+    async fn call(
+        &self,
+        call: CallRequest,
+        events: mpsc::UnboundedSender<Event>,
+        hello: &Hello,
+    ) -> Result<Called> {
         let world = self.gateway.world();
         let profile = world.profile(call.profile.as_deref(), &call.client, hello.cwd.as_deref())?;
         let mut view = world.view(&profile);
         if view.target(&call.target).is_none() {
             // The server may never have been listed; waiting for that one alone spares the others.
-            if let Some(upstream) = call.target.split_once('.').and_then(|(server, _)| world.find(server).ok()) {
+            if let Some(upstream) =
+                call.target.split_once('.').and_then(|(server, _)| world.find(server).ok())
+            {
                 upstream.listed().await?;
                 world.touch();
             } else {
@@ -199,7 +218,8 @@ impl Jobs {
         let started = Instant::now();
         let reply = self.gateway.caller.call(tool, &params, &context).await?;
         if !reply.answer.ok {
-            let message = format!("`{}.{}` was refused: {}", tool.upstream.name(), tool.tool, reply.answer.message());
+            let message =
+                format!("`{}.{}` was refused: {}", tool.upstream.name(), tool.tool, reply.answer.message());
             return Err(Error::new(&codes::UPSTREAM_ERROR, message));
         }
         Ok(Called {
@@ -214,10 +234,12 @@ impl Jobs {
         let upstream = self.gateway.world().find(server)?;
         let params = Params::parse(params)?;
         let context = Context::plain(&hello.client, Door::Cli);
-        let request = crate::calls::Relayed { method, params: &params, replaced: &[], name: None, headers: &[] };
+        let request =
+            crate::calls::Relayed { method, params: &params, replaced: &[], name: None, headers: &[] };
         let reply = self.gateway.caller.relay(&upstream, request, &context).await?;
         if !reply.answer.ok {
-            let message = format!("server `{server}` answered `{method}` with an error: {}", reply.answer.message());
+            let message =
+                format!("server `{server}` answered `{method}` with an error: {}", reply.answer.message());
             return Err(Error::new(&codes::UPSTREAM_ERROR, message));
         }
         Ok(reply.answer.text().into())
@@ -322,24 +344,25 @@ impl Jobs {
         let flat: Vec<u32> = pids.iter().flatten().copied().collect();
         let mut used = usages(&flat).into_iter();
         let now = self.gateway.world().shared.engine.now();
-        all.iter().zip(pids).map(|(upstream, pids)| {
-            let mut status = status_of(upstream, now);
-            status.pid = pids.first().copied();
-            for usage in used.by_ref().take(pids.len()).flatten() {
-                status.cpu_ms = Some(status.cpu_ms.unwrap_or(0) + usage.cpu_ms);
-                status.memory = Some(status.memory.unwrap_or(0) + usage.rss_bytes);
-                status.processes = Some(status.processes.unwrap_or(0) + u64::from(usage.processes));
-            }
-            status
-        }).collect()
+        all.iter()
+            .zip(pids)
+            .map(|(upstream, pids)| {
+                let mut status = status_of(upstream, now);
+                status.pid = pids.first().copied();
+                for usage in used.by_ref().take(pids.len()).flatten() {
+                    status.cpu_ms = Some(status.cpu_ms.unwrap_or(0) + usage.cpu_ms);
+                    status.memory = Some(status.memory.unwrap_or(0) + usage.rss_bytes);
+                    status.processes = Some(status.processes.unwrap_or(0) + u64::from(usage.processes));
+                }
+                status
+            })
+            .collect()
     }
 
     fn sessions(&self) -> Vec<crate::engine::live::Session> {
         let describe = |session: Arc<crate::gateway::session::Session>| {
-            let info: serde_json::Value = session
-                .peer()
-                .and_then(|peer| serde_json::from_str(&peer.info).ok())
-                .unwrap_or_default();
+            let info: serde_json::Value =
+                session.peer().and_then(|peer| serde_json::from_str(&peer.info).ok()).unwrap_or_default();
             crate::engine::live::Session {
                 id: session.id,
                 client: session.client().to_string(),
@@ -417,7 +440,11 @@ fn tool_not_found(view: &View, target: &str) -> Error {
         .iter()
         .map(|tool| {
             let name = dotted(tool);
-            (strsim::damerau_levenshtein(target, &name).min(strsim::damerau_levenshtein(target, &tool.tool)), name)
+            (
+                strsim::damerau_levenshtein(target, &name)
+                    .min(strsim::damerau_levenshtein(target, &tool.tool)),
+                name,
+            )
         })
         .filter(|(distance, _)| *distance <= 3)
         .collect();

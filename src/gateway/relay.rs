@@ -24,7 +24,12 @@ const MAX_ROUNDS: usize = 16;
 enum Target {
     /// A tool, by the name the client sees.
     Tool { view: Arc<View>, exposed: Arc<str> },
-    Other { upstream: Arc<Upstream>, method: Arc<str>, replaced: Vec<(&'static str, String)>, name: Option<Arc<str>> },
+    Other {
+        upstream: Arc<Upstream>,
+        method: Arc<str>,
+        replaced: Vec<(&'static str, String)>,
+        name: Option<Arc<str>>,
+    },
 }
 
 impl Target {
@@ -50,7 +55,8 @@ impl Target {
                 None => Err(crate::error::Error::bug("a tool left its own view")),
             },
             Self::Other { upstream, method, replaced, name } => {
-                let replaced: Vec<(&str, &str)> = replaced.iter().map(|(key, value)| (*key, value.as_str())).collect();
+                let replaced: Vec<(&str, &str)> =
+                    replaced.iter().map(|(key, value)| (*key, value.as_str())).collect();
                 let request =
                     Relayed { method, params, replaced: &replaced, name: name.as_deref(), headers: &[] };
                 gateway.caller.relay(upstream, request, context).await
@@ -60,7 +66,12 @@ impl Target {
 }
 
 impl Gateway {
-    pub(super) async fn call_tool(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+    pub(super) async fn call_tool(
+        self: &Arc<Self>,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Answer {
         let Some(name) = params.text("name") else {
             return Answer::error(code::INVALID_PARAMS, "`name` is missing");
         };
@@ -117,7 +128,12 @@ impl Gateway {
         }
     }
 
-    pub(super) async fn get_prompt(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+    pub(super) async fn get_prompt(
+        self: &Arc<Self>,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Answer {
         let name = params.text("name").unwrap_or_default();
         let view = self.world().view(&incoming.session.profile());
         let Some(prompt) = view.prompt(&name) else {
@@ -132,7 +148,12 @@ impl Gateway {
         self.plain(&target, incoming, params, asker, "").await
     }
 
-    pub(super) async fn read_resource(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+    pub(super) async fn read_resource(
+        self: &Arc<Self>,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Answer {
         let uri = params.text("uri").unwrap_or_default();
         let view = self.world().view(&incoming.session.profile());
         let Some(owner) = view.owner(&uri) else { return not_found(&uri, asker.peer.era) };
@@ -142,15 +163,22 @@ impl Gateway {
             replaced: Vec::new(),
             name: Some(uri.as_str().into()),
         };
-        let answer = self.plain(&target, incoming, params, asker, r#","ttlMs":0,"cacheScope":"private""#).await;
+        let answer =
+            self.plain(&target, incoming, params, asker, r#","ttlMs":0,"cacheScope":"private""#).await;
         match (answer.ok, asker.peer.era) {
             (false, Era::Modern) if answer.code() == code::RESOURCE_NOT_FOUND => not_found(&uri, Era::Modern),
             _ => answer,
         }
     }
 
-    pub(super) async fn complete(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
-        let mut reference: Value = params.raw("ref").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+    pub(super) async fn complete(
+        self: &Arc<Self>,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Answer {
+        let mut reference: Value =
+            params.raw("ref").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
         let view = self.world().view(&incoming.session.profile());
         let (name, uri) = (reference["name"].as_str(), reference["uri"].as_str());
         let upstream = match (name.and_then(|name| view.prompt(name)), uri.and_then(|uri| view.owner(uri))) {
@@ -159,7 +187,9 @@ impl Gateway {
                 prompt.upstream.clone()
             }
             (None, Some(owner)) => owner.clone(),
-            (None, None) => return Answer::error(code::INVALID_PARAMS, "`ref` names no known prompt or resource"),
+            (None, None) => {
+                return Answer::error(code::INVALID_PARAMS, "`ref` names no known prompt or resource");
+            }
         };
         let target = Target::Other {
             upstream,
@@ -170,7 +200,12 @@ impl Gateway {
         self.plain(&target, incoming, params, asker, "").await
     }
 
-    pub(super) async fn task(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+    pub(super) async fn task(
+        self: &Arc<Self>,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Answer {
         let id = params.text("taskId").unwrap_or_default();
         let known = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&id).cloned();
         let Some(upstream) = known else {
@@ -227,7 +262,10 @@ impl Gateway {
             waiting.answer(params.raw("inputResponses").unwrap_or("{}"));
             return self.drive(waiting).await;
         }
-        let legacy_server = target.upstream().and_then(|upstream| upstream.catalogue()).is_none_or(|it| it.era == Era::Legacy);
+        let legacy_server = target
+            .upstream()
+            .and_then(|upstream| upstream.catalogue())
+            .is_none_or(|it| it.era == Era::Legacy);
         if asker.peer.era == Era::Modern && legacy_server && asker.peer.abilities.any() {
             return self.park_if_asked(target, incoming, asker).await;
         }
@@ -291,9 +329,14 @@ impl Gateway {
     ) -> Result<Reply, Exchanged> {
         for _ in 0..MAX_ROUNDS {
             let result = reply.answer.json();
-            let responses = ask_all(&incoming.session, asker, &result["inputRequests"], incoming).await.map_err(Exchanged::Answer)?;
+            let responses = ask_all(&incoming.session, asker, &result["inputRequests"], incoming)
+                .await
+                .map_err(Exchanged::Answer)?;
             let state = result["requestState"].as_str().map(quote).unwrap_or_default();
-            let text = params.forward(&[("inputResponses", &responses), ("requestState", &state)], params.raw("_meta").unwrap_or_default());
+            let text = params.forward(
+                &[("inputResponses", &responses), ("requestState", &state)],
+                params.raw("_meta").unwrap_or_default(),
+            );
             reply = target.run(self, &Params::parse(&text)?, context).await?;
             if !asks_for_input(&reply) {
                 return Ok(reply);
@@ -304,7 +347,10 @@ impl Gateway {
 
     /// Remembers which server runs a task, so that requests about it find their way.
     fn note_task(&self, target: &Target, reply: &Reply, asker: &Asker) {
-        if !asker.peer.abilities.tasks || !reply.answer.ok || memchr::memmem::find(&reply.answer.body, b"taskId").is_none() {
+        if !asker.peer.abilities.tasks
+            || !reply.answer.ok
+            || memchr::memmem::find(&reply.answer.body, b"taskId").is_none()
+        {
             return;
         }
         let result = reply.answer.json();
@@ -339,7 +385,12 @@ fn asks_for_input(reply: &Reply) -> bool {
         && reply.answer.json()["resultType"] == "input_required"
 }
 
-async fn ask_all(session: &Arc<Session>, asker: &Asker, requests: &Value, incoming: &Incoming<'_>) -> Result<String, Answer> {
+async fn ask_all(
+    session: &Arc<Session>,
+    asker: &Asker,
+    requests: &Value,
+    incoming: &Incoming<'_>,
+) -> Result<String, Answer> {
     let mut waiting = Vec::new();
     for (key, request) in requests.as_object().into_iter().flatten() {
         let (reply, answer) = oneshot::channel();
@@ -378,7 +429,12 @@ fn listener(
     ))
 }
 
-fn context(incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker, listener: Option<Arc<CallListener>>) -> Context {
+pub(super) fn context(
+    incoming: &Incoming<'_>,
+    params: &Params<'_>,
+    asker: &Asker,
+    listener: Option<Arc<CallListener>>,
+) -> Context {
     let session = &incoming.session;
     Context {
         client: session.client(),

@@ -271,7 +271,8 @@ impl Link {
     /// A line that should be JSON and is not: the call it would have answered fails at once, if it tells.
     fn broken(&self, text: &[u8], error: &serde_json::Error) {
         self.counters.noise.fetch_add(1, Relaxed);
-        let error = Error::new(&codes::UPSTREAM_PROTOCOL, "the server sent an invalid message").because(error);
+        let error =
+            Error::new(&codes::UPSTREAM_PROTOCOL, "the server sent an invalid message").because(error);
         self.fail(text, error);
     }
 
@@ -426,7 +427,9 @@ mod tests {
     fn answers_find_their_calls_in_any_order() {
         run(async {
             let (link, mut server) = start();
-            let calls = async { tokio::join!(link.request(outgoing(&link, 1000)), link.request(outgoing(&link, 1000))) };
+            let calls = async {
+                tokio::join!(link.request(outgoing(&link, 1000)), link.request(outgoing(&link, 1000)))
+            };
             let serve = async {
                 let noise = b"hello\n\n{\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{}}\n";
                 server.write_all(noise).await.unwrap();
@@ -466,7 +469,9 @@ mod tests {
                 }
                 server.write_all(b"\"}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":1}\n").await.unwrap();
             };
-            let calls = async { tokio::join!(link.request(outgoing(&link, 9000)), link.request(outgoing(&link, 9000))) };
+            let calls = async {
+                tokio::join!(link.request(outgoing(&link, 9000)), link.request(outgoing(&link, 9000)))
+            };
             let ((first, second), ()) = tokio::join!(calls, serve);
             assert!(first.unwrap_err().is(&codes::UPSTREAM_TOO_LARGE));
             assert_eq!(second.unwrap().text(), "1");

@@ -44,7 +44,12 @@ pub struct List {
 }
 
 impl List {
-    pub fn build<'a>(key: &str, items: impl ExactSizeIterator<Item = &'a str>, page: usize, tag: u32) -> Self {
+    pub fn build<'a>(
+        key: &str,
+        items: impl ExactSizeIterator<Item = &'a str>,
+        page: usize,
+        tag: u32,
+    ) -> Self {
         let count = items.len();
         let mut pages = Vec::with_capacity(count / page.max(1) + 1);
         let mut body = format!("{{\"{key}\":[");
@@ -64,10 +69,15 @@ impl List {
 
     /// All items as one JSON array.
     pub fn whole(&self, key: &str) -> String {
-        let items: Vec<String> = self.pages.iter().filter_map(|page| {
-            let page: serde_json::Value = serde_json::from_slice(page).ok()?;
-            Some(page[key].as_array()?.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-        }).filter(|page| !page.is_empty()).collect();
+        let items: Vec<String> = self
+            .pages
+            .iter()
+            .filter_map(|page| {
+                let page: serde_json::Value = serde_json::from_slice(page).ok()?;
+                Some(page[key].as_array()?.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+            })
+            .filter(|page| !page.is_empty())
+            .collect();
         format!("[{}]", items.join(","))
     }
 
@@ -85,7 +95,7 @@ impl List {
 
 /// Everything one profile shows.
 pub struct View {
-    pub profile: Profile,
+    pub profile: Arc<Profile>,
     pub tools: Vec<ViewTool>,
     by_name: HashMap<String, u32>,
     pub tool_list: List,
@@ -109,7 +119,12 @@ pub struct View {
 
 impl View {
     /// Makes the view of `profile` over all servers.
-    pub fn build(profile: &Profile, all: &[Arc<Upstream>], preferences: &Preferences, shared: &Shared) -> Self {
+    pub fn build(
+        profile: &Arc<Profile>,
+        all: &[Arc<Upstream>],
+        preferences: &Preferences,
+        shared: &Shared,
+    ) -> Self {
         let settings = &shared.settings;
         let shown: Vec<(&Arc<Upstream>, Arc<Catalogue>)> = all
             .iter()
@@ -126,9 +141,15 @@ impl View {
         let templates = items_of(&shown, |catalogue| &catalogue.templates, &mut warnings);
         let page = settings.gateway.page_size.max(1) as usize;
         let by_name = tools.iter().enumerate().map(|(i, tool)| (tool.exposed.clone(), i as u32)).collect();
-        let tag = tools.iter().fold(0u32, |tag, tool| crc32fast::hash(tool.exposed.as_bytes()) ^ tag.rotate_left(1));
-        let listed: Vec<&str> = tools.iter().map(|tool| tool.json.as_str()).chain(shared.also()).collect();
-        let items = |items: &[ViewItem], key| List::build(key, items.iter().map(|item| item.json.as_str()), page, tag);
+        let tag = tools
+            .iter()
+            .fold(0u32, |tag, tool| crc32fast::hash(tool.exposed.as_bytes()) ^ tag.rotate_left(1));
+        let stores = profile.result_limit.unwrap_or(settings.gateway.result_limit) > 0;
+        let listed: Vec<&str> =
+            tools.iter().map(|tool| tool.json.as_str()).chain(shared.also(stores)).collect();
+        let items = |items: &[ViewItem], key| {
+            List::build(key, items.iter().map(|item| item.json.as_str()), page, tag)
+        };
         let has = |path: &str| shown.iter().any(|(_, catalogue)| declares(catalogue, path));
         Self {
             tool_list: List::build("tools", listed.iter().copied(), page, tag),
@@ -138,7 +159,9 @@ impl View {
             instructions: instructions_of(&shown, settings.gateway.instructions_limit as usize),
             completes: has("completions"),
             logs: has("logging"),
-            subscribes: shown.iter().any(|(_, it)| it.era == Era::Modern || declares(it, "resources.subscribe")),
+            subscribes: shown
+                .iter()
+                .any(|(_, it)| it.era == Era::Modern || declares(it, "resources.subscribe")),
             extensions: extensions_of(&shown),
             profile: profile.clone(),
             tools,
@@ -179,7 +202,8 @@ impl View {
     /// The server a URI belongs to: one that lists it, else one with a fitting template, else the only one there is.
     pub fn owner(&self, uri: &str) -> Option<&Arc<Upstream>> {
         let listed = self.resources.iter().find(|resource| resource.key == uri);
-        let fitting = || self.templates.iter().find(|template| template.key == uri || fits(&template.key, uri));
+        let fitting =
+            || self.templates.iter().find(|template| template.key == uri || fits(&template.key, uri));
         listed.or_else(fitting).map(|item| &item.upstream)
     }
 
@@ -218,14 +242,17 @@ fn searchable(tool: &ViewTool) -> (Facts, String) {
 }
 
 fn shows_server(profile: &Profile, upstream: &Upstream) -> bool {
-    let by_name = profile.servers.is_empty() || profile.servers.iter().any(|name| matches(name, upstream.name()));
+    let by_name =
+        profile.servers.is_empty() || profile.servers.iter().any(|name| matches(name, upstream.name()));
     let by_tag = profile.tags.is_empty() || profile.tags.iter().any(|tag| upstream.entry.tags.contains(tag));
     by_name && by_tag
 }
 
 fn shows_tool(profile: &Profile, upstream: &Upstream, tool: &str) -> bool {
     let dotted = format!("{}.{tool}", upstream.name());
-    let hit = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, &dotted) || matches(pattern, tool));
+    let hit = |patterns: &[String]| {
+        patterns.iter().any(|pattern| matches(pattern, &dotted) || matches(pattern, tool))
+    };
     upstream.entry.tools.shows(tool)
         && (profile.include.is_empty() || hit(&profile.include))
         && !hit(&profile.exclude)
@@ -291,7 +318,9 @@ fn needs_tasks(json: &str) -> bool {
 
 /// Puts the exposed name into a definition; a shortened one keeps the original as its title.
 fn redefine(json: &str, own: &str, exposed: &str, server: &str) -> (String, Vec<(String, Vec<String>)>) {
-    let Ok(serde_json::Value::Object(mut tool)) = serde_json::from_str(json) else { return (json.into(), Vec::new()) };
+    let Ok(serde_json::Value::Object(mut tool)) = serde_json::from_str(json) else {
+        return (json.into(), Vec::new());
+    };
     let mirrored = match json.contains("x-mcp-header") {
         true => mirrored(tool.get("inputSchema"), &mut Vec::new()),
         false => Vec::new(),
@@ -327,7 +356,8 @@ fn mirrored(schema: Option<&serde_json::Value>, path: &mut Vec<String>) -> Vec<(
 }
 
 fn prompts_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)]) -> Vec<ViewItem> {
-    let all = || shown.iter().flat_map(|(upstream, it)| it.prompts.iter().map(move |prompt| (*upstream, prompt)));
+    let all =
+        || shown.iter().flat_map(|(upstream, it)| it.prompts.iter().map(move |prompt| (*upstream, prompt)));
     let named: Vec<Named<'_>> = all()
         .map(|(upstream, prompt)| Named {
             server: upstream.name(),
@@ -359,7 +389,11 @@ fn items_of(
     for (upstream, catalogue) in shown {
         for item in list(catalogue) {
             if let Some(owner) = owners.get(item.key.as_str()) {
-                warnings.push(format!("`{}` of `{}` is hidden by that of `{owner}`", item.key, upstream.name()));
+                warnings.push(format!(
+                    "`{}` of `{}` is hidden by that of `{owner}`",
+                    item.key,
+                    upstream.name()
+                ));
                 continue;
             }
             owners.insert(&item.key, upstream.name());
@@ -375,7 +409,10 @@ fn items_of(
 }
 
 fn instructions_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)], limit: usize) -> Option<String> {
-    let with: Vec<_> = shown.iter().filter_map(|(upstream, it)| Some((upstream.name(), it.instructions.as_deref()?))).collect();
+    let with: Vec<_> = shown
+        .iter()
+        .filter_map(|(upstream, it)| Some((upstream.name(), it.instructions.as_deref()?)))
+        .collect();
     if with.is_empty() {
         return None;
     }
@@ -394,7 +431,8 @@ fn extensions_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)]) -> serde_json::Map<
     const RELAYED: [&str; 2] = ["io.modelcontextprotocol/ui", "io.modelcontextprotocol/tasks"];
     let mut merged = serde_json::Map::new();
     for (_, catalogue) in shown {
-        let capabilities: serde_json::Value = serde_json::from_str(&catalogue.capabilities).unwrap_or_default();
+        let capabilities: serde_json::Value =
+            serde_json::from_str(&catalogue.capabilities).unwrap_or_default();
         for name in RELAYED {
             if let Some(value) = capabilities["extensions"].get(name) {
                 merged.entry(name).or_insert_with(|| value.clone());
@@ -452,9 +490,12 @@ mod tests {
     fn mirrored_arguments_are_found_at_any_depth() {
         let json = r#"{"name":"t","inputSchema":{"properties":{"a":{"x-mcp-header":"Region"},"b":{"properties":{"c":{"x-mcp-header":"C"}}}}}}"#;
         let (_, found) = redefine(json, "t", "s__t", "s");
-        assert_eq!(found, [
-            ("Mcp-Param-Region".to_string(), vec!["a".to_string()]),
-            ("Mcp-Param-C".to_string(), vec!["b".to_string(), "c".to_string()]),
-        ]);
+        assert_eq!(
+            found,
+            [
+                ("Mcp-Param-Region".to_string(), vec!["a".to_string()]),
+                ("Mcp-Param-C".to_string(), vec!["b".to_string(), "c".to_string()]),
+            ]
+        );
     }
 }

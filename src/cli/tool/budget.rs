@@ -3,7 +3,6 @@
 
 use super::super::context::{self, CLIENT, Context};
 use super::super::known::Known;
-use super::list::note_unlisted;
 use crate::clock::Timestamp;
 use crate::engine::live::{Live, LiveReply};
 use crate::engine::{self, Reply};
@@ -31,7 +30,7 @@ pub struct Budget {
 #[derive(Serialize)]
 struct Report {
     days: u64,
-    /// Tokens of every shown tool together, which each request of a client in full mode carries.
+    /// Tokens of every shown tool together, umcp's own left out.
     full_tokens: u64,
     /// What a client's list costs in each mode; empty when no daemon runs to write those lists.
     modes: Vec<ModeLine>,
@@ -63,7 +62,7 @@ impl Budget {
             Reply::Usage(usage::Reply::Counts(counts)) => counts,
             other => return engine::unexpected(&other),
         };
-        let known = Known::read(ctx)?;
+        let known = Known::ask(ctx)?;
         let only = self.server.as_deref().map(|name| known.server(name)).transpose()?;
         let calls = |server: &str, tool: &str| {
             counts
@@ -80,7 +79,6 @@ impl Budget {
             })
             .collect();
         tools.sort_by_key(|(_, line)| std::cmp::Reverse(line.tokens));
-        note_unlisted(ctx, &known);
         let modes = modes(ctx)?;
         if modes.is_empty() && !tools.is_empty() {
             ctx.ui

@@ -1,7 +1,17 @@
-//! The settings of umcp: one struct, the only place that names and explains them.
-//! Read from `config.yaml` and from `UMCP_…` variables by `setup`; this file is the model and its defaults.
+//! The settings of umcp: the model and its defaults. `table.rs` explains each one, `load.rs` reads them from
+//! `config.yaml` and from `UMCP_…` variables.
+//! Rule: a new setting is a field here and a row in the table; a test compares the two.
 
+mod load;
+pub mod table;
+
+pub use load::{Origin, Resolved, load, parse_file};
+pub use table::{SETTINGS, Setting};
+
+use crate::error::Result;
+use crate::paths::Paths;
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 
 /// Every setting with its default. Durations are milliseconds, sizes bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -77,8 +87,10 @@ impl Default for Gateway {
 }
 
 impl Settings {
-    /// The settings in force.
-    pub fn load(_paths: &crate::paths::Paths) -> crate::error::Result<Self> {
-        Ok(Self::default())
+    /// The settings in force: the defaults, the user's file, this process's variables.
+    pub fn load(paths: &Paths) -> Result<Self> {
+        let text =
+            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        load(paths, std::env::vars_os().filter_map(text)).map(|resolved| resolved.settings)
     }
 }

@@ -1,0 +1,72 @@
+//! Checks of the clients: their files can be read, umcp's entry leads to a program, and no server stands beside
+//! umcp where an agent could reach it past every rule.
+
+use super::{Area, Check, Fix, Level};
+use crate::clients::{CLIENTS, Client, Scope};
+use crate::clock::Timestamp;
+use crate::setup::clientfiles::{self, FileState};
+use crate::setup::{Machine, programs};
+use crate::ui::text::plural;
+
+pub fn check(machine: &Machine<'_>, now: Timestamp) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for client in CLIENTS {
+        let state = clientfiles::look(client, machine, now);
+        if !state.installed {
+            continue;
+        }
+        for file in &state.files {
+            checks.extend(file_checks(client, file, machine, now));
+        }
+        if !state.connected() && state.files.iter().all(|file| file.error.is_none()) {
+            let what = format!("{} does not use umcp", client.name);
+            let cure = format!("umcp client connect {}", client.id);
+            checks.push(Check::new(Area::Clients, Level::Info, what).cure(cure));
+        }
+    }
+    if checks.is_empty() {
+        checks.push(Check::new(Area::Clients, Level::Info, "no client that umcp knows is on this machine"));
+    }
+    checks
+}
+
+fn file_checks(client: &Client, file: &FileState, machine: &Machine<'_>, now: Timestamp) -> Vec<Check> {
+    let path = file.path.display();
+    if let Some(error) = &file.error {
+        let at = error.span.as_ref().map(|span| format!(" in line {}", span.line)).unwrap_or_default();
+        let what = format!("{}: `{path}` cannot be read{at}: {error}", client.name);
+        return vec![Check::new(Area::Clients, Level::Fail, what).cure(format!("correct `{path}` by hand"))];
+    }
+    let Some(entry) = &file.entry else { return Vec::new() };
+    let search = (machine.env)("PATH").unwrap_or_default();
+    let mut checks = vec![match programs::find(&entry.command, &search) {
+        Some(_) => Check::new(Area::Clients, Level::Ok, format!("{} uses umcp ({path})", client.name)),
+        None => {
+            let what = format!("{} starts `{}`, which is not there ({path})", client.name, entry.command);
+            let scope = if file.scope == Scope::Project { " --scope project" } else { "" };
+            let check = Check::new(Area::Clients, Level::Fail, what)
+                .cure(format!("umcp client connect {}{scope}", client.id));
+            match repair(client, file, machine, now) {
+                Some(fix) => check.fix(fix),
+                None => check,
+            }
+        }
+    }];
+    if !file.beside.is_empty() {
+        let names = file.beside.join(", ");
+        let what =
+            format!("{} has {} beside umcp: {names}", client.name, plural(file.beside.len(), "server"));
+        let scope = if file.scope == Scope::Project { " --scope project" } else { "" };
+        let cure = format!("umcp client connect {} --replace{scope}", client.id);
+        checks.push(Check::new(Area::Clients, Level::Warn, what).cure(cure));
+    }
+    checks
+}
+
+/// The same entry with the path of this program.
+fn repair(client: &Client, file: &FileState, machine: &Machine<'_>, now: Timestamp) -> Option<Fix> {
+    let mut entry = file.entry.clone()?;
+    entry.command = machine.program.display().to_string();
+    let connection = clientfiles::connect(client, &file.path, &entry, false, now).ok()?;
+    Some(Fix::Edit(connection.edit))
+}

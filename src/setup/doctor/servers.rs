@@ -1,0 +1,89 @@
+//! Checks of the servers: their programs are found, by desktop apps too, they answer, their tools are well formed
+//! and no two tools go by one name. Nothing is started.
+
+use super::{Area, Check, Facts, Level};
+use crate::clients::CLIENTS;
+use crate::clock::Timestamp;
+use crate::engine::live::State;
+use crate::servers::model::{Server, Transport};
+use crate::setup::{Machine, clientfiles, programs};
+use crate::ui::text::plural;
+use std::collections::BTreeMap;
+
+pub fn check(machine: &Machine<'_>, facts: &Facts, now: Timestamp) -> Vec<Check> {
+    let enabled: Vec<&Server> = facts.servers.iter().filter(|server| server.enabled).collect();
+    let path = (machine.env)("PATH").unwrap_or_default();
+    let desktop = CLIENTS
+        .iter()
+        .filter(|client| programs::is_desktop(client.id))
+        .any(|client| clientfiles::look(client, machine, now).connected());
+    let mut checks: Vec<Check> =
+        enabled.iter().filter_map(|server| program(server, &path, desktop)).collect();
+    checks.extend(facts.statuses.iter().filter_map(|status| {
+        if !matches!(status.state, State::Waiting | State::CrashLoop) {
+            return None;
+        }
+        let why = status.last_error.as_deref().unwrap_or("it did not say why");
+        let what = format!("`{}` fails ({}): {why}", status.name, status.state.word());
+        Some(Check::new(Area::Servers, Level::Fail, what).cure(format!("umcp server test {}", status.name)))
+    }));
+    for server in &enabled {
+        for warning in facts.catalogues.get(&server.id).iter().flat_map(|catalogue| &catalogue.warnings) {
+            let what = format!("`{}`: {warning}", server.name);
+            checks.push(
+                Check::new(Area::Servers, Level::Warn, what)
+                    .cure(format!("umcp server test {}", server.name)),
+            );
+        }
+    }
+    checks.extend(clashes(&enabled, facts));
+    if checks.is_empty() {
+        let what = format!("{} enabled, nothing wrong with them", plural(enabled.len(), "server"));
+        checks.push(Check::new(Area::Servers, Level::Ok, what));
+    }
+    checks
+}
+
+fn program(server: &Server, path: &str, desktop: bool) -> Option<Check> {
+    let Transport::Stdio { command, .. } = &server.transport else { return None };
+    // A reference is resolved when the server is started; what it will be is not known here.
+    if command.contains("${") {
+        return None;
+    }
+    let own = server.env.get("PATH").filter(|value| !value.contains("${"));
+    let edit = format!("umcp server edit {}", server.name);
+    let Some(place) = programs::find(command, own.map_or(path, String::as_str)) else {
+        let what = format!("`{}` starts `{command}`, which is not there", server.name);
+        return Some(Check::new(Area::Servers, Level::Fail, what).cure(edit));
+    };
+    let seen = own.is_some() || programs::find(command, programs::DESKTOP_PATH).is_some();
+    if seen || !desktop {
+        return None;
+    }
+    let folder = place.parent().unwrap_or(&place).display();
+    let what = format!(
+        "`{}` starts `{command}`, which your shell finds in {folder} and apps started from the desktop do not",
+        server.name
+    );
+    let cure = format!("{edit}    # env: PATH: {folder}:{}", programs::DESKTOP_PATH);
+    Some(Check::new(Area::Servers, Level::Warn, what).cure(cure))
+}
+
+/// Tools of verbatim servers that go by the same name.
+fn clashes(enabled: &[&Server], facts: &Facts) -> Vec<Check> {
+    let mut owners: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for server in enabled.iter().filter(|server| server.verbatim) {
+        for tool in facts.catalogues.get(&server.id).iter().flat_map(|catalogue| &catalogue.tools) {
+            owners.entry(&tool.name).or_default().push(&server.name);
+        }
+    }
+    owners
+        .into_iter()
+        .filter(|(_, owners)| owners.len() > 1)
+        .map(|(tool, owners)| {
+            let what =
+                format!("{} all have a tool `{tool}` and show it without a prefix", owners.join(" and "));
+            Check::new(Area::Servers, Level::Warn, what).cure(format!("umcp server edit {}", owners[1]))
+        })
+        .collect()
+}

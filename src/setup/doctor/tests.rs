@@ -1,0 +1,134 @@
+use super::*;
+use crate::paths::Paths;
+use crate::servers::model::Transport;
+use crate::settings;
+use crate::tools::model::{Era, Tool};
+use std::fs;
+use std::path::Path;
+
+fn facts(paths: &Paths) -> Facts {
+    Facts {
+        settings: settings::load(paths, []),
+        daemon: Ok(None),
+        store: Ok(Vec::new()),
+        servers: Vec::new(),
+        catalogues: BTreeMap::new(),
+        statuses: Vec::new(),
+        http: vec!["127.0.0.1:7332".into()],
+    }
+}
+
+fn server(name: &str, command: &str) -> Server {
+    let transport = Transport::Stdio { command: command.into(), args: Vec::new() };
+    Server::new(name.into(), name, transport, Timestamp::default())
+}
+
+fn with_home(test: impl Fn(&Path, &Machine<'_>)) {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = Paths::in_folder(&dir.path().join("umcp"), dir.path().into());
+    paths.create().unwrap();
+    let program = std::env::current_exe().unwrap();
+    let machine = Machine { paths: &paths, env: &|_| None, project: None, home: None, program };
+    test(dir.path(), &machine);
+}
+
+fn lines(report: &Report) -> Vec<(Level, String)> {
+    report.checks.iter().map(|check| (check.level, check.what.clone())).collect()
+}
+
+#[test]
+fn a_fresh_home_is_well() {
+    with_home(|_, machine| {
+        let report = run(machine, &facts(machine.paths), None, Timestamp::default());
+        assert_eq!((report.failed, report.warned), (0, 0), "{:#?}", report.checks);
+    });
+}
+
+#[test]
+fn a_client_with_a_dead_entry_is_found_and_mended() {
+    with_home(|home, machine| {
+        let file = home.join(".cursor/mcp.json");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let text = r#"{"mcpServers": {"umcp": {"command": "/gone/umcp", "args": ["serve", "--client", "cursor"]},
+            "git": {"command": "uvx"}}}"#;
+        fs::write(&file, text).unwrap();
+        let now = Timestamp::default();
+        let report = run(machine, &facts(machine.paths), Some(Area::Clients), now);
+        assert_eq!(
+            lines(&report),
+            [
+                (Level::Fail, format!("Cursor starts `/gone/umcp`, which is not there ({})", file.display())),
+                (Level::Warn, "Cursor has 1 server beside umcp: git".into()),
+            ]
+        );
+        assert_eq!(report.checks[1].cure.as_deref(), Some("umcp client connect cursor --replace"));
+        let report = fix(report, machine, now).unwrap();
+        assert_eq!((report.failed, report.fixed, report.undo), (0, 1, Some(1)));
+        let again = run(machine, &facts(machine.paths), Some(Area::Clients), now);
+        assert_eq!((again.failed, again.warned), (0, 1));
+
+        fs::write(&file, "{").unwrap();
+        let broken = run(machine, &facts(machine.paths), Some(Area::Clients), now);
+        assert_eq!(broken.failed, 1, "{:?}", broken.checks);
+    });
+}
+
+#[test]
+fn servers_without_a_program_and_tools_of_one_name_are_found() {
+    with_home(|_, machine| {
+        let mut facts = facts(machine.paths);
+        let tools = vec![Tool { name: "read".into(), json: "{}".into() }];
+        for name in ["a", "b"] {
+            let mut server = server(name, machine.program.to_str().unwrap());
+            server.verbatim = true;
+            facts.servers.push(server);
+            let catalogue = Catalogue {
+                era: Era::Legacy,
+                revision: String::new(),
+                transport: None,
+                server_info: String::new(),
+                capabilities: String::new(),
+                instructions: None,
+                tools: tools.clone(),
+                prompts: Vec::new(),
+                resources: Vec::new(),
+                templates: Vec::new(),
+                warnings: if name == "a" { vec!["the tool `x` has no name".into()] } else { Vec::new() },
+                fetched: Timestamp::default(),
+                entry_revision: 1,
+            };
+            facts.catalogues.insert(name.into(), catalogue);
+        }
+        facts.servers.push(server("gone", "no-such-program"));
+        facts.servers.push(Server { enabled: false, ..server("off", "no-such-program") });
+        let report = run(machine, &facts, Some(Area::Servers), Timestamp::default());
+        assert_eq!(
+            lines(&report),
+            [
+                (Level::Fail, "`gone` starts `no-such-program`, which is not there".to_string()),
+                (Level::Warn, "`a`: the tool `x` has no name".into()),
+                (Level::Warn, "a and b all have a tool `read` and show it without a prefix".into()),
+            ]
+        );
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn open_files_and_left_sockets_are_mended() {
+    use std::os::unix::fs::PermissionsExt;
+    with_home(|_, machine| {
+        let data = machine.paths.data.clone();
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+        let socket = machine.paths.socket();
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).unwrap();
+        let now = Timestamp::default();
+        let report = run(machine, &facts(machine.paths), None, now);
+        assert_eq!((report.failed, report.warned), (1, 1), "{:?}", report.checks);
+        let report = fix(report, machine, now).unwrap();
+        assert_eq!((report.failed, report.warned, report.fixed, report.undo), (0, 0, 2, None));
+        assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(!socket.exists());
+    });
+}

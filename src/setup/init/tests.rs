@@ -1,0 +1,261 @@
+use super::*;
+use crate::clock::Clock;
+use crate::engine::{Engine, Reply, Request};
+use crate::error::codes;
+use crate::paths::Paths;
+use crate::setup::connect::{Action, Ask};
+use crate::setup::undo::{self, Options, Which, undo};
+use crate::store::Store;
+use std::fs;
+
+const CURSOR: &str = r#"{
+  // my servers
+  "mcpServers": {
+    "git": {"command": "uvx", "args": ["mcp-server-git"], "env": {"TOKEN": "s3cret"}},
+    "shell": {"command": "bash", "args": ["-c", "run"]}
+  },
+  "theme": "dark"
+}
+"#;
+const CODEX: &str = "# mine\nmodel = \"x\"\n\n[mcp_servers.git]\ncommand = \"npx\"\nargs = [\"other-git\"]\n\n[mcp_servers.vcs]\ncommand = \"uvx\"\nargs = [\"mcp-server-git\"]\nenv = { TOKEN = \"s3cret\" }\n";
+const PROJECT: &str = r#"{"mcpServers": {"time": {"command": "uvx", "args": ["mcp-server-time"]}}}"#;
+
+struct Home {
+    dir: tempfile::TempDir,
+    engine: Engine,
+    paths: Paths,
+}
+
+impl Home {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let paths = Paths::in_folder(&dir.path().join("umcp"), dir.path().to_path_buf());
+        Self { dir, engine: Engine::new(Store::memory(), Clock::Fixed(now())), paths }
+    }
+
+    fn machine(&self) -> Machine<'_> {
+        Machine {
+            paths: &self.paths,
+            env: &|_| None,
+            project: Some(self.dir.path().join("project")),
+            home: None,
+            program: "/opt/umcp".into(),
+        }
+    }
+
+    fn call(&self, request: Request) -> Result<Reply> {
+        match request {
+            Request::Store(request) => self.engine.call(request),
+            Request::Live(_) => Err(Error::bug("nothing runs here")),
+        }
+    }
+
+    fn init(&self, choice: &Choice) -> Report {
+        run(choice, &self.machine(), now(), false, &mut |request| self.call(request)).unwrap()
+    }
+
+    fn undo(&self, which: Which, force: bool) -> Result<undo::Report> {
+        let options = Options { which, dry_run: false, force, now: now() };
+        undo(&self.paths, options, &mut |request| self.call(request))
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.dir.path().join(path)).unwrap()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.engine.servers().unwrap().into_iter().map(|server| server.name).collect()
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_763_717_400_000)
+}
+
+fn everything() -> Choice {
+    let all = vec!["cursor", "codex", "claude-code"];
+    Choice { import: all.clone(), connect: all, replace: true, extra: Vec::new() }
+}
+
+fn mess() -> Home {
+    Home::new(&[(".cursor/mcp.json", CURSOR), (".codex/config.toml", CODEX), ("project/.mcp.json", PROJECT)])
+}
+
+#[test]
+fn a_mess_becomes_one_endpoint_and_a_mess_again() {
+    let home = mess();
+    let report = home.init(&everything());
+    assert_eq!(home.names(), ["git", "git-2", "shell", "time"]);
+    let codex = home.read(".codex/config.toml");
+    assert!(
+        codex.contains("/opt/umcp") && codex.contains("# mine") && !codex.contains("other-git"),
+        "{codex}"
+    );
+    assert!(home.read(".claude.json").contains("claude-code"));
+    assert_eq!(home.read("project/.mcp.json"), PROJECT);
+    let shell = report.added.iter().find(|server| server.name == "shell").unwrap();
+    assert_eq!(shell.cautions, ["runs a line of shell"]);
+    assert!(!serde_json::to_string(&report.added).unwrap().contains("s3cret"));
+
+    let back = home.undo(Which::Last(1), false).unwrap();
+    assert_eq!(back.entries[0].servers.len(), 4);
+    assert_eq!(home.read(".cursor/mcp.json"), CURSOR);
+    assert_eq!(home.read(".codex/config.toml"), CODEX);
+    assert!(!home.dir.path().join(".claude.json").exists());
+    assert!(home.names().is_empty());
+    assert!(home.undo(Which::Last(1), false).unwrap_err().is(&codes::UNDO_NOTHING));
+}
+
+#[test]
+fn a_second_init_changes_nothing() {
+    let home = mess();
+    home.init(&everything());
+    let files = [".cursor/mcp.json", ".codex/config.toml", ".claude.json"].map(|file| home.read(file));
+    let again = home.init(&everything());
+    assert_eq!((again.added, again.undo), (Vec::new(), None));
+    assert_eq!([".cursor/mcp.json", ".codex/config.toml", ".claude.json"].map(|file| home.read(file)), files);
+}
+
+#[test]
+fn a_dry_run_touches_nothing() {
+    let home = mess();
+    let report = run(&everything(), &home.machine(), now(), true, &mut |request| home.call(request)).unwrap();
+    assert_eq!((report.dry_run, report.added.len(), report.files.len()), (true, 4, 3));
+    assert!(home.names().is_empty() && !home.paths.undo().exists());
+    assert_eq!(home.read(".cursor/mcp.json"), CURSOR);
+}
+
+#[test]
+fn a_bare_machine_gets_a_clock() {
+    let home = Home::new(&[]);
+    let report = home.init(&Choice::default());
+    assert_eq!(report.added[0].target, "builtin:time");
+    assert_eq!(home.names(), ["time"]);
+}
+
+#[test]
+fn a_broken_file_is_told_and_left_alone() {
+    let home = Home::new(&[(".cursor/mcp.json", "{\"mcpServers\": "), (".codex/config.toml", CODEX)]);
+    let report = home.init(&everything());
+    let cursor = report.clients.iter().find(|client| client.id == "cursor").unwrap();
+    assert!(cursor.error.is_some() && cursor.connected.is_empty());
+    assert_eq!(home.read(".cursor/mcp.json"), "{\"mcpServers\": ");
+    assert!(home.read(".codex/config.toml").contains("/opt/umcp"));
+}
+
+#[test]
+fn undo_asks_before_it_loses_somebodys_change() {
+    let home = mess();
+    let id = home.init(&everything()).undo.unwrap();
+    let path = home.dir.path().join(".cursor/mcp.json");
+    fs::write(&path, "{\"theme\": \"light\"}").unwrap();
+    let error = home.undo(Which::Id(id), false).unwrap_err();
+    assert!(
+        error.is(&codes::UNDO_CHANGED) && error.to_string().contains("-{\"theme\": \"light\"}"),
+        "{error}"
+    );
+    // Nothing is half undone.
+    assert!(home.read(".codex/config.toml").contains("/opt/umcp") && home.names().len() == 4);
+
+    home.undo(Which::Id(id), true).unwrap();
+    assert_eq!(home.read(".cursor/mcp.json"), CURSOR);
+    // What was overwritten can be had back.
+    home.undo(Which::Id(id + 1), false).unwrap();
+    assert_eq!(home.read(".cursor/mcp.json"), "{\"theme\": \"light\"}");
+}
+
+#[test]
+fn a_server_changed_since_stays() {
+    let home = mess();
+    home.init(&everything());
+    let request = crate::servers::Request::Enable { names: vec!["git".into()], enabled: false };
+    home.call(request.into()).unwrap();
+    let back = home.undo(Which::Last(1), false).unwrap();
+    assert_eq!((back.entries[0].servers.len(), back.entries[0].kept.clone()), (3, vec!["git".to_string()]));
+    assert_eq!(home.names(), ["git"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn modes_and_links_come_back() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new(&[("dotfiles/cursor.json", CURSOR)]);
+    let (real, link) =
+        (home.dir.path().join("dotfiles/cursor.json"), home.dir.path().join(".cursor/mcp.json"));
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::create_dir(home.dir.path().join(".cursor")).unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    home.init(&everything());
+    assert!(home.read("dotfiles/cursor.json").contains("/opt/umcp"));
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o600)).unwrap();
+    home.undo(Which::Last(1), false).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(&real).unwrap(), CURSOR);
+    assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+fn ask(id: &str, replace: bool, profile: Option<&'static str>) -> Ask<'static> {
+    let clients = vec![crate::clients::find(id).unwrap()];
+    Ask {
+        clients,
+        scope: Scope::User,
+        profile,
+        replace,
+        dry_run: false,
+        command: "umcp client connect".into(),
+    }
+}
+
+fn connect(home: &Home, id: &str, replace: bool, profile: Option<&'static str>) -> connect::Report {
+    let call = &mut |request| home.call(request);
+    connect::connect(&ask(id, replace, profile), &home.machine(), now(), call).unwrap()
+}
+
+fn disconnect(home: &Home, id: &str) -> connect::Action {
+    let call = &mut |request| home.call(request);
+    let report = connect::disconnect(&ask(id, false, None), &home.machine(), now(), call).unwrap();
+    report.files[0].action
+}
+
+#[test]
+fn disconnect_gives_back_what_was_there() {
+    let home = mess();
+    let report = connect(&home, "cursor", true, None);
+    assert_eq!((report.added.len(), home.names().len(), report.undo), (2, 2, Some(1)));
+    connect(&home, "cursor", false, Some("work"));
+    assert!(home.read(".cursor/mcp.json").contains("work"));
+    assert_eq!(disconnect(&home, "cursor"), Action::Disconnected);
+    assert_eq!(home.read(".cursor/mcp.json"), CURSOR);
+    assert_eq!(disconnect(&home, "cursor"), Action::Unchanged);
+
+    // Somebody changed the file since: only the entry goes.
+    connect(&home, "codex", false, None);
+    let changed = home.read(".codex/config.toml").replace("model = \"x\"", "model = \"y\"");
+    fs::write(home.dir.path().join(".codex/config.toml"), &changed).unwrap();
+    assert_eq!(disconnect(&home, "codex"), Action::Disconnected);
+    assert_eq!(home.read(".codex/config.toml"), CODEX.replace("model = \"x\"", "model = \"y\""));
+
+    // A file umcp made goes away.
+    assert_eq!(connect(&home, "gemini", false, None).files[0].action, Action::Connected);
+    assert_eq!(connect(&home, "gemini", false, None).files[0].action, Action::Unchanged);
+    assert_eq!(disconnect(&home, "gemini"), Action::Deleted);
+    assert!(!home.dir.path().join(".gemini").exists());
+}
+
+#[test]
+fn sync_follows_the_program() {
+    let home = mess();
+    connect(&home, "cursor", false, Some("work"));
+    let machine = Machine { program: "/new/umcp".into(), ..home.machine() };
+    let clients = crate::clients::CLIENTS.iter().collect();
+    let ask = Ask { clients, ..ask("cursor", false, None) };
+    let report = connect::sync(&ask, &machine, now(), &mut |request| home.call(request)).unwrap();
+    assert_eq!(report.files.len(), 1);
+    let text = home.read(".cursor/mcp.json");
+    assert!(text.contains("/new/umcp") && text.contains("work") && !text.contains("/opt/umcp"), "{text}");
+}
