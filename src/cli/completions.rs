@@ -3,7 +3,8 @@
 
 use super::context::Context;
 use crate::error::{Error, Result, codes};
-use crate::paths::{self, io_error};
+use crate::paths::io_error;
+use crate::setup::journal::{self, Edit};
 use crate::ui::{Output, Page, State};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -91,10 +92,27 @@ impl Completions {
             return ctx.ui.show(&Script { shell: self.shell, script });
         }
         let (file, line) = self.shell.place(&ctx.paths.home);
-        refuse_foreign(&file)?;
-        paths::write_atomic(&file, script.as_bytes())?;
+        let edit = edit(&file, script)?;
+        journal::record(&ctx.paths.undo(), ctx.clock.now(), "umcp completions --install", &[edit])?;
         ctx.ui.show(&Installed { shell: self.shell, file: file.display().to_string(), line })
     }
+}
+
+/// The edit that installs completions for the shell the user logs in with, if it is one of ours.
+pub fn edit_for_shell(ctx: &Context) -> Result<Option<Edit>> {
+    let login = std::env::var("SHELL").unwrap_or_default();
+    let shell = match login.rsplit('/').next() {
+        Some("bash") => Shell::Bash,
+        Some("zsh") => Shell::Zsh,
+        Some("fish") => Shell::Fish,
+        _ => return Ok(None),
+    };
+    edit(&shell.place(&ctx.paths.home).0, shell.script()).map(Some)
+}
+
+fn edit(file: &Path, script: &str) -> Result<Edit> {
+    refuse_foreign(file)?;
+    Ok(Edit { path: file.into(), before: journal::read(file)?, after: Some(script.into()) })
 }
 
 /// A file of that name that umcp did not write is left alone.

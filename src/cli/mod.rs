@@ -2,9 +2,12 @@
 //! Not here: what a command means (the nouns), where requests go (`context.rs`), how results look (`ui`).
 //! Rule: a verb builds a request, asks, and hands the reply to `ui`; a new noun is one variant and one arm below.
 
+mod client;
 mod complete;
 mod completions;
+mod config;
 mod context;
+mod doctor;
 mod events;
 mod explain;
 mod gateway;
@@ -12,10 +15,14 @@ mod health;
 mod help;
 mod interrupt;
 mod known;
+mod import;
+mod init;
 mod logs;
+mod machine;
 mod man;
 mod parse;
 mod profile;
+mod quickstart;
 mod server;
 mod service;
 mod status;
@@ -23,6 +30,7 @@ mod suggest;
 mod token;
 mod tool;
 mod transport;
+mod undo;
 mod version;
 
 use crate::error::Result;
@@ -120,6 +128,7 @@ impl Global {
 // Where a variant has no words of its own, its arguments bring the help.
 #[derive(Debug, Subcommand)]
 enum Noun {
+    Init(init::Init),
     /// Add, show and run MCP servers
     #[command(aliases = ["servers", "mcp"])]
     Server(server::Command),
@@ -142,6 +151,15 @@ enum Noun {
     Transport(transport::Command),
     /// Check servers and reset circuit breakers
     Health(health::Command),
+    /// Connect editors and agents to umcp, and back
+    #[command(alias = "clients")]
+    Client(client::Command),
+    /// Show and change settings
+    Config(config::Command),
+    Doctor(doctor::Doctor),
+    Import(import::Import),
+    Undo(undo::Undo),
+    Quickstart(quickstart::Quickstart),
     Status(status::Status),
     Logs(logs::Logs),
     Events(events::Events),
@@ -159,6 +177,7 @@ enum Noun {
 impl Noun {
     fn run(self, ctx: &Context) -> Result<()> {
         match self {
+            Self::Init(command) => command.run(ctx),
             Self::Server(command) => command.run(ctx),
             Self::Tool(command) => command.run(ctx),
             Self::Call(command) => command.run(ctx),
@@ -169,6 +188,12 @@ impl Noun {
             Self::Gateway(command) => command.run(ctx),
             Self::Transport(command) => command.run(ctx),
             Self::Health(command) => command.run(ctx),
+            Self::Client(command) => command.run(ctx),
+            Self::Config(command) => command.run(ctx),
+            Self::Doctor(command) => command.run(ctx),
+            Self::Import(command) => command.run(ctx),
+            Self::Undo(command) => command.run(ctx),
+            Self::Quickstart(command) => command.run(ctx),
             Self::Status(command) => command.run(ctx),
             Self::Logs(command) => command.run(ctx),
             Self::Events(command) => command.run(ctx),

@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::servers::formats::{self, Note};
 use crate::servers::model::{Server, Transport, check_name};
+use crate::servers::view::safe_target;
 use crate::servers::{self as noun};
 use crate::{documents, engine, ids};
 use serde::Serialize;
@@ -29,7 +30,7 @@ pub struct Report {
 pub struct Added {
     pub name: String,
     pub transport: String,
-    /// Command line or URL, every argument.
+    /// Command line or URL, every argument; values of telling flags and query fields are hidden.
     pub target: String,
     /// Names of variables and headers; never their values.
     pub env: Vec<String>,
@@ -117,7 +118,7 @@ impl Added {
         Self {
             name: server.name.clone(),
             transport: server.transport.word().into(),
-            target: server.transport.target(),
+            target: safe_target(&server.transport.target()),
             env: server.env.keys().chain(server.headers.keys()).cloned().collect(),
             cautions: cautions(server),
         }

@@ -57,6 +57,8 @@ pub struct ClientReport {
     pub connected: Vec<PathBuf>,
     /// Names of servers that stay in its files beside umcp.
     pub beside: Vec<String>,
+    /// Files of a project with servers; they were only read.
+    pub shared: Vec<PathBuf>,
     pub notes: Vec<FileNote>,
     /// What the user must do in the client.
     pub after: Option<String>,
@@ -162,6 +164,7 @@ impl Planning<'_> {
             imported: 0,
             connected: Vec::new(),
             beside: Vec::new(),
+            shared: Vec::new(),
             notes: Vec::new(),
             after: None,
             error: state.files.iter().find_map(|file| file.error.clone()),
@@ -170,6 +173,9 @@ impl Planning<'_> {
         if imports {
             for file in &state.files {
                 report.imported += file.servers.len();
+                if file.scope == Scope::Project && !file.servers.is_empty() {
+                    report.shared.push(file.path.clone());
+                }
                 let notes =
                     file.notes.iter().map(|note| FileNote { file: file.path.clone(), note: note.clone() });
                 report.notes.extend(notes);

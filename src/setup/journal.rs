@@ -2,6 +2,7 @@
 //! It does not decide what to take back; that is `undo.rs`.
 //! Rule: an entry is complete and synced before the first byte of an edit is written.
 
+use super::hidden;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::paths::{create_private_dir, io_error, private_options, write_atomic};
@@ -26,12 +27,13 @@ pub struct Edit {
 }
 
 impl Edit {
-    /// The difference as people read it; empty when nothing changes.
+    /// The difference as people read it, with the secrets of servers hidden; empty when nothing changes.
     pub fn diff(&self) -> String {
         let text = |bytes: &Option<Vec<u8>>| {
             String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned()
         };
-        documents::diff::diff(&self.path.display().to_string(), &text(&self.before), &text(&self.after))
+        let (file, before, after) = (self.path.display().to_string(), text(&self.before), text(&self.after));
+        hidden::hide(&documents::diff::diff(&file, &before, &after), &file, &[&before, &after])
     }
 
     pub fn changes(&self) -> bool {

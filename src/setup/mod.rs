@@ -6,6 +6,7 @@ pub mod clientfiles;
 pub mod config;
 pub mod connect;
 pub mod doctor;
+mod hidden;
 pub mod http_probe;
 pub mod import;
 pub mod init;

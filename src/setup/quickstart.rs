@@ -36,12 +36,17 @@ pub struct Options<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
     pub title: String,
-    /// What a user would type, or what a client would send.
-    pub commands: Vec<String>,
-    /// What came of it.
-    pub lines: Vec<String>,
+    pub parts: Vec<Part>,
     pub outcome: Outcome,
     pub duration_ms: u64,
+}
+
+/// One command and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// What a user would type, or what a client would send; `None` for a remark.
+    pub command: Option<String>,
+    pub lines: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -109,9 +114,26 @@ struct Tour<'a, 'b> {
 
 /// What a step shows: the commands it ran and what they said.
 #[derive(Default)]
-struct Shown {
-    commands: Vec<String>,
-    lines: Vec<String>,
+struct Shown(Vec<Part>);
+
+impl Shown {
+    fn command(&mut self, command: impl Into<String>) {
+        self.0.push(Part { command: Some(command.into()), lines: Vec::new() });
+    }
+
+    /// Lines below the last command.
+    fn lines(&mut self, lines: impl IntoIterator<Item = String>) {
+        if self.0.is_empty() {
+            self.0.push(Part { command: None, lines: Vec::new() });
+        }
+        if let Some(part) = self.0.last_mut() {
+            part.lines.extend(lines);
+        }
+    }
+
+    fn line(&mut self, line: impl Into<String>) {
+        self.lines([line.into()]);
+    }
 }
 
 impl Tour<'_, '_> {
@@ -129,30 +151,26 @@ impl Tour<'_, '_> {
 
     fn walk(&mut self) {
         let endpoint = self.step("One endpoint for all of them, over HTTP", |tour, shown| {
-            shown.commands.push("umcp serve --http 127.0.0.1:0 --no-key".into());
-            let endpoint = tour::Endpoint::start(
-                &tour.start(&["serve", "--http", "127.0.0.1:0", "--no-key"]),
-                DEADLINE,
-            )?;
-            shown.lines.push(format!("listens on {}", endpoint.url));
+            shown.command("umcp serve --http 127.0.0.1:0 --no-key");
+            let endpoint = tour::Endpoint::start(&tour.start(&["serve", "--http", "127.0.0.1:0", "--no-key"]), DEADLINE)?;
+            shown.line(format!("listens on {}", endpoint.url));
             Ok(endpoint)
         });
-        let client =
-            self.step("The same endpoint over stdio: this is the line an editor runs", |tour, shown| {
-                shown.commands.push("umcp serve --client quickstart".into());
-                let mut client = Probe::start(&tour.start(&["serve", "--client", "quickstart"]))?;
-                let said = client.initialize("quickstart", DEADLINE)?;
-                let name = |key: &str| said["serverInfo"][key].as_str().unwrap_or("?").to_string();
-                let revision = said["protocolVersion"].as_str().unwrap_or("?");
-                shown.lines.push(format!("{} {}, protocol {revision}", name("name"), name("version")));
-                let tools = client.tools(DEADLINE)?;
-                shown.lines.push(format!("{} tools, as the client sees them:", tools.len()));
-                shown.lines.extend(tools.iter().map(tour::tool_line));
-                if tools.is_empty() {
-                    return Err(Error::new(&codes::FAILED, "the endpoint shows no tools"));
-                }
-                Ok(client)
-            });
+        let client = self.step("The same endpoint over stdio: this is the line an editor runs", |tour, shown| {
+            shown.command("umcp serve --client quickstart");
+            let mut client = Probe::start(&tour.start(&["serve", "--client", "quickstart"]))?;
+            let said = client.initialize("quickstart", DEADLINE)?;
+            let name = |key: &str| said["serverInfo"][key].as_str().unwrap_or("?").to_string();
+            let revision = said["protocolVersion"].as_str().unwrap_or("?");
+            shown.line(format!("{} {}, protocol {revision}", name("name"), name("version")));
+            let tools = client.tools(DEADLINE)?;
+            shown.line(format!("{} tools, as the client sees them:", tools.len()));
+            shown.lines(tools.iter().map(tour::tool_line));
+            if tools.is_empty() {
+                return Err(Error::new(&codes::FAILED, "the endpoint shows no tools"));
+            }
+            Ok(client)
+        });
         if let Some(mut client) = client {
             self.calls(&mut client, endpoint.as_ref());
             self.grow(&mut client);
@@ -170,9 +188,9 @@ impl Tour<'_, '_> {
     fn calls(&mut self, client: &mut Probe, endpoint: Option<&tour::Endpoint>) {
         let note = json!({"key": "greeting", "value": "written over stdio"});
         self.step("A call over stdio", |_, shown| {
-            shown.commands.push(format!("tools/call kv__kv_set {note}"));
+            shown.command(format!("tools/call kv__kv_set {note}"));
             let result = client.call("kv__kv_set", &note, DEADLINE)?;
-            shown.lines.extend(tour::short(&text_of(&result)));
+            shown.lines(tour::short(&text_of(&result)));
             Ok(())
         });
         if let Some(endpoint) = endpoint {
@@ -181,11 +199,11 @@ impl Tour<'_, '_> {
                 client.request("initialize", probe::initialize_params("quickstart-http"))?;
                 client.notify("notifications/initialized")?;
                 let arguments = json!({"key": "greeting"});
-                shown.commands.push(format!("POST {}  tools/call kv__kv_get {arguments}", endpoint.url));
+                shown.command(format!("POST {}  tools/call kv__kv_get {arguments}", endpoint.url));
                 let call = json!({"name": "kv__kv_get", "arguments": arguments});
                 let result = client.request("tools/call", call)?;
                 let text = text_of(&result);
-                shown.lines.extend(tour::short(&text));
+                shown.lines(tour::short(&text));
                 if text.contains("written over stdio") {
                     return Ok(());
                 }
@@ -208,9 +226,7 @@ impl Tour<'_, '_> {
             }
             let told = began.elapsed().as_millis();
             let after = client.tools(DEADLINE)?.len();
-            shown
-                .lines
-                .push(format!("the client was told within {told} ms: {before} tools before, {after} now"));
+            shown.line(format!("the client was told within {told} ms: {before} tools before, {after} now"));
             Ok(())
         });
     }
@@ -224,12 +240,8 @@ impl Tour<'_, '_> {
             Some(_) => "",
         };
         if !why.is_empty() {
-            self.end(
-                title,
-                Shown { lines: vec![why.into()], ..Shown::default() },
-                Outcome::Skipped,
-                Instant::now(),
-            );
+            let part = Part { command: None, lines: vec![why.into()] };
+            self.end(title, Shown(vec![part]), Outcome::Skipped, Instant::now());
             return;
         }
         let began = Instant::now();
@@ -243,24 +255,26 @@ impl Tour<'_, '_> {
         let outcome = match outcome {
             Ok(()) => Outcome::Done,
             Err(error) => {
-                shown.lines.push(format!("skipped: {error}"));
-                shown
-                    .lines
-                    .push("without a network npx cannot fetch the package; everything else works".into());
+                shown.line(format!("skipped: {error}"));
+                shown.line("without a network npx cannot fetch the package; everything else works");
                 Outcome::Skipped
             }
         };
         self.end(title, shown, outcome, began);
     }
 
-    fn step<T>(&mut self, title: &str, action: impl FnOnce(&mut Self, &mut Shown) -> Result<T>) -> Option<T> {
+    fn step<T>(
+        &mut self,
+        title: &str,
+        action: impl FnOnce(&mut Self, &mut Shown) -> Result<T>,
+    ) -> Option<T> {
         let began = Instant::now();
         let mut shown = Shown::default();
         let result = action(self, &mut shown);
         let (value, outcome) = match result {
             Ok(value) => (Some(value), Outcome::Done),
             Err(error) => {
-                shown.lines.push(error.to_string());
+                shown.line(error.to_string());
                 (None, Outcome::Failed)
             }
         };
@@ -270,8 +284,7 @@ impl Tour<'_, '_> {
 
     fn end(&mut self, title: &str, shown: Shown, outcome: Outcome, began: Instant) {
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let Shown { commands, lines } = shown;
-        let step = Step { title: title.into(), commands, lines, outcome, duration_ms };
+        let step = Step { title: title.into(), parts: shown.0, outcome, duration_ms };
         (self.options.on_step)(&step);
         self.steps.push(step);
     }
@@ -282,11 +295,9 @@ impl Tour<'_, '_> {
     }
 
     fn umcp_within(&self, shown: &mut Shown, args: &[&str], deadline: Duration) -> Result<()> {
-        shown
-            .commands
-            .push(format!("umcp {}", args.iter().map(|arg| tour::word(arg)).collect::<Vec<_>>().join(" ")));
+        shown.command(format!("umcp {}", args.iter().map(|arg| tour::word(arg)).collect::<Vec<_>>().join(" ")));
         let lines = tour::output(&self.start(args), &self.home.0, deadline)?;
-        shown.lines.extend(lines);
+        shown.lines(lines);
         Ok(())
     }
 

@@ -1,12 +1,12 @@
 //! umcp's entry tried the way its client would: the same command, the same variables, the PATH the client sees,
 //! a real handshake and a list, each timed. Answers "works in my terminal, but not in the app".
 
-use super::probe::{Probe, Start};
+use super::probe::{Probe, Start, text_of};
 use super::{Machine, programs};
 use crate::clients::{Client, Entry};
 use crate::error::{Error, Result, codes};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -86,6 +86,59 @@ impl Trial {
     }
 }
 
+/// One real call through the endpoint.
+#[derive(Debug, Clone, Serialize)]
+pub struct FirstCall {
+    pub tools: usize,
+    /// The tool that was called; `None` when none was safe to call unasked.
+    pub tool: Option<String>,
+    /// The beginning of its answer, on one line.
+    pub answer: String,
+    /// Of the call alone.
+    pub duration_us: u64,
+    pub error: Option<Error>,
+}
+
+/// Starts umcp's line, lists the tools and calls one that only reads and needs no argument.
+pub fn first_call(machine: &Machine<'_>, deadline: Duration) -> FirstCall {
+    let mut call = FirstCall { tools: 0, tool: None, answer: String::new(), duration_us: 0, error: None };
+    call.error = call.make(machine, deadline).err();
+    call
+}
+
+impl FirstCall {
+    fn make(&mut self, machine: &Machine<'_>, deadline: Duration) -> Result<()> {
+        let home = machine.home.iter().map(|home| ("UMCP_HOME".into(), home.into()));
+        let args = ["serve", "--client", "umcp-init"].map(String::from).into();
+        let start = Start { program: machine.program.clone(), args, env: home.collect(), bare: false };
+        let mut probe = Probe::start(&start)?;
+        probe.initialize("umcp-init", deadline)?;
+        let tools = probe.tools(deadline)?;
+        self.tools = tools.len();
+        let Some(tool) = harmless(&tools) else { return Ok(()) };
+        let began = Instant::now();
+        let result = probe.call(tool, &json!({}), deadline)?;
+        self.duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let text = text_of(&result);
+        self.answer = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(80).collect();
+        self.tool = Some(tool.into());
+        Ok(())
+    }
+}
+
+/// A tool that says of itself that it only reads and stays on this machine, and that needs no argument; the user's own
+/// servers before umcp's.
+fn harmless(tools: &[Value]) -> Option<&str> {
+    let safe = |tool: &&Value| {
+        let required = tool["inputSchema"]["required"].as_array().is_some_and(|names| !names.is_empty());
+        let notes = &tool["annotations"];
+        notes["readOnlyHint"] == json!(true) && notes["openWorldHint"] == json!(false) && !required
+    };
+    let names = tools.iter().filter(safe).filter_map(|tool| tool["name"].as_str());
+    let (own, theirs): (Vec<&str>, Vec<&str>) = names.partition(|name| name.starts_with("umcp__"));
+    theirs.into_iter().chain(own).next()
+}
+
 /// The start of an entry with what its client would hand on.
 fn start(entry: &Entry, desktop: bool, machine: &Machine<'_>) -> Result<Start> {
     let shell = (machine.env)("PATH").unwrap_or_default();
@@ -109,6 +162,24 @@ mod tests {
     use super::*;
     use crate::paths::Paths;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn only_a_tool_that_says_it_is_harmless_is_called_unasked() {
+        let tool = |name: &str, reads: bool, open: bool, required: &[&str]| {
+            json!({"name": name, "inputSchema": {"required": required},
+                "annotations": {"readOnlyHint": reads, "openWorldHint": open}})
+        };
+        let own = tool("umcp__list", true, false, &[]);
+        let bad = [
+            tool("a", false, false, &[]),
+            tool("b", true, true, &[]),
+            tool("c", true, false, &["x"]),
+            json!({"name": "d"}),
+        ];
+        assert_eq!(harmless(&bad), None);
+        assert_eq!(harmless(&[bad[0].clone(), own.clone()]), Some("umcp__list"));
+        assert_eq!(harmless(&[own, tool("time", true, false, &[])]), Some("time"));
+    }
 
     #[test]
     fn a_desktop_client_sees_another_path_and_failures_have_their_phase() {

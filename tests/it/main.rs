@@ -2,6 +2,12 @@
 // Every function here serves a test; the exemption in clippy.toml reaches only those marked as one.
 #![allow(clippy::unwrap_used)]
 
+mod house;
+#[cfg(unix)]
+mod conformance;
+mod gateway;
+#[cfg(target_os = "linux")]
+mod faults;
 #[cfg(unix)]
 mod install;
 mod interface;

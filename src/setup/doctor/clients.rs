@@ -17,6 +17,10 @@ pub fn check(machine: &Machine<'_>, now: Timestamp) -> Vec<Check> {
         }
         for file in &state.files {
             checks.extend(file_checks(client, file, machine, now));
+            // A server there is reached past umcp, whichever file umcp itself stands in.
+            if state.connected() && !file.beside.is_empty() {
+                checks.push(beside(client, file));
+            }
         }
         if !state.connected() && state.files.iter().all(|file| file.error.is_none()) {
             let what = format!("{} does not use umcp", client.name);
@@ -39,7 +43,7 @@ fn file_checks(client: &Client, file: &FileState, machine: &Machine<'_>, now: Ti
     }
     let Some(entry) = &file.entry else { return Vec::new() };
     let search = (machine.env)("PATH").unwrap_or_default();
-    let mut checks = vec![match programs::find(&entry.command, &search) {
+    vec![match programs::find(&entry.command, &search) {
         Some(_) => Check::new(Area::Clients, Level::Ok, format!("{} uses umcp ({path})", client.name)),
         None => {
             let what = format!("{} starts `{}`, which is not there ({path})", client.name, entry.command);
@@ -51,16 +55,20 @@ fn file_checks(client: &Client, file: &FileState, machine: &Machine<'_>, now: Ti
                 None => check,
             }
         }
-    }];
-    if !file.beside.is_empty() {
-        let names = file.beside.join(", ");
-        let what =
-            format!("{} has {} beside umcp: {names}", client.name, plural(file.beside.len(), "server"));
-        let scope = if file.scope == Scope::Project { " --scope project" } else { "" };
-        let cure = format!("umcp client connect {} --replace{scope}", client.id);
-        checks.push(Check::new(Area::Clients, Level::Warn, what).cure(cure));
-    }
-    checks
+    }]
+}
+
+fn beside(client: &Client, file: &FileState) -> Check {
+    let names = file.beside.join(", ");
+    let what = format!(
+        "{} has {} beside umcp in `{}`: {names}",
+        client.name,
+        plural(file.beside.len(), "server"),
+        file.path.display()
+    );
+    let scope = if file.scope == Scope::Project { " --scope project" } else { "" };
+    let cure = format!("umcp client connect {} --replace{scope}", client.id);
+    Check::new(Area::Clients, Level::Warn, what).cure(cure)
 }
 
 /// The same entry with the path of this program.

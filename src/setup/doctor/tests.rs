@@ -1,3 +1,5 @@
+//! The checks over made-up facts and files: what each finds, says and offers to mend.
+
 use super::*;
 use crate::paths::Paths;
 use crate::servers::model::Transport;
@@ -58,7 +60,7 @@ fn a_client_with_a_dead_entry_is_found_and_mended() {
             lines(&report),
             [
                 (Level::Fail, format!("Cursor starts `/gone/umcp`, which is not there ({})", file.display())),
-                (Level::Warn, "Cursor has 1 server beside umcp: git".into()),
+                (Level::Warn, format!("Cursor has 1 server beside umcp in `{}`: git", file.display())),
             ]
         );
         assert_eq!(report.checks[1].cure.as_deref(), Some("umcp client connect cursor --replace"));

@@ -1,3 +1,5 @@
+//! The first run in a home made up by the test: what is asked, written and undone.
+
 use super::*;
 use crate::clock::Clock;
 use crate::engine::{Engine, Reply, Request};

@@ -1,0 +1,149 @@
+//! `umcp undo`: takes back what umcp did to files outside its store.
+
+use super::context::Context;
+use crate::error::Result;
+use crate::setup::journal::{self, Entry};
+use crate::setup::undo::{self, Action, Options, Report, Which};
+use crate::ui::{Cell, Column, Output, Page, State, Table, text};
+use clap::Args;
+use serde::Serialize;
+use crate::clock::Timestamp;
+
+/// Take back edits of other programs' files, byte for byte
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  umcp undo --list\n  umcp undo\n  umcp undo 3 --dry-run")]
+pub struct Undo {
+    /// The entry to take back; the newest one if left out
+    #[arg(value_name = "ID", conflicts_with = "last")]
+    id: Option<u64>,
+    /// Show what can be taken back
+    #[arg(long, conflicts_with_all = ["id", "last", "force", "dry_run"])]
+    list: bool,
+    /// Take back the newest N entries
+    #[arg(long, value_name = "N")]
+    last: Option<usize>,
+    /// Show what would happen
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Overwrite files that were changed since; a copy is kept in the list
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    id: u64,
+    when: String,
+    command: String,
+    files: Vec<String>,
+    servers: Vec<String>,
+    undone: Option<String>,
+    #[serde(skip)]
+    at: Timestamp,
+    #[serde(skip)]
+    now: Timestamp,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Entries(Vec<Listed>);
+
+impl Undo {
+    pub fn run(self, ctx: &Context) -> Result<()> {
+        let now = ctx.clock.now();
+        if self.list {
+            let entries = journal::entries(&ctx.paths.undo())?;
+            return ctx.ui.show(&Entries(entries.iter().rev().map(|entry| Listed::of(entry, now)).collect()));
+        }
+        let which = match self.id {
+            Some(id) => Which::Id(id),
+            None => Which::Last(self.last.unwrap_or(1)),
+        };
+        let options = Options { which, dry_run: self.dry_run, force: self.force, now };
+        let report = undo::undo(&ctx.paths, options, &mut |request| ctx.call(request))?;
+        ctx.ui.show(&report)
+    }
+}
+
+impl Listed {
+    fn of(entry: &Entry, now: Timestamp) -> Self {
+        let manifest = &entry.manifest;
+        Self {
+            id: entry.id,
+            when: manifest.when.rfc3339(),
+            command: manifest.command.clone(),
+            files: manifest.files.iter().map(|file| file.path.display().to_string()).collect(),
+            servers: manifest.servers.iter().map(|server| server.name.clone()).collect(),
+            undone: manifest.undone.map(Timestamp::rfc3339),
+            at: manifest.when,
+            now,
+        }
+    }
+}
+
+impl Output for Entries {
+    const KIND: &'static str = "undo.list/1";
+
+    fn human(&self, page: &mut Page) {
+        let columns = [
+            Column::new("id").right(),
+            Column::new("command"),
+            Column::new("when").optional(1),
+            Column::new("state"),
+            Column::new("files").wraps(),
+        ];
+        let mut table = Table::new("umcp has edited no files of other programs", columns);
+        for entry in &self.0 {
+            let state = match entry.undone {
+                Some(_) => Cell::state(State::Off, "taken back"),
+                None => Cell::state(State::Ok, "stands"),
+            };
+            table.row([
+                Cell::from(entry.id.to_string()),
+                (&entry.command).into(),
+                text::ago(entry.now, entry.at).into(),
+                state,
+                entry.files.join(", ").into(),
+            ]);
+        }
+        page.table(table);
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.0.iter().map(|entry| entry.id.to_string()).collect()
+    }
+}
+
+impl Output for Report {
+    const KIND: &'static str = "undo/1";
+
+    fn human(&self, page: &mut Page) {
+        for entry in &self.entries {
+            page.heading(format!("{} (entry {})", entry.command, entry.id));
+            for file in &entry.files {
+                let path = file.path.display();
+                match file.action {
+                    Action::Restored => page.mark(State::Ok, format!("{path} is as it was")),
+                    Action::Deleted => page.mark(State::Ok, format!("{path} is gone again")),
+                    Action::AsBefore => page.mark(State::Off, format!("{path} was as before already")),
+                };
+                if self.dry_run && !file.diff.is_empty() {
+                    page.text(&file.diff);
+                }
+            }
+            for name in &entry.servers {
+                page.mark(State::Ok, format!("server {name} is removed from umcp again"));
+            }
+            for name in &entry.kept {
+                page.mark(State::Warn, format!("server {name} was changed since and stays"));
+            }
+        }
+        if self.dry_run {
+            page.text("nothing was changed (--dry-run)");
+        }
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.entries.iter().map(|entry| entry.id.to_string()).collect()
+    }
+}
