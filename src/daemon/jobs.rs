@@ -6,9 +6,10 @@ mod status;
 use super::wire::Hello;
 use crate::calls::{Context, Params};
 use crate::clock::Timestamp;
-use crate::engine::live::{CallRequest, Called, Event, Found, Live, LiveReply, Phase, Refreshed, TestReport};
+use crate::engine::live::{
+    CallRequest, Called, Event, Found, Live, LiveReply, Mode, Phase, Refreshed, TestReport,
+};
 use crate::engine::{Reply, Request, StoreRequest};
-use crate::environments::Mode;
 use crate::error::{Error, Result, codes};
 use crate::gateway::Gateway;
 use crate::servers::Server;
@@ -175,7 +176,13 @@ impl Jobs {
         }
     }
 
-    async fn view(&self, profile: Option<&str>, client: &str, mode: Option<Mode>, hello: &Hello) -> Result<Arc<View>> {
+    async fn view(
+        &self,
+        profile: Option<&str>,
+        client: &str,
+        mode: Option<Mode>,
+        hello: &Hello,
+    ) -> Result<Arc<View>> {
         let mut profile = self.gateway.world().profile(profile, client, hello.cwd.as_deref())?;
         if let Some(mode) = mode {
             Arc::make_mut(&mut profile).mode = mode;

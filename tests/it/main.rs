@@ -6,6 +6,7 @@ mod house;
 #[cfg(unix)]
 mod conformance;
 mod gateway;
+mod generated;
 #[cfg(target_os = "linux")]
 mod faults;
 #[cfg(unix)]
