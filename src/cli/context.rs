@@ -55,8 +55,8 @@ impl Context {
 
     /// The folder that holds everything of umcp, where it is not the usual one.
     pub fn home(&self) -> Option<PathBuf> {
-        let variable = std::env::var_os("UMCP_HOME").filter(|home| !home.is_empty());
-        variable.and_then(|home| std::path::absolute(home).ok())
+        let variable = std::env::var_os("UMCP_HOME").filter(|home| !home.is_empty())?;
+        std::path::absolute(variable).ok()
     }
 
     /// Answers a request, whoever can.

@@ -5,7 +5,9 @@ use super::context::{self, Context};
 use super::{logs, service};
 use crate::daemon::lifecycle;
 use crate::engine::live::{Live, LiveReply, Status};
+use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
+use crate::policy;
 use crate::ui::{Output, Page, State, text};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -146,6 +148,9 @@ impl Start {
         }
         ctx.start()?;
         if let Some(address) = http {
+            if !no_key {
+                note_missing_key(ctx)?;
+            }
             listen(ctx, address, insecure, no_key)?;
         }
         ctx.ui.show(&Shown(status(ctx)?))
@@ -154,6 +159,11 @@ impl Start {
 
 /// Serves until a signal. A daemon that was started on demand makes way: its clients reconnect to this one.
 fn foreground(ctx: &Context, options: &Foreground) -> Result<()> {
+    if options.http.is_some() && !options.no_key {
+        note_missing_key(ctx)?;
+    }
+    // This process is about to open the store itself.
+    ctx.forget_daemon();
     if lifecycle::stop(&ctx.paths)? {
         ctx.ui.note("the daemon in the background made way; clients reconnect by themselves");
     }
@@ -173,6 +183,18 @@ fn foreground(ctx: &Context, options: &Foreground) -> Result<()> {
             .hint("umcp gateway stop"));
     }
     ctx.ui.finish_stream(&json!({"ok": true}));
+    Ok(())
+}
+
+/// Says how to get in, where no key was ever made.
+fn note_missing_key(ctx: &Context) -> Result<()> {
+    let tokens = match ctx.call(policy::Request::List)? {
+        Reply::Token(policy::Reply::Tokens(tokens)) => tokens,
+        other => return engine::unexpected(&other),
+    };
+    if !tokens.iter().any(|token| token.revoked.is_none()) {
+        ctx.ui.note("HTTP clients need a key, and there is none yet: umcp token create NAME");
+    }
     Ok(())
 }
 

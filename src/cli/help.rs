@@ -13,6 +13,8 @@ umcp: every MCP server you use, behind one endpoint
 
 Usage: umcp COMMAND [ARGUMENT]...
 
+  init                 find your clients and servers, and connect them
+  client connect NAME  let one client use umcp
   server add SPEC      add npm:NAME, pypi:NAME, builtin:NAME, a URL or a file
   server list          list servers and their state
   server test NAME     connect to a server and time each step

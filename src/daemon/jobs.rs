@@ -6,9 +6,10 @@ mod status;
 use super::wire::Hello;
 use crate::calls::{Context, Params};
 use crate::clock::Timestamp;
-use crate::engine::live::{CallRequest, Called, Event, Found, Live, LiveReply, Phase, Refreshed, TestReport};
+use crate::engine::live::{
+    CallRequest, Called, Event, Found, Live, LiveReply, Mode, Phase, Refreshed, TestReport,
+};
 use crate::engine::{Reply, Request, StoreRequest};
-use crate::environments::Mode;
 use crate::error::{Error, Result, codes};
 use crate::gateway::Gateway;
 use crate::servers::Server;

@@ -2,7 +2,7 @@
 //! Plain data: the daemon fills it, `ui` shows it.
 
 use crate::clock::Timestamp;
-use crate::environments::Mode;
+pub use crate::environments::Mode;
 use crate::tools::Era;
 use serde::{Deserialize, Serialize};
 

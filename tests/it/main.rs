@@ -6,10 +6,10 @@ mod examples;
 mod house;
 #[cfg(unix)]
 mod conformance;
+mod gateway;
+mod generated;
 #[cfg(target_os = "linux")]
 mod faults;
-mod gateway;
-mod house;
 #[cfg(unix)]
 mod install;
 mod interface;

@@ -30,7 +30,7 @@ pub struct Budget {
 #[derive(Serialize)]
 struct Report {
     days: u64,
-    /// Tokens of every shown tool together, which each request of a client in full mode carries.
+    /// Tokens of every shown tool together, umcp's own left out.
     full_tokens: u64,
     /// What a client's list costs in each mode; empty when no daemon runs to write those lists.
     modes: Vec<ModeLine>,

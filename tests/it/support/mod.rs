@@ -1,4 +1,4 @@
-//! What integration tests stand on: a daemon of their own, raw MCP clients, real peers.
+//! What integration tests stand on: a sandbox for the command line, a daemon of their own, raw MCP clients, real peers.
 
 pub mod daemon;
 pub mod http;
