@@ -2,10 +2,10 @@
 //! the command line.
 
 use std::process::ExitCode;
-use umcp::cli::{self, Foreground};
+use umcp::cli::{self, Foreground, Serving};
 use umcp::daemon::bridge::{self, Arguments};
 use umcp::daemon::host::{self, Ready};
-use umcp::error::{Error, Result, codes};
+use umcp::error::Result;
 use umcp::paths::Paths;
 use umcp::ui::{Options, Ui};
 
@@ -22,36 +22,13 @@ fn main() -> ExitCode {
 
 fn serve(arguments: &Arguments) -> u8 {
     let run = || -> Result<()> { bridge::run(&Paths::from_env()?, arguments) };
-    match run() {
-        Ok(()) => 0,
-        Err(error) => {
-            Ui::new(Options::default()).error(&error);
-            error.kind().exit()
-        }
-    }
+    run().map_or_else(|error| cli::fail(&Ui::new(Options::default()), &error), |()| 0)
 }
 
-/// The gateway in this process, until a signal or `umcp gateway stop`.
-fn foreground(asked: &Foreground) -> Result<()> {
-    let ui = Ui::new(Options::default());
-    let options = host::Options {
-        http: asked.http.clone(),
-        insecure: asked.insecure,
-        no_key: asked.no_key,
-        foreground: true,
-    };
-    let mut running = None;
-    host::serve(&options, &mut |ready| match ready {
-        Ready::Serving(Some(address)) => ui.note(&format!("listening on http://{address}/mcp")),
-        Ready::Serving(None) => ui.note("listening on the local socket"),
-        Ready::Running(pid) => running = Some(pid),
-    })?;
-    match running {
-        None => Ok(()),
-        Some(pid) => {
-            let process = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
-            Err(Error::new(&codes::DAEMON_START, format!("a daemon runs already{process}"))
-                .hint("umcp gateway stop"))
-        }
-    }
+fn foreground(asked: &Foreground, announce: &mut dyn FnMut(Serving)) -> Result<()> {
+    let Foreground { http, insecure, no_key } = asked.clone();
+    host::serve(&host::Options { http, insecure, no_key, foreground: true }, &mut |ready| match ready {
+        Ready::Serving(address) => announce(Serving::Ready(address)),
+        Ready::Running(pid) => announce(Serving::Running(pid)),
+    })
 }

@@ -165,6 +165,15 @@ pub fn private_options() -> fs::OpenOptions {
 /// Replaces `path` as a whole: temporary file beside it, sync, rename. Keeps the mode of an existing file;
 /// a new one is owner-only. A symbolic link is followed, so that a linked dotfile stays a link.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes, fs::File::sync_all)
+}
+
+/// As [`write_atomic`] for what can be made again: nothing waits for the disk, and a power cut may lose it.
+pub fn write_cache(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes, |_| Ok(()))
+}
+
+fn replace(path: &Path, bytes: &[u8], sync: impl Fn(&fs::File) -> std::io::Result<()>) -> Result<()> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let dir = target.parent().unwrap_or(Path::new("."));
     create_private_dir(dir)?;
@@ -176,7 +185,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
             file.set_permissions(meta.permissions())?;
         }
         file.write_all(bytes)?;
-        file.sync_all()?;
+        sync(&file)?;
         fs::rename(&temporary, &target)
     })();
     written.map_err(|error| {

@@ -53,8 +53,9 @@ impl<'a> Params<'a> {
         #[derive(Deserialize)]
         #[serde(transparent)]
         struct Fields<'a>(#[serde(borrow)] BTreeMap<Cow<'a, str>, &'a RawValue>);
-        let fields: Fields<'a> = serde_json::from_str(text)
-            .map_err(|error| Error::new(&codes::ARGUMENTS_INVALID, "the parameters are no object").because(error))?;
+        let fields: Fields<'a> = serde_json::from_str(text).map_err(|error| {
+            Error::new(&codes::ARGUMENTS_INVALID, "the parameters are no object").because(error)
+        })?;
         Ok(Self { fields: fields.0 })
     }
 
@@ -94,7 +95,9 @@ impl<'a> Params<'a> {
                 None => field(key, value.get()),
             }
         }
-        for (key, new) in replaced.iter().filter(|(key, new)| !self.fields.contains_key(*key) && !new.is_empty()) {
+        for (key, new) in
+            replaced.iter().filter(|(key, new)| !self.fields.contains_key(*key) && !new.is_empty())
+        {
             field(key, new);
         }
         if !meta.is_empty() {

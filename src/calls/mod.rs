@@ -5,6 +5,7 @@ pub mod cache;
 pub mod context;
 pub mod results;
 
+use crate::clock::Timestamp;
 use crate::error::{Error, Kind, Result, codes};
 use crate::tools::Era;
 use crate::upstream::link::Outgoing;
@@ -14,7 +15,7 @@ use crate::upstream::{Upstream, World};
 use crate::usage::{CALLS, Call, Class};
 use cache::Cache;
 pub use context::{Context, Params};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -24,7 +25,11 @@ pub struct Caller {
     cache: Cache,
     /// Calls since the daemon started.
     pub calls: AtomicU64,
+    watcher: OnceLock<Watcher>,
 }
+
+/// Told of every call when it has ended. Returns at once.
+type Watcher = Box<dyn Fn(Timestamp, &Call) + Send + Sync>;
 
 /// An answer, with the era it is in.
 #[derive(Debug, Clone)]
@@ -35,7 +40,7 @@ pub struct Reply {
 
 impl Caller {
     pub fn new(world: Arc<World>) -> Arc<Self> {
-        Arc::new(Self { world, cache: Cache::default(), calls: AtomicU64::new(0) })
+        Arc::new(Self { world, cache: Cache::default(), calls: AtomicU64::new(0), watcher: OnceLock::new() })
     }
 
     /// Calls a tool of a view. `params` are those of `tools/call` as the client sent them.
@@ -46,7 +51,8 @@ impl Caller {
             return Ok(reply);
         }
         let started = Instant::now();
-        let mut recorder = Recorder { caller: self, tool, context, bytes: arguments.len(), started, outcome: None };
+        let mut recorder =
+            Recorder { caller: self, tool, context, bytes: arguments.len(), started, outcome: None };
         let name = quote(&tool.tool);
         let headers = mirrored_headers(tool, arguments);
         let request = Relayed {
@@ -67,7 +73,12 @@ impl Caller {
     }
 
     /// Sends any request to one server, within its bounds.
-    pub async fn relay(&self, upstream: &Arc<Upstream>, request: Relayed<'_>, context: &Context) -> Result<Reply> {
+    pub async fn relay(
+        &self,
+        upstream: &Arc<Upstream>,
+        request: Relayed<'_>,
+        context: &Context,
+    ) -> Result<Reply> {
         let _permit = upstream.admit().await?;
         let running = upstream.connect(context.session).await?;
         let era = running.agreement.era;
@@ -88,10 +99,36 @@ impl Caller {
         Ok(Reply { answer, era })
     }
 
+    /// Sets who is told of every call; once.
+    pub fn watch(&self, watcher: impl Fn(Timestamp, &Call) + Send + Sync + 'static) {
+        let _ = self.watcher.set(Box::new(watcher));
+    }
+
+    /// Records a call of one of umcp's own tools, which needs no server.
+    pub fn record_own(&self, tool: &str, arguments: usize, result: &[u8], started: Instant, context: &Context) {
+        let class = if says_error(result) { Class::ToolError } else { Class::Ok };
+        self.record(&Call {
+            client: context.client.to_string(),
+            door: context.door,
+            profile: context.profile.as_ref().map(ToString::to_string),
+            server: String::new(),
+            tool: tool.into(),
+            duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            request_bytes: arguments as u64,
+            result_bytes: result.len() as u64,
+            class,
+            error: None,
+        });
+    }
+
     fn record(&self, call: &Call) {
         self.calls.fetch_add(1, Relaxed);
         let engine = &self.world.shared.engine;
-        engine.append(&CALLS, engine.now(), call);
+        let now = engine.now();
+        engine.append(&CALLS, now, call);
+        if let Some(watcher) = self.watcher.get() {
+            watcher(now, call);
+        }
     }
 }
 
@@ -136,7 +173,9 @@ impl Drop for Recorder<'_> {
 
 fn class_of(outcome: &Result<Reply>) -> (Class, usize, Option<String>) {
     match outcome {
-        Ok(reply) if !reply.answer.ok => (Class::Error, reply.answer.body.len(), Some(codes::UPSTREAM_ERROR.code.into())),
+        Ok(reply) if !reply.answer.ok => {
+            (Class::Error, reply.answer.body.len(), Some(codes::UPSTREAM_ERROR.code.into()))
+        }
         Ok(reply) if says_error(&reply.answer.body) => (Class::ToolError, reply.answer.body.len(), None),
         Ok(reply) => (Class::Ok, reply.answer.body.len(), None),
         Err(error) if error.kind() == Kind::TimedOut => (Class::TimedOut, 0, Some(error.code.code.into())),

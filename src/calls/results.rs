@@ -14,8 +14,17 @@ const KEEP: Duration = Duration::from_secs(24 * 3600);
 pub const PAGE: usize = 16_000;
 
 /// Stores the text of a result and gives the result that stands for it.
-pub fn shorten(paths: &Paths, result: &serde_json::Value, limit: usize, now: Timestamp) -> Result<Option<String>> {
+pub fn shorten(
+    paths: &Paths,
+    result: &serde_json::Value,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Option<String>> {
     let Some(content) = result["content"].as_array() else { return Ok(None) };
+    if !result["structuredContent"].is_null() {
+        // The client checks it against the tool's output schema; a head of it would not fit.
+        return Ok(None);
+    }
     let text: Vec<&str> = content.iter().filter_map(|item| item["text"].as_str()).collect();
     let text = text.join("\n");
     if text.len() <= limit {
@@ -44,7 +53,8 @@ fn store(paths: &Paths, handle: &str, text: &str) -> Result<()> {
     create_private_dir(&dir)?;
     let path = dir.join(handle);
     let file = private_options().write(true).create_new(true).open(&path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| io_error("write", &path, &error))
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| io_error("write", &path, &error))
 }
 
 /// One page of a stored result, counted from 1, and how many there are.
@@ -57,8 +67,11 @@ pub fn read(paths: &Paths, handle: &str, page: usize) -> Result<(String, usize)>
     let text = std::fs::read_to_string(paths.results().join(handle)).map_err(|_| missing())?;
     let pages = text.len().div_ceil(PAGE).max(1);
     if page == 0 || page > pages {
-        return Err(Error::new(&codes::ARGUMENTS_INVALID, format!("page {page} of `{handle}` does not exist"))
-            .hint(format!("pages go from 1 to {pages}")));
+        return Err(Error::new(
+            &codes::ARGUMENTS_INVALID,
+            format!("page {page} of `{handle}` does not exist"),
+        )
+        .hint(format!("pages go from 1 to {pages}")));
     }
     Ok((cut(&text, (page - 1) * PAGE, PAGE).to_string(), pages))
 }
@@ -81,7 +94,8 @@ fn sweep(paths: &Paths, now: Timestamp) {
     for entry in entries {
         let modified = entry.metadata().and_then(|meta| meta.modified()).ok();
         let age = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-        let old = age.is_some_and(|at| now.since_ms(Timestamp(at.as_micros() as u64)) > KEEP.as_millis() as u64);
+        let old =
+            age.is_some_and(|at| now.since_ms(Timestamp(at.as_micros() as u64)) > KEEP.as_millis() as u64);
         if old {
             let _ = std::fs::remove_file(entry.path());
         }
@@ -97,7 +111,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::in_folder(dir.path(), dir.path().into());
         let long = "ä".repeat(20_000);
-        let result = serde_json::json!({"content": [{"type": "text", "text": long}, {"type": "image", "data": ""}]});
+        let result =
+            serde_json::json!({"content": [{"type": "text", "text": long}, {"type": "image", "data": ""}]});
         assert!(shorten(&paths, &result, 50_000, Timestamp(0)).unwrap().is_none());
         let short = shorten(&paths, &result, 1000, Timestamp(0)).unwrap().unwrap();
         let short: serde_json::Value = serde_json::from_str(&short).unwrap();

@@ -18,7 +18,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  umcp config show\n  umcp config set servers.call_timeout_ms 2m\n  umcp config generate --client cursor")]
+#[command(
+    after_help = "Examples:\n  umcp config show\n  umcp config set servers.call_timeout_ms 2m\n  umcp config generate --client cursor"
+)]
 pub struct Command {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -28,9 +30,15 @@ pub struct Command {
 enum Verb {
     /// Show settings, their values and where each comes from
     #[command(alias = "list")]
-    Show { #[arg(value_name = "KEY")] key: Option<String> },
+    Show {
+        #[arg(value_name = "KEY")]
+        key: Option<String>,
+    },
     /// Print one value
-    Get { #[arg(value_name = "KEY")] key: String },
+    Get {
+        #[arg(value_name = "KEY")]
+        key: String,
+    },
     /// Change one setting in your file
     Set(Set),
     /// Take one setting out of your file
@@ -38,15 +46,26 @@ enum Verb {
     /// Open your file in your editor; a mistake is not written
     Edit,
     /// Check a file of settings or of servers
-    Validate { #[arg(value_name = "FILE")] file: Option<PathBuf> },
+    Validate {
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
     /// Show where umcp keeps its files
     Path,
     /// Print the JSON Schema of a file
-    Schema { #[arg(value_enum, default_value = "settings")] what: What },
+    Schema {
+        #[arg(value_enum, default_value = "settings")]
+        what: What,
+    },
     /// Bring a file to another version, or from another tool's format into umcp's
     Migrate(Migrate),
     /// Print what to paste into a client's file
-    Generate { #[arg(long, value_name = "CLIENT")] client: String, #[arg(long, value_name = "NAME")] profile: Option<String> },
+    Generate {
+        #[arg(long, value_name = "CLIENT")]
+        client: String,
+        #[arg(long, value_name = "NAME")]
+        profile: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -128,7 +147,8 @@ impl Command {
 
 /// The settings in force; warnings are said.
 fn resolved(ctx: &Context) -> Result<Resolved> {
-    let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let resolved = settings::load(&ctx.paths, env)?;
     resolved.warnings.iter().for_each(|warning| ctx.ui.warn(warning));
     Ok(resolved)
@@ -145,10 +165,11 @@ fn edit(ctx: &Context) -> Result<()> {
     ctx.paths.create()?;
     let copy = ctx.paths.config.join(format!("edit-{}.yaml", std::process::id()));
     let written = private_options().write(true).create(true).truncate(true).open(&copy);
-    written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| io_error("write", &copy, &error))?;
-    let edited = open_editor(&copy).and_then(|()| {
-        std::fs::read_to_string(&copy).map_err(|error| io_error("read", &copy, &error))
-    });
+    written
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| io_error("write", &copy, &error))?;
+    let edited = open_editor(&copy)
+        .and_then(|()| std::fs::read_to_string(&copy).map_err(|error| io_error("read", &copy, &error)));
     let edit = edited.and_then(|text| config::replace(&ctx.paths, text));
     match edit {
         Ok(edit) => {
@@ -162,7 +183,8 @@ fn edit(ctx: &Context) -> Result<()> {
 
 fn open_editor(file: &Path) -> Result<()> {
     let usual = if cfg!(windows) { "notepad" } else { "vi" };
-    let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|word| !word.is_empty()));
+    let editor =
+        ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|word| !word.is_empty()));
     let editor = editor.unwrap_or_else(|| usual.into());
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or(usual);

@@ -5,8 +5,6 @@
 use super::{Global, RunForeground, interrupt};
 use crate::clock::Clock;
 use crate::daemon::client::Client;
-use crate::daemon::lifecycle;
-use crate::daemon::wire::{Hello, Mode};
 use crate::engine::live::{Event, Live, LiveReply};
 use crate::engine::{self, Engine, Reply, Request, StoreRequest};
 use crate::error::{Error, Result, codes};
@@ -14,7 +12,6 @@ use crate::paths::{Paths, io_error};
 use crate::store::{ReadOnly, Store};
 use crate::ui::Ui;
 use std::cell::RefCell;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How the command line names itself to the daemon and in the records of calls.
@@ -27,8 +24,6 @@ pub struct Context {
     pub paths: Paths,
     pub clock: Clock,
     pub foreground: RunForeground,
-    /// `--home`, for processes this one starts.
-    home: Option<PathBuf>,
     way: RefCell<Way>,
 }
 
@@ -53,15 +48,8 @@ impl Way {
 }
 
 impl Context {
-    pub fn new(ui: Ui, places: Places, foreground: RunForeground) -> Self {
-        let Places { paths, home } = places;
-        Self { ui, paths, clock: Clock::from_env(), foreground, home, way: RefCell::new(Way::Unknown) }
-    }
-
-    /// The folder that holds everything of umcp, where it is not the usual one.
-    pub fn home(&self) -> Option<PathBuf> {
-        let variable = || std::env::var_os("UMCP_HOME").filter(|home| !home.is_empty());
-        self.home.clone().or_else(|| std::path::absolute(variable()?).ok())
+    pub fn new(ui: Ui, paths: Paths, foreground: RunForeground) -> Self {
+        Self { ui, paths, clock: Clock::from_env(), foreground, way: RefCell::new(Way::Unknown) }
     }
 
     /// Answers a request, whoever can.
@@ -100,12 +88,7 @@ impl Context {
     pub fn start(&self) -> Result<Client> {
         // An open store would keep the new daemon from opening it.
         *self.way.borrow_mut() = Way::Unknown;
-        let mut options = lifecycle::Options::new(Hello::new(Mode::Call, CLIENT))?;
-        if let Some(home) = &self.home {
-            options.starter.environment.retain(|(name, _)| name != "UMCP_HOME");
-            options.starter.environment.push(("UMCP_HOME".into(), home.into()));
-        }
-        let mut client = Client::over(lifecycle::ensure(&self.paths, &options)?);
+        let mut client = Client::start(&self.paths, CLIENT)?;
         client.set_interrupted(interrupt::watch());
         Ok(client)
     }
@@ -171,24 +154,15 @@ pub fn unexpected<T>(reply: &LiveReply) -> Result<T> {
     Err(Error::bug(format!("an unexpected reply: {reply:?}").chars().take(200).collect::<String>()))
 }
 
-/// Where this command works, after `--home` and `--directory`.
-pub struct Places {
-    paths: Paths,
-    home: Option<PathBuf>,
-}
-
-impl Places {
-    /// Resolves the directories and enters the one of `--directory`.
-    pub fn find(global: &Global) -> Result<Self> {
-        let absolute =
-            |path: &PathBuf| std::path::absolute(path).map_err(|error| io_error("find", path, &error));
-        let home = global.home.as_ref().map(absolute).transpose()?;
-        if let Some(directory) = &global.directory {
-            std::env::set_current_dir(directory).map_err(|error| io_error("enter", directory, &error))?;
-        }
-        let Some(root) = &home else { return Ok(Self { paths: Paths::from_env()?, home }) };
-        let user = std::env::home_dir()
-            .ok_or_else(|| Error::new(&codes::IO, "the home directory is not known").hint("set HOME"))?;
-        Ok(Self { paths: Paths::in_folder(root, user), home })
+/// Resolves the directories, after `--home` and `--directory`.
+pub fn places(global: &Global) -> Result<Paths> {
+    if let Some(home) = &global.home {
+        let home = std::path::absolute(home).map_err(|error| io_error("find", home, &error))?;
+        // SAFETY: no other thread runs yet. Everything this command starts is to find the same place.
+        unsafe { std::env::set_var("UMCP_HOME", home) };
     }
+    if let Some(directory) = &global.directory {
+        std::env::set_current_dir(directory).map_err(|error| io_error("enter", directory, &error))?;
+    }
+    Paths::from_env()
 }

@@ -45,13 +45,15 @@ impl Doctor {
 
 /// What only the daemon and the store can tell. What cannot be asked is a finding, not a failure.
 fn facts(ctx: &Context) -> Facts {
-    let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let status = gateway::status(ctx).ok().flatten();
     let catalogues = match ctx.call(tools::Request::Catalogues) {
         Ok(Reply::Tool(tools::Reply::Catalogues(catalogues))) => catalogues,
         _ => Default::default(),
     };
-    let daemon = lifecycle::running(&ctx.paths).map(|welcome| welcome.map(|welcome| (welcome.pid, welcome.version)));
+    let daemon =
+        lifecycle::running(&ctx.paths).map(|welcome| welcome.map(|welcome| (welcome.pid, welcome.version)));
     let servers = crate::setup::servers(&mut |request| ctx.call(request));
     let store = match &servers {
         Err(error) => Err(error.clone()),
@@ -117,7 +119,11 @@ impl Output for Report {
             .map(|(count, word)| format!("{} {word}", text::plural(*count, "check")))
             .collect();
         let all = text::plural(self.checks.len(), "check");
-        page.blank().text(if said.is_empty() { format!("{all}, all is well") } else { format!("{all}: {}", said.join(", ")) });
+        page.blank().text(if said.is_empty() {
+            format!("{all}, all is well")
+        } else {
+            format!("{all}: {}", said.join(", "))
+        });
         if let Some(id) = self.undo {
             page.text(format!("take the edits back: umcp undo {id}"));
         }

@@ -6,21 +6,29 @@ use super::{logs, service};
 use crate::daemon::lifecycle;
 use crate::engine::live::{Live, LiveReply, Status};
 use crate::error::{Error, Result, codes};
-use crate::paths::Paths;
 use crate::ui::{Output, Page, State, text};
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use serde_json::json;
 
 /// What the gateway in the foreground is told.
 #[derive(Debug, Clone)]
 pub struct Foreground {
-    pub paths: Paths,
     /// Address of the HTTP listener; `None` serves the local socket alone.
     pub http: Option<String>,
     /// Listen on an address that other machines reach, without TLS.
     pub insecure: bool,
     /// Take HTTP requests without a key.
     pub no_key: bool,
+}
+
+/// What became of the start in the foreground.
+#[derive(Debug, Clone)]
+pub enum Serving {
+    /// It serves; with the address of the HTTP listener, if one was asked for.
+    Ready(Option<String>),
+    /// Another process serves already, and this one ends.
+    Running(Option<u32>),
 }
 
 #[derive(Debug, Args)]
@@ -69,7 +77,7 @@ struct Http {
     #[arg(long, requires = "http")]
     insecure: bool,
     /// Take HTTP requests without a key
-    #[arg(long, requires = "http", conflicts_with = "detach")]
+    #[arg(long, requires = "http")]
     no_key: bool,
 }
 
@@ -102,7 +110,10 @@ pub struct Serve {
 impl Serve {
     pub fn run(self, ctx: &Context) -> Result<()> {
         if self.http.is_some() {
-            return foreground(ctx, self.http, self.insecure, self.no_key);
+            return foreground(
+                ctx,
+                &Foreground { http: self.http, insecure: self.insecure, no_key: self.no_key },
+            );
         }
         // Reached only with global flags before the word; the plain line never comes this far.
         let arguments = crate::daemon::bridge::Arguments {
@@ -131,22 +142,42 @@ impl Start {
     fn run(self, ctx: &Context) -> Result<()> {
         let Http { http, insecure, no_key } = self.http;
         if !self.detach {
-            return foreground(ctx, http, insecure, no_key);
+            return foreground(ctx, &Foreground { http, insecure, no_key });
         }
         ctx.start()?;
         if let Some(address) = http {
-            listen(ctx, address, insecure)?;
+            listen(ctx, address, insecure, no_key)?;
         }
         ctx.ui.show(&Shown(status(ctx)?))
     }
 }
 
-fn foreground(ctx: &Context, http: Option<String>, insecure: bool, no_key: bool) -> Result<()> {
-    (ctx.foreground)(&Foreground { paths: ctx.paths.clone(), http, insecure, no_key })
+/// Serves until a signal. A daemon that was started on demand makes way: its clients reconnect to this one.
+fn foreground(ctx: &Context, options: &Foreground) -> Result<()> {
+    if lifecycle::stop(&ctx.paths)? {
+        ctx.ui.note("the daemon in the background made way; clients reconnect by themselves");
+    }
+    let mut taken = None;
+    (ctx.foreground)(options, &mut |serving| match serving {
+        Serving::Ready(address) => {
+            let human = address.as_ref().map_or("serving the local socket".into(), |address| {
+                format!("serving http://{address}/mcp and the local socket")
+            });
+            ctx.ui.line(&json!({"type": "ready", "http": address}), &human);
+        }
+        Serving::Running(pid) => taken = Some(pid),
+    })?;
+    if let Some(pid) = taken {
+        let pid = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+        return Err(Error::new(&codes::DAEMON_START, format!("the gateway is running already{pid}"))
+            .hint("umcp gateway stop"));
+    }
+    ctx.ui.finish_stream(&json!({"ok": true}));
+    Ok(())
 }
 
-fn listen(ctx: &Context, address: String, insecure: bool) -> Result<()> {
-    match ctx.live(Live::Listen { address, insecure, no_key: false })? {
+fn listen(ctx: &Context, address: String, insecure: bool, no_key: bool) -> Result<()> {
+    match ctx.live(Live::Listen { address, insecure, no_key })? {
         LiveReply::Listening(_) => Ok(()),
         other => context::unexpected(&other),
     }
@@ -164,7 +195,7 @@ fn restart(ctx: &Context) -> Result<()> {
     ctx.forget_daemon();
     ctx.start()?;
     for address in before.into_iter().flat_map(|status| status.http) {
-        listen(ctx, address.clone(), false).map_err(|error| {
+        listen(ctx, address.clone(), false, false).map_err(|error| {
             error.hint(format!("umcp gateway start --detach --http {address} --insecure"))
         })?;
     }
@@ -226,10 +257,4 @@ impl Output for Stopped {
             page.mark(State::Off, "it was not running");
         }
     }
-}
-
-/// The error of a build whose `main` brought no gateway to run in the foreground.
-pub fn no_foreground(_: &Foreground) -> Result<()> {
-    Err(Error::new(&codes::DAEMON_START, "this program cannot run the gateway in the foreground")
-        .hint("umcp gateway start --detach"))
 }

@@ -4,7 +4,7 @@ use super::context::{self, Context};
 use super::known::all_servers;
 use super::server::run::statuses_if_running;
 use super::server::test;
-use crate::engine::live::{Live, LiveReply, ServerStatus};
+use crate::engine::live::{self, Live, LiveReply, ServerStatus};
 use crate::error::{Error, Result, codes};
 use crate::ui::{Cell, Column, Output, Page, State, Table, text};
 use clap::{Args, Subcommand};
@@ -88,7 +88,7 @@ struct Checked {
 
 impl Checked {
     /// A server that fails is a finding; a name that is none, or a lost daemon, ends the check.
-    fn new(server: String, report: Result<crate::engine::live::TestReport>) -> Result<Self> {
+    fn new(server: String, report: Result<live::TestReport>) -> Result<Self> {
         match report {
             Ok(report) => Ok(Self {
                 ok: report.ok,
@@ -159,8 +159,7 @@ impl Breakers {
 #[derive(Serialize)]
 struct Breaker {
     server: String,
-    /// `closed`, `open` or `half-open`.
-    state: String,
+    state: live::Breaker,
     failures: u64,
     retry_at: Option<String>,
     last_error: Option<String>,
@@ -170,7 +169,7 @@ impl From<ServerStatus> for Breaker {
     fn from(status: ServerStatus) -> Self {
         Self {
             server: status.name,
-            state: status.breaker.word().into(),
+            state: status.breaker,
             failures: status.failures,
             retry_at: status.retry_at.map(|at| at.rfc3339()),
             last_error: status.last_error,
@@ -195,14 +194,14 @@ impl Output for BreakerList {
         ];
         let mut table = Table::new("no server is running, so every breaker is closed", columns);
         for breaker in &self.0 {
-            let state = match breaker.state.as_str() {
-                "closed" => State::Ok,
-                "open" => State::Fail,
-                _ => State::Warn,
+            let state = match breaker.state {
+                live::Breaker::Closed => State::Ok,
+                live::Breaker::Open => State::Fail,
+                live::Breaker::HalfOpen => State::Warn,
             };
             table.row([
                 Cell::from(&breaker.server),
-                Cell::state(state, &breaker.state),
+                Cell::state(state, breaker.state.word()),
                 text::number(breaker.failures).into(),
                 breaker.retry_at.as_deref().unwrap_or("-").into(),
                 breaker.last_error.as_deref().unwrap_or_default().into(),

@@ -10,8 +10,8 @@ use crate::clients::{self, Client, Scope};
 use crate::engine::live::{ServerStatus, State as Running};
 use crate::error::Result;
 use crate::setup::clientfiles::ClientState;
-use crate::setup::init::{self, Choice};
 use crate::setup::import::Added;
+use crate::setup::init::{self, Choice};
 use crate::setup::journal::Edit;
 use crate::setup::trial::{self, FirstCall};
 use crate::setup::{Machine, servers};
@@ -28,7 +28,9 @@ const CHECK_DEADLINE: Duration = Duration::from_secs(60);
 /// Files of the user are edited, after a copy; a project's files are shared with others and only read. `umcp undo`
 /// puts everything back byte for byte.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  umcp init\n  umcp init --dry-run\n  umcp init --from cursor,codex --keep --yes")]
+#[command(
+    after_help = "Examples:\n  umcp init\n  umcp init --dry-run\n  umcp init --from cursor,codex --keep --yes"
+)]
 pub struct Init {
     /// Take over the servers of these clients only
     #[arg(long, value_name = "CLIENT", value_delimiter = ',')]
@@ -104,7 +106,9 @@ impl Init {
         let connect = match &self.connect {
             Some(words) => ids(words)?,
             None if self.no_connect => Vec::new(),
-            None => pick(ctx, quiet, "Connect which clients to umcp?", &editable, "--connect or --no-connect")?,
+            None => {
+                pick(ctx, quiet, "Connect which clients to umcp?", &editable, "--connect or --no-connect")?
+            }
         };
         let matters = found.iter().any(|state| {
             import.contains(&state.client.id) && connect.contains(&state.client.id) && has_servers(state)
@@ -219,10 +223,16 @@ impl Output for Shown {
             for path in &client.shared {
                 let path = path.display();
                 let how = format!("umcp client connect {} --scope project --replace", client.id);
-                page.mark(State::Off, format!("{path} belongs to a project and was only read ({how} edits it)"));
+                page.mark(
+                    State::Off,
+                    format!("{path} belongs to a project and was only read ({how} edits it)"),
+                );
             }
             if !client.beside.is_empty() {
-                page.mark(State::Warn, format!("{} keeps beside umcp: {}", client.name, client.beside.join(", ")));
+                page.mark(
+                    State::Warn,
+                    format!("{} keeps beside umcp: {}", client.name, client.beside.join(", ")),
+                );
             }
         }
         if report.dry_run {
@@ -255,7 +265,10 @@ fn draw_check(check: &FirstCall, page: &mut Page) {
         }
         (None, None) => page.mark(
             State::Warn,
-            format!("the endpoint shows {}, none of which is safe to call unasked", text::plural(check.tools, "tool")),
+            format!(
+                "the endpoint shows {}, none of which is safe to call unasked",
+                text::plural(check.tools, "tool")
+            ),
         ),
     };
 }

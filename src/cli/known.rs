@@ -3,6 +3,7 @@
 
 use super::context::Context;
 use crate::documents::near;
+use crate::engine::live::{Live, LiveReply};
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
 use crate::servers::{self, Server, model::matches};
@@ -47,6 +48,23 @@ impl Known {
             other => return engine::unexpected(&other),
         };
         Ok(Self { servers, catalogues, preferences })
+    }
+
+    /// As `read`, after asking the servers that were never asked. One that does not answer costs a warning.
+    pub fn ask(ctx: &Context) -> Result<Self> {
+        let known = Self::read(ctx)?;
+        let names: Vec<String> = known.never_listed().into_iter().map(Into::into).collect();
+        if names.is_empty() {
+            return Ok(known);
+        }
+        let bar = ctx.ui.progress(&format!("asking {} for their tools", names.join(", ")));
+        let reply = ctx.live(Live::Refresh { names })?;
+        drop(bar);
+        let LiveReply::Refreshed(servers) = reply else { return super::context::unexpected(&reply) };
+        for (server, error) in servers.into_iter().filter_map(|it| Some((it.server, it.error?))) {
+            ctx.ui.warn(&format!("{server} did not answer: {error} (umcp server test {server})"));
+        }
+        Self::read(ctx)
     }
 
     pub fn catalogue(&self, server: &Server) -> Option<&Catalogue> {

@@ -12,7 +12,10 @@ pub fn machine(ctx: &Context) -> Result<Machine<'_>> {
         paths: &ctx.paths,
         env: &variable,
         project: std::env::current_dir().ok(),
-        home: ctx.home(),
+        // `--home` sets the variable too.
+        home: variable("UMCP_HOME")
+            .filter(|home| !home.is_empty())
+            .and_then(|home| std::path::absolute(home).ok()),
         program: program()?,
     })
 }
@@ -26,7 +29,8 @@ pub fn variable(name: &str) -> Option<String> {
 pub fn program() -> Result<PathBuf> {
     let own = std::env::current_exe().map_err(|error| io_error("find", Path::new("umcp"), &error))?;
     let path = variable("PATH").unwrap_or_default();
-    let same = |found: &PathBuf| matches!((found.canonicalize(), own.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    let same =
+        |found: &PathBuf| matches!((found.canonicalize(), own.canonicalize()), (Ok(a), Ok(b)) if a == b);
     // A package manager's link stays when the version behind it changes.
     Ok(programs::find("umcp", &path).filter(same).unwrap_or(own))
 }

@@ -13,10 +13,10 @@ mod explain;
 mod gateway;
 mod health;
 mod help;
-mod interrupt;
-mod known;
 mod import;
 mod init;
+mod interrupt;
+mod known;
 mod logs;
 mod machine;
 mod man;
@@ -37,12 +37,13 @@ use crate::error::Result;
 use crate::ui::{Color, JsonMode, Options};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use context::Context;
-pub use gateway::{Foreground, no_foreground};
+pub use gateway::{Foreground, Serving};
+pub use parse::fail;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// The gateway in this very process; `main` hands it in, since the command line may not know the gateway's rooms.
-pub type RunForeground = fn(&Foreground) -> Result<()>;
+pub type RunForeground = fn(&Foreground, &mut dyn FnMut(Serving)) -> Result<()>;
 
 /// Runs one command line (the program's name first) and returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, foreground: RunForeground) -> u8 {

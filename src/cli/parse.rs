@@ -2,7 +2,7 @@
 //! clap's own messages become errors of ours here, so that every failure has a code, hints and a JSON form.
 //! Rule: nothing is opened or asked before the words are understood.
 
-use super::context::{Context, Places};
+use super::context::{self, Context};
 use super::{Cli, Noun, RunForeground, help, suggest};
 use crate::error::{Error, Result, codes};
 use crate::ui::{JsonMode, Options, Ui};
@@ -30,9 +30,9 @@ pub fn run(arguments: Vec<OsString>, foreground: RunForeground) -> u8 {
 fn start(cli: Cli, foreground: RunForeground) -> u8 {
     let ui = Ui::new(cli.global.options());
     let Some(noun) = cli.noun else { return finish(&ui, ui.raw(help::SCREEN)) };
-    match Places::find(&cli.global) {
-        Ok(places) => {
-            let ctx = Context::new(ui, places, foreground);
+    match context::places(&cli.global) {
+        Ok(paths) => {
+            let ctx = Context::new(ui, paths, foreground);
             let outcome = noun.run(&ctx);
             finish(&ctx.ui, outcome)
         }
@@ -41,13 +41,13 @@ fn start(cli: Cli, foreground: RunForeground) -> u8 {
 }
 
 fn finish(ui: &Ui, outcome: Result<()>) -> u8 {
-    match outcome {
-        Ok(()) => 0,
-        Err(error) => {
-            ui.error(&error);
-            error.kind().exit()
-        }
-    }
+    outcome.map_or_else(|error| fail(ui, &error), |()| 0)
+}
+
+/// Shows an error and gives its exit code.
+pub fn fail(ui: &Ui, error: &Error) -> u8 {
+    ui.error(error);
+    error.kind().exit()
 }
 
 /// Why no command is run: a text that was asked for, or a mistake.

@@ -1,13 +1,13 @@
 //! `umcp undo`: takes back what umcp did to files outside its store.
 
 use super::context::Context;
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::setup::journal::{self, Entry};
 use crate::setup::undo::{self, Action, Options, Report, Which};
 use crate::ui::{Cell, Column, Output, Page, State, Table, text};
 use clap::Args;
 use serde::Serialize;
-use crate::clock::Timestamp;
 
 /// Take back edits of other programs' files, byte for byte
 #[derive(Debug, Args)]

@@ -21,16 +21,27 @@ pub struct Visitor {
     pub write: WriteHalf,
 }
 
+/// Who came: a program of ours, or an HTTP client.
+pub enum Guest {
+    Visitor(Visitor),
+    /// Its first bytes were not a hello; they are still in the buffer.
+    Http(BufReader<ReadHalf>, WriteHalf),
+}
+
 impl Visitor {
-    /// Reads the hello of a new connection.
-    pub async fn receive(peer: Peer) -> Result<Self> {
+    /// Looks at the first byte of a new connection, and reads the hello if it is one.
+    pub async fn receive(peer: Peer) -> Result<Guest> {
         let (read, write) = socket::split(peer);
         let mut read = BufReader::new(read);
+        let first = tokio::time::timeout(HELLO_DEADLINE, read.fill_buf()).await;
+        if matches!(&first, Ok(Ok([byte, ..])) if byte.is_ascii_uppercase()) {
+            return Ok(Guest::Http(read, write));
+        }
         let hello = tokio::time::timeout(HELLO_DEADLINE, next(&mut read, HELLO_LIMIT)).await;
         let hello =
             hello.map_err(|_| Error::new(&codes::TIMED_OUT, "a client said no hello within 5 s"))??;
         let hello = hello.ok_or_else(|| Error::new(&codes::WIRE_INVALID, "a client left without a hello"))?;
-        Ok(Self { hello, read, write })
+        Ok(Guest::Visitor(Self { hello, read, write }))
     }
 
     /// Welcomes the client, or refuses it for `reason`. True: the connection goes on in the mode of the hello.

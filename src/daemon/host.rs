@@ -1,7 +1,7 @@
 //! The daemon itself: owns the runtime, the lock, the store, the socket, the signals and the clock tick.
 //! It wires the rooms together and decides when to leave; what is answered stands in `jobs.rs` and the gateway.
 
-use super::door::{self, Visitor};
+use super::door::{self, Guest, Visitor};
 use super::jobs::Jobs;
 use super::lock::Guard;
 use super::report::Report;
@@ -43,6 +43,13 @@ pub struct Options {
     pub no_key: bool,
     /// Runs in the foreground: `announce` is called with the address, and nothing makes it leave but a signal.
     pub foreground: bool,
+}
+
+impl Options {
+    /// A daemon in the foreground with an HTTP listener.
+    pub fn http(address: String, insecure: bool, no_key: bool) -> Self {
+        Self { http: Some(address), insecure, no_key, foreground: true }
+    }
 }
 
 /// Runs as the hidden `__daemon`: reports to its starter, then serves until nobody needs it. Gives the exit code.
@@ -92,7 +99,12 @@ pub fn serve(options: &Options, announce: &mut dyn FnMut(Ready)) -> Result<()> {
     outcome
 }
 
-async fn host(options: &Options, paths: &Paths, guard: &Guard, announce: &mut dyn FnMut(Ready)) -> Result<()> {
+async fn host(
+    options: &Options,
+    paths: &Paths,
+    guard: &Guard,
+    announce: &mut dyn FnMut(Ready),
+) -> Result<()> {
     let clock = Clock::from_env();
     let store = Store::open(&paths.store(), clock.now())?;
     let nonce = nonce(paths);
@@ -176,7 +188,11 @@ fn nonce(paths: &Paths) -> String {
 fn watched(gateway: &OnceLock<Arc<Gateway>>, request: &StoreRequest) {
     let Some(gateway) = gateway.get() else { return };
     let own = matches!(request, StoreRequest::Tool(tools::Request::PutCatalogue { .. }));
-    let matters = matches!(request, StoreRequest::Server(_) | StoreRequest::Tool(_) | StoreRequest::Profile(_));
+    let matters =
+        matches!(request, StoreRequest::Server(_) | StoreRequest::Tool(_) | StoreRequest::Profile(_));
+    if matches!(request, StoreRequest::Token(_)) {
+        gateway.forget_tokens();
+    }
     if own || !matters {
         return;
     }
@@ -196,7 +212,14 @@ fn trim(gateway: &Arc<Gateway>) {
 
 /// Serves one connection of the local socket.
 async fn visit(peer: Peer, jobs: Arc<Jobs>) {
-    let Ok(mut visitor) = Visitor::receive(peer).await else { return };
+    let mut visitor = match Visitor::receive(peer).await {
+        Ok(Guest::Visitor(visitor)) => visitor,
+        Ok(Guest::Http(read, write)) => {
+            let _present = jobs.present();
+            return jobs.gateway().serve_local_http(tokio::io::join(read, write)).await;
+        }
+        Err(_) => return,
+    };
     let mode = visitor.hello.mode;
     if !visitor.welcome(None).await.unwrap_or(false) {
         return;

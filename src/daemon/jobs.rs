@@ -1,20 +1,18 @@
 //! What the daemon answers on its local socket: store requests through the engine, live requests from the running
 //! world. Plain data in, plain data out; text for people is made elsewhere.
 
-use super::host::Options;
+mod status;
+
 use super::wire::Hello;
 use crate::calls::{Context, Params};
 use crate::clock::Timestamp;
-use crate::engine::live::{
-    CallRequest, Called, Event, Found, Live, LiveReply, Phase, Refreshed, ServerStatus, State, Status, TestReport,
-};
+use crate::engine::live::{CallRequest, Called, Event, Found, Live, LiveReply, Phase, Refreshed, TestReport};
 use crate::engine::{Reply, Request, StoreRequest};
 use crate::error::{Error, Result, codes};
 use crate::gateway::Gateway;
 use crate::servers::Server;
 use crate::tools::model::Facts;
 use crate::upstream::message::quote;
-use crate::upstream::process::usages;
 use crate::upstream::supervisor::Upstream;
 use crate::upstream::view::{View, ViewTool};
 use crate::usage::Door;
@@ -110,7 +108,12 @@ impl Jobs {
         written.map_err(|error| Error::bug("a store request did not end").because(error))?
     }
 
-    async fn live(self: &Arc<Self>, live: Live, events: mpsc::UnboundedSender<Event>, hello: &Hello) -> Result<LiveReply> {
+    async fn live(
+        self: &Arc<Self>,
+        live: Live,
+        events: mpsc::UnboundedSender<Event>,
+        hello: &Hello,
+    ) -> Result<LiveReply> {
         let world = self.gateway.world();
         match live {
             Live::Status => Ok(LiveReply::Status(Box::new(self.status()))),
@@ -159,9 +162,13 @@ impl Jobs {
             Live::Search { query, limit, profile } => {
                 let view = self.view(profile.as_deref(), "", hello).await?;
                 let found = self.gateway.search(&view, &query, limit as usize);
-                Ok(LiveReply::Search(found.into_iter().map(|(doc, score)| found_tool(&view.tools[doc], score)).collect()))
+                Ok(LiveReply::Search(
+                    found.into_iter().map(|(doc, score)| found_tool(&view.tools[doc], score)).collect(),
+                ))
             }
-            Live::Raw { server, method, params } => self.raw(&server, &method, &params, hello).await.map(LiveReply::Raw),
+            Live::Raw { server, method, params } => {
+                self.raw(&server, &method, &params, hello).await.map(LiveReply::Raw)
+            }
             Live::Sessions => Ok(LiveReply::Sessions(self.sessions())),
             Live::Follow => self.follow(events).await,
         }
@@ -173,13 +180,20 @@ impl Jobs {
         Ok(self.gateway.world().view(&profile))
     }
 
-    async fn call(&self, call: CallRequest, events: mpsc::UnboundedSender<Event>, hello: &Hello) -> Result<Called> {
+    async fn call(
+        &self,
+        call: CallRequest,
+        events: mpsc::UnboundedSender<Event>,
+        hello: &Hello,
+    ) -> Result<Called> {
         let world = self.gateway.world();
         let profile = world.profile(call.profile.as_deref(), &call.client, hello.cwd.as_deref())?;
         let mut view = world.view(&profile);
         if view.target(&call.target).is_none() {
             // The server may never have been listed; waiting for that one alone spares the others.
-            if let Some(upstream) = call.target.split_once('.').and_then(|(server, _)| world.find(server).ok()) {
+            if let Some(upstream) =
+                call.target.split_once('.').and_then(|(server, _)| world.find(server).ok())
+            {
                 upstream.listed().await?;
                 world.touch();
             } else {
@@ -197,7 +211,8 @@ impl Jobs {
         let started = Instant::now();
         let reply = self.gateway.caller.call(tool, &params, &context).await?;
         if !reply.answer.ok {
-            let message = format!("`{}.{}` was refused: {}", tool.upstream.name(), tool.tool, reply.answer.message());
+            let message =
+                format!("`{}.{}` was refused: {}", tool.upstream.name(), tool.tool, reply.answer.message());
             return Err(Error::new(&codes::UPSTREAM_ERROR, message));
         }
         Ok(Called {
@@ -212,10 +227,12 @@ impl Jobs {
         let upstream = self.gateway.world().find(server)?;
         let params = Params::parse(params)?;
         let context = Context::plain(&hello.client, Door::Cli);
-        let request = crate::calls::Relayed { method, params: &params, replaced: &[], name: None, headers: &[] };
+        let request =
+            crate::calls::Relayed { method, params: &params, replaced: &[], name: None, headers: &[] };
         let reply = self.gateway.caller.relay(&upstream, request, &context).await?;
         if !reply.answer.ok {
-            let message = format!("server `{server}` answered `{method}` with an error: {}", reply.answer.message());
+            let message =
+                format!("server `{server}` answered `{method}` with an error: {}", reply.answer.message());
             return Err(Error::new(&codes::UPSTREAM_ERROR, message));
         }
         Ok(reply.answer.text().into())
@@ -300,100 +317,6 @@ impl Jobs {
             }
         }
     }
-
-    fn status(&self) -> Status {
-        let all = self.gateway.world().all();
-        Status {
-            version: env!("CARGO_PKG_VERSION").into(),
-            pid: std::process::id(),
-            started: self.started,
-            http: self.listening().clone(),
-            sessions: self.gateway.hub.count() as u64,
-            calls: self.gateway.caller.calls.load(Relaxed),
-            memory: usages(&[std::process::id()]).pop().flatten().map(|_| own_memory()),
-            servers: self.statuses(&all),
-        }
-    }
-
-    fn statuses(&self, all: &[Arc<Upstream>]) -> Vec<ServerStatus> {
-        let pids: Vec<Vec<u32>> = all.iter().map(|upstream| upstream.pids()).collect();
-        let flat: Vec<u32> = pids.iter().flatten().copied().collect();
-        let mut used = usages(&flat).into_iter();
-        let now = self.gateway.world().shared.engine.now();
-        all.iter().zip(pids).map(|(upstream, pids)| {
-            let mut status = status_of(upstream, now);
-            status.pid = pids.first().copied();
-            for usage in used.by_ref().take(pids.len()).flatten() {
-                status.cpu_ms = Some(status.cpu_ms.unwrap_or(0) + usage.cpu_ms);
-                status.memory = Some(status.memory.unwrap_or(0) + usage.rss_bytes);
-                status.processes = Some(status.processes.unwrap_or(0) + u64::from(usage.processes));
-            }
-            status
-        }).collect()
-    }
-
-    fn sessions(&self) -> Vec<crate::engine::live::Session> {
-        let describe = |session: Arc<crate::gateway::session::Session>| {
-            let info: serde_json::Value = session
-                .peer()
-                .and_then(|peer| serde_json::from_str(&peer.info).ok())
-                .unwrap_or_default();
-            crate::engine::live::Session {
-                id: session.id,
-                client: session.client().to_string(),
-                version: info["version"].as_str().map(Into::into),
-                door: session.arrival.door,
-                era: session.era(),
-                profile: session.profile().name.clone(),
-                since: session.since,
-                calls: session.calls.load(Relaxed),
-                in_flight: session.in_flight() as u64,
-            }
-        };
-        self.gateway.hub.all().into_iter().map(describe).collect()
-    }
-}
-
-fn status_of(upstream: &Arc<Upstream>, now: Timestamp) -> ServerStatus {
-    let note = upstream.note();
-    let catalogue = upstream.catalogue();
-    let connections = upstream.connections();
-    let first = connections.first();
-    let sum = |count: fn(&crate::upstream::link::Counters) -> u64| {
-        connections.iter().map(|running| count(running.connection.counters())).sum()
-    };
-    let after = |at: Instant| now.plus_ms(at.saturating_duration_since(Instant::now()).as_millis() as u64);
-    let since = |at: Instant| Timestamp(now.0.saturating_sub(at.elapsed().as_micros() as u64));
-    ServerStatus {
-        id: upstream.id().into(),
-        name: upstream.name().into(),
-        transport: upstream.entry.transport.word().into(),
-        state: if first.is_some() { State::Ready } else { note.state },
-        breaker: upstream.breaker_state(),
-        retry_at: note.retry_at.map(after),
-        era: catalogue.as_ref().map(|catalogue| catalogue.era),
-        revision: catalogue.as_ref().map(|catalogue| catalogue.revision.clone()),
-        pid: None,
-        since: first.map(|running| since(running.started)),
-        tools: catalogue.as_ref().map(|catalogue| catalogue.tools.len() as u64),
-        in_flight: connections.iter().map(|running| running.connection.in_flight() as u64).sum(),
-        waiting: upstream.stats.waiting.load(Relaxed),
-        calls: upstream.stats.calls.load(Relaxed),
-        failures: upstream.stats.failures.load(Relaxed),
-        restarts: upstream.stats.restarts.load(Relaxed),
-        noise: sum(|counters| counters.noise.load(Relaxed)),
-        late: sum(|counters| counters.late.load(Relaxed)),
-        last_error: note.last_error,
-        cpu_ms: None,
-        memory: None,
-        processes: None,
-    }
-}
-
-/// Resident memory of this process in bytes; 0 where the system does not tell.
-fn own_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
 
 fn found_tool(tool: &ViewTool, score: f32) -> Found {
@@ -415,7 +338,11 @@ fn tool_not_found(view: &View, target: &str) -> Error {
         .iter()
         .map(|tool| {
             let name = dotted(tool);
-            (strsim::damerau_levenshtein(target, &name).min(strsim::damerau_levenshtein(target, &tool.tool)), name)
+            (
+                strsim::damerau_levenshtein(target, &name)
+                    .min(strsim::damerau_levenshtein(target, &tool.tool)),
+                name,
+            )
         })
         .filter(|(distance, _)| *distance <= 3)
         .collect();
@@ -424,12 +351,5 @@ fn tool_not_found(view: &View, target: &str) -> Error {
     match near.first() {
         Some((_, name)) => error.hint(format!("did you mean `{name}`?")),
         None => error.hint("umcp tool list").hint(format!("umcp tool search {target}")),
-    }
-}
-
-impl Options {
-    /// A daemon in the foreground with an HTTP listener.
-    pub fn http(address: String, insecure: bool, no_key: bool) -> Self {
-        Self { http: Some(address), insecure, no_key, foreground: true }
     }
 }

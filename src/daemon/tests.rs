@@ -94,7 +94,7 @@ fn host() {
 }
 
 async fn visit(peer: socket::Peer, stop: Arc<tokio::sync::Notify>) {
-    let Ok(mut visitor) = door::Visitor::receive(peer).await else { return };
+    let Ok(door::Guest::Visitor(mut visitor)) = door::Visitor::receive(peer).await else { return };
     let variable = |name: &str| std::env::var(name).ok();
     if let Some(version) = variable("UMCP_TEST_VERSION") {
         let umcp = variable("UMCP_TEST_PROTOCOL").map_or(PROTOCOL, |number| number.parse().unwrap());

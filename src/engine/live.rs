@@ -13,26 +13,53 @@ pub enum Live {
     /// Ends the daemon after answering.
     Stop,
     /// Listens for HTTP clients too.
-    Listen { address: String, insecure: bool, no_key: bool },
+    Listen {
+        address: String,
+        insecure: bool,
+        no_key: bool,
+    },
     /// Calls a tool: `server.tool`, or a name as a client sees it. Progress arrives as events before the reply.
     Call(CallRequest),
     /// Starts servers now instead of at their first use. Empty means every enabled one.
-    Start { names: Vec<String> },
+    Start {
+        names: Vec<String>,
+    },
     /// Stops servers; they start again at their next use. Empty means all.
-    StopServers { names: Vec<String> },
-    Restart { names: Vec<String> },
+    StopServers {
+        names: Vec<String>,
+    },
+    Restart {
+        names: Vec<String>,
+    },
     /// Connects anew, timing each phase, and lists everything. The running connection stays.
-    Test { name: String },
+    Test {
+        name: String,
+    },
     /// Asks servers for their lists again. Empty means all enabled ones.
-    Refresh { names: Vec<String> },
+    Refresh {
+        names: Vec<String>,
+    },
     /// Closes circuit breakers and forgets crash loops. Empty means all.
-    ResetBreakers { names: Vec<String> },
+    ResetBreakers {
+        names: Vec<String>,
+    },
     /// Tools as a client of the profile sees them, exactly as sent.
-    View { profile: Option<String>, client: String },
+    View {
+        profile: Option<String>,
+        client: String,
+    },
     /// Ranked search over the tools of a profile.
-    Search { query: String, limit: u32, profile: Option<String> },
+    Search {
+        query: String,
+        limit: u32,
+        profile: Option<String>,
+    },
     /// Any request of the protocol, straight to one server: `prompts/get`, `resources/read`, …
-    Raw { server: String, method: String, params: String },
+    Raw {
+        server: String,
+        method: String,
+        params: String,
+    },
     Sessions,
     /// Everything that happens from now on, as events, until the asker hangs up.
     Follow,

@@ -47,7 +47,7 @@ pub(super) fn write(engine: &Engine, path: &Path) -> Result<()> {
             let _ = writeln!(text, "profile\t{}\t", profile.name);
         }
     }
-    paths::write_atomic(path, text.as_bytes())
+    paths::write_cache(path, text.as_bytes())
 }
 
 /// Names of one kind with their state. A missing or odd file gives none.

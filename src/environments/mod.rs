@@ -4,6 +4,7 @@
 use crate::error::{Error, Result, codes};
 use crate::store::{Reader, Row, Table, Writer, tables};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 const PROFILES: Table<Profile> = Table::new(tables::PROFILES);
 
@@ -73,7 +74,9 @@ impl Request {
 /// Answers a request that only reads.
 pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
     match request {
-        Request::List => Ok(Reply::Profiles(tx.all(&PROFILES)?.into_iter().map(|(_, profile)| profile).collect())),
+        Request::List => {
+            Ok(Reply::Profiles(tx.all(&PROFILES)?.into_iter().map(|(_, profile)| profile).collect()))
+        }
         Request::Show { name } => Ok(Reply::Profile(Box::new(find(tx, name)?))),
         _ => Err(Error::bug("a write was handed to `environments::read`")),
     }
@@ -86,7 +89,8 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
             crate::environments::check_name(&profile.name)?;
             if tx.get(&PROFILES, &profile.name)?.is_some() {
                 let message = format!("a profile named `{}` exists already", profile.name);
-                return Err(Error::new(&codes::PROFILE_EXISTS, message).hint(format!("umcp profile update {}", profile.name)));
+                return Err(Error::new(&codes::PROFILE_EXISTS, message)
+                    .hint(format!("umcp profile update {}", profile.name)));
             }
             tx.put(&PROFILES, &profile.name, &profile)?;
             Ok(Reply::Profile(Box::new(profile)))
@@ -115,9 +119,8 @@ pub fn find(tx: &Reader, name: &str) -> Result<Profile> {
     match tx.get(&PROFILES, name)? {
         Some(profile) => Ok(profile),
         None if name == DEFAULT => Ok(Profile { name: DEFAULT.into(), ..Profile::default() }),
-        None => {
-            Err(Error::new(&codes::PROFILE_NOT_FOUND, format!("no profile named `{name}`")).hint("umcp profile list"))
-        }
+        None => Err(Error::new(&codes::PROFILE_NOT_FOUND, format!("no profile named `{name}`"))
+            .hint("umcp profile list")),
     }
 }
 
@@ -132,12 +135,17 @@ fn check_name(name: &str) -> Result<()> {
 
 /// Chooses the profile of a client: the one it asked for, else one bound to it, else the one with the
 /// longest directory above `cwd`, else `default`.
-pub fn choose<'a>(profiles: &'a [Profile], asked: Option<&str>, client: &str, cwd: Option<&str>) -> Option<&'a Profile> {
+pub fn choose<'a>(
+    profiles: &'a [Arc<Profile>],
+    asked: Option<&str>,
+    client: &str,
+    cwd: Option<&str>,
+) -> Option<&'a Arc<Profile>> {
     if let Some(asked) = asked {
         return profiles.iter().find(|profile| profile.name == asked);
     }
     let by_client = profiles.iter().find(|profile| profile.clients.iter().any(|bound| bound == client));
-    let below = |profile: &&Profile| {
+    let below = |profile: &&Arc<Profile>| {
         let cwd = std::path::Path::new(cwd?);
         profile.directories.iter().filter(|dir| cwd.starts_with(dir)).map(String::len).max()
     };
@@ -154,15 +162,21 @@ mod tests {
 
     #[test]
     fn a_profile_is_chosen_by_name_client_directory_then_default() {
-        let profile = |name: &str, clients: &[&str], directories: &[&str]| Profile {
-            name: name.into(),
-            clients: clients.iter().map(ToString::to_string).collect(),
-            directories: directories.iter().map(ToString::to_string).collect(),
-            ..Profile::default()
+        let profile = |name: &str, clients: &[&str], directories: &[&str]| {
+            Arc::new(Profile {
+                name: name.into(),
+                clients: clients.iter().map(ToString::to_string).collect(),
+                directories: directories.iter().map(ToString::to_string).collect(),
+                ..Profile::default()
+            })
         };
-        let profiles =
-            [profile("web", &["cursor"], &[]), profile("work", &[], &["/a"]), profile("deep", &[], &["/a/b"])];
-        let name = |asked, client, cwd| choose(&profiles, asked, client, cwd).map(|profile| profile.name.as_str());
+        let profiles = [
+            profile("web", &["cursor"], &[]),
+            profile("work", &[], &["/a"]),
+            profile("deep", &[], &["/a/b"]),
+        ];
+        let name =
+            |asked, client, cwd| choose(&profiles, asked, client, cwd).map(|profile| profile.name.as_str());
         assert_eq!(name(Some("work"), "cursor", None), Some("work"));
         assert_eq!(name(None, "cursor", Some("/a/b")), Some("web"));
         assert_eq!(name(None, "codex", Some("/a/b/c")), Some("deep"));

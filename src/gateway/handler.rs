@@ -112,19 +112,25 @@ impl Gateway {
                     let message = "`_meta` lacks `io.modelcontextprotocol/clientCapabilities`";
                     return Err(Answer::error(code::INVALID_PARAMS, message));
                 };
-                let info = meta.raw("io.modelcontextprotocol/clientInfo").unwrap_or(r#"{"name":"unknown","version":""}"#);
+                let info = meta
+                    .raw("io.modelcontextprotocol/clientInfo")
+                    .unwrap_or(r#"{"name":"unknown","version":""}"#);
                 let peer = Peer {
                     era: Era::Modern,
                     abilities: Abilities::of(&serde_json::from_str(capabilities).unwrap_or_default()),
                     capabilities: capabilities.into(),
                     info: info.into(),
                 };
-                let level = meta.text("io.modelcontextprotocol/logLevel").map(|level| level_word(severity(&level)).into());
+                let level = meta
+                    .text("io.modelcontextprotocol/logLevel")
+                    .map(|level| level_word(severity(&level)).into());
                 Ok(Asker { peer, level })
             }
             // A legacy session may carry the keys of its own next hop; its hello decides.
             (Some(_), Some(peer)) => Ok(Asker { peer, level: None }),
-            (None, None) if matches!(incoming.method, "ping") => Ok(Asker { peer: plain_peer(), level: None }),
+            (None, None) if matches!(incoming.method, "ping") => {
+                Ok(Asker { peer: plain_peer(), level: None })
+            }
             (None, None) => Err(Answer::error(
                 code::INVALID_PARAMS,
                 "send `initialize` first, or `_meta` with `io.modelcontextprotocol/protocolVersion`",
@@ -195,7 +201,10 @@ impl Gateway {
     async fn list(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, era: Era) -> Answer {
         let patience = Duration::from_millis(self.world().shared.settings.gateway.first_list_ms);
         let view = self.settled_view(&incoming.session, patience).await;
-        let cursor = params.raw("cursor").filter(|raw| *raw != "null").map(|_| params.text("cursor").unwrap_or_default());
+        let cursor = params
+            .raw("cursor")
+            .filter(|raw| *raw != "null")
+            .map(|_| params.text("cursor").unwrap_or_default());
         let own;
         let list = match incoming.method {
             "tools/list" if view.profile.mode == Mode::Full => &view.tool_list,
@@ -240,12 +249,18 @@ impl Gateway {
 
     /// Holds a modern client's listen request open until it is cancelled.
     async fn hold_listen(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>) -> Answer {
-        let asked: Value = params.raw("notifications").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+        let asked: Value =
+            params.raw("notifications").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
         let wants = |key: &str| asked[key] == true;
         let session = &incoming.session;
         let view = self.world().view(&session.profile());
         let uris = asked["resourceSubscriptions"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let uris: Vec<String> = uris.iter().filter_map(Value::as_str).filter(|uri| view.owner(uri).is_some()).map(Into::into).collect();
+        let uris: Vec<String> = uris
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|uri| view.owner(uri).is_some())
+            .map(Into::into)
+            .collect();
         let listen = Listen {
             tools: wants("toolsListChanged"),
             prompts: wants("promptsListChanged"),
@@ -267,7 +282,8 @@ impl Gateway {
             accepted.insert("resourceSubscriptions".into(), uris.clone().into());
         }
         session.saw(super::hub::tags(&view));
-        let ack = super::session::with_subscription(&json!({"notifications": accepted}).to_string(), incoming.id);
+        let ack =
+            super::session::with_subscription(&json!({"notifications": accepted}).to_string(), incoming.id);
         incoming.sink.send(message::notification("notifications/subscriptions/acknowledged", &ack));
         session.listen(listen, incoming.sink.clone());
         let _guard = Listening { gateway: self.clone(), session: session.clone(), id: incoming.id.into() };

@@ -66,7 +66,9 @@ impl Gateway {
     pub(super) fn happened(self: &Arc<Self>, happening: Happening) {
         match happening {
             Happening::ListChanged => self.lists_changed(),
-            Happening::State { server, state, detail } => self.tell(|at| Event::Server { at, server, state, detail }),
+            Happening::State { server, state, detail } => {
+                self.tell(|at| Event::Server { at, server, state, detail })
+            }
             Happening::Ask { session, ask } => {
                 if let Some(session) = self.hub.get(session) {
                     let abilities = session.peer().map(|peer| peer.abilities).unwrap_or_default();
@@ -133,7 +135,8 @@ impl Gateway {
             }
         }
         if method == "notifications/message" {
-            let message = value["data"].as_str().map_or_else(|| value["data"].to_string(), ToString::to_string);
+            let message =
+                value["data"].as_str().map_or_else(|| value["data"].to_string(), ToString::to_string);
             let level = level_word(severity(value["level"].as_str().unwrap_or("info"))).to_string();
             self.tell(|_| Event::Log { level, message: format!("{server}: {message}") });
         }

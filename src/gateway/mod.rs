@@ -14,8 +14,10 @@ pub mod stdio;
 
 use crate::calls::Caller;
 use crate::engine::live::Event;
+use crate::engine::{Reply, StoreRequest, unexpected};
 use crate::environments::Profile;
 use crate::error::Result;
+use crate::policy::{self, Token};
 use crate::upstream::{Upstream, View, World};
 use hub::Hub;
 use modern::Parked;
@@ -23,7 +25,7 @@ use outbox::Outbox;
 use session::{Arrival, Session};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::broadcast;
 
 /// Everything the front doors share.
@@ -36,6 +38,10 @@ pub struct Gateway {
     tasks: Mutex<HashMap<String, Arc<Upstream>>>,
     next_session: AtomicU64,
     recent: own::Recent,
+    /// Keys of the HTTP door, as last read.
+    tokens: Mutex<Option<Arc<Vec<Token>>>>,
+    /// HTTP on the daemon's own socket; made at its first use.
+    local_door: OnceLock<Arc<http::Door>>,
 }
 
 impl Gateway {
@@ -49,10 +55,24 @@ impl Gateway {
             tasks: Mutex::default(),
             next_session: AtomicU64::new(1),
             recent: own::Recent::default(),
+            tokens: Mutex::default(),
+            local_door: OnceLock::new(),
         });
-        if gateway.world().shared.settings.gateway.own_tools {
-            gateway.world().shared.list_also(own::verbs());
-        }
+        let verbs = if gateway.world().shared.settings.gateway.own_tools { own::verbs() } else { Vec::new() };
+        gateway.world().shared.list_also(verbs, own::reading());
+        let events = gateway.events.clone();
+        gateway.caller.watch(move |at, call| {
+            if events.receiver_count() > 0 {
+                let _ = events.send(Event::Call {
+                    at,
+                    client: call.client.clone(),
+                    server: call.server.clone(),
+                    tool: call.tool.clone(),
+                    class: call.class.word().into(),
+                    duration_us: call.duration_us,
+                });
+            }
+        });
         let weak = Arc::downgrade(&gateway);
         gateway.world().listen(move |happening| {
             if let Some(gateway) = weak.upgrade() {
@@ -108,7 +128,7 @@ impl Gateway {
         list.whole("tools")
     }
 
-    fn profile_of(&self, arrival: &Arrival, client: &str) -> Result<Profile> {
+    fn profile_of(&self, arrival: &Arrival, client: &str) -> Result<Arc<Profile>> {
         self.world().profile(arrival.profile.as_deref(), client, arrival.cwd.as_deref())
     }
 
@@ -135,6 +155,23 @@ impl Gateway {
         if let Some(owner) = view.owner(uri) {
             owner.unsubscribe(uri).await;
         }
+    }
+
+    /// The keys of the HTTP door; read from the store after a change only.
+    pub fn tokens(&self) -> Result<Arc<Vec<Token>>> {
+        let mut known = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tokens) = known.as_ref() {
+            return Ok(tokens.clone());
+        }
+        match self.world().shared.engine.call(StoreRequest::Token(policy::Request::List))? {
+            Reply::Token(policy::Reply::Tokens(tokens)) => Ok(known.insert(Arc::new(tokens)).clone()),
+            other => unexpected(&other),
+        }
+    }
+
+    /// The keys were changed.
+    pub fn forget_tokens(&self) {
+        *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Tells whoever follows events; costs nothing when nobody does.

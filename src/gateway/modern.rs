@@ -150,7 +150,7 @@ mod tests {
         let (_, asks) = mpsc::unbounded_channel();
         let (outbox, _) = Outbox::new();
         let arrival = Arrival { door: Door::Stdio, client: String::new(), profile: None, cwd: None };
-        let session = Session::new(1, arrival, Profile::default(), outbox.clone(), Timestamp(0));
+        let session = Session::new(1, arrival, Arc::new(Profile::default()), outbox.clone(), Timestamp(0));
         let peer = Peer {
             era: Era::Modern,
             abilities: Abilities::default(),

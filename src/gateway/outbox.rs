@@ -29,8 +29,12 @@ impl Outbox {
     pub fn new() -> (Arc<Self>, OutQueue) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let bytes = Arc::new(AtomicUsize::new(0));
-        let outbox =
-            Self { queue: sender, bytes: bytes.clone(), stuck: AtomicBool::new(false), stuck_now: Notify::new() };
+        let outbox = Self {
+            queue: sender,
+            bytes: bytes.clone(),
+            stuck: AtomicBool::new(false),
+            stuck_now: Notify::new(),
+        };
         (Arc::new(outbox), OutQueue { queue: receiver, bytes })
     }
 

@@ -59,6 +59,16 @@ pub fn verbs() -> Vec<String> {
     .into()
 }
 
+/// Definition of the tool that reads on in a stored result; listed where results are stored.
+pub fn reading() -> String {
+    json!({"name": "read_result", "description": "Read a page of a large result that was stored instead of shown",
+        "annotations": {"readOnlyHint": true, "openWorldHint": false}, "inputSchema": {
+        "type": "object", "properties": {
+            "handle": {"type": "string"}, "page": {"type": "integer", "minimum": 1, "default": 1}
+        }, "required": ["handle"]}})
+    .to_string()
+}
+
 /// The tools of search mode. The description names what is installed, since agents ignore a general one.
 fn meta_tools(view: &View) -> Vec<String> {
     let mut servers: Vec<(&str, usize)> = Vec::new();
@@ -68,8 +78,10 @@ fn meta_tools(view: &View) -> Vec<String> {
             None => servers.push((tool.upstream.name(), 1)),
         }
     }
-    let some: Vec<String> = servers.iter().take(40).map(|(name, count)| format!("{name} ({count})")).collect();
-    let more = if servers.len() > 40 { format!(" and {} more servers", servers.len() - 40) } else { String::new() };
+    let some: Vec<String> =
+        servers.iter().take(40).map(|(name, count)| format!("{name} ({count})")).collect();
+    let more =
+        if servers.len() > 40 { format!(" and {} more servers", servers.len() - 40) } else { String::new() };
     let find = format!(
         "Find tools for a task among the {} tools of these servers: {}{more}. Call this first whenever a task may need \
          one of them; then call the tool with `call_tool`.",
@@ -91,14 +103,11 @@ fn meta_tools(view: &View) -> Vec<String> {
                 "name": {"type": "string"},
                 "arguments": {"type": "object", "description": "Arguments as the tool's schema asks"}
             }, "required": ["name"]}}),
-        json!({"name": "read_result", "description": "Read a page of a large result that was stored instead of shown",
-            "annotations": read_only, "inputSchema": {
-            "type": "object", "properties": {
-                "handle": {"type": "string"}, "page": {"type": "integer", "minimum": 1, "default": 1}
-            }, "required": ["handle"]}}),
     ]
     .map(|tool| tool.to_string())
-    .into()
+    .into_iter()
+    .chain([reading()])
+    .collect()
 }
 
 impl Gateway {
@@ -133,7 +142,8 @@ impl Gateway {
             Ok(Reply::Usage(usage::Reply::Counts(counts))) => counts,
             _ => Vec::new(),
         };
-        let used: Arc<Use> = Arc::new(counts.into_iter().map(|it| ((it.server, it.tool), it.calls)).collect());
+        let used: Arc<Use> =
+            Arc::new(counts.into_iter().map(|it| ((it.server, it.tool), it.calls)).collect());
         *recent = Some((Instant::now(), used.clone()));
         used
     }
@@ -143,7 +153,8 @@ impl Gateway {
         let used = self.used();
         let prior = |doc: usize| {
             let tool = &view.tools[doc];
-            let calls = used.get(&(tool.upstream.name().to_string(), tool.tool.clone())).copied().unwrap_or(0);
+            let calls =
+                used.get(&(tool.upstream.name().to_string(), tool.tool.clone())).copied().unwrap_or(0);
             ((calls as f32).ln_1p() / 8.0).min(1.0)
         };
         view.index().search(query, limit, &prior).into_iter().map(|hit| (hit.doc, hit.score)).collect()
@@ -158,7 +169,9 @@ impl Gateway {
         params: &Params<'_>,
         asker: &Asker,
     ) -> Option<Answer> {
-        let arguments: Value = params.raw("arguments").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or(json!({}));
+        let started = Instant::now();
+        let arguments: Value =
+            params.raw("arguments").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or(json!({}));
         let outcome = match name {
             "call_tool" if view.is_searched() => {
                 let target = arguments["name"].as_str().unwrap_or_default();
@@ -174,9 +187,16 @@ impl Gateway {
                 let Ok(params) = Params::parse(&text) else {
                     return Some(Answer::error(code::INVALID_PARAMS, "the arguments are no object"));
                 };
-                let incoming = Incoming { session: incoming.session.clone(), params: &text, sink: incoming.sink.clone(), ..*incoming };
+                let incoming = Incoming {
+                    session: incoming.session.clone(),
+                    params: &text,
+                    sink: incoming.sink.clone(),
+                    ..*incoming
+                };
                 // Boxed: a call inside a call.
-                return Some(Box::pin(self.call_shown(view.clone(), &exposed, &incoming, &params, asker)).await);
+                return Some(
+                    Box::pin(self.call_shown(view.clone(), &exposed, &incoming, &params, asker)).await,
+                );
             }
             "find_tools" if view.is_searched() => self.find(view, &arguments, 8),
             "describe_tool" if view.is_searched() => describe(view, &arguments),
@@ -186,7 +206,11 @@ impl Gateway {
             "umcp__tool_history" => self.history(&arguments),
             _ => return None,
         };
-        Some(own_answer(outcome, asker))
+        let answer = own_answer(outcome, asker);
+        let context = super::relay::context(incoming, params, asker, None);
+        let length = params.raw("arguments").map_or(0, str::len);
+        self.caller.record_own(name, length, &answer.body, started, &context);
+        Some(answer)
     }
 
     fn find(&self, view: &View, arguments: &Value, default: u64) -> Result<String> {
@@ -197,7 +221,9 @@ impl Gateway {
         let limit = arguments["limit"].as_u64().unwrap_or(default).clamp(1, 50) as usize;
         let found = self.search(view, query, limit);
         if found.is_empty() {
-            return Ok(format!("No tool fits `{query}`. Try other words: a verb and an object, such as `create issue`."));
+            return Ok(format!(
+                "No tool fits `{query}`. Try other words: a verb and an object, such as `create issue`."
+            ));
         }
         let line = |(doc, _): &(usize, f32)| {
             let tool = &view.tools[*doc];
@@ -216,8 +242,15 @@ impl Gateway {
 
     fn server_list(&self) -> String {
         let line = |upstream: &Arc<crate::upstream::Upstream>| {
-            let tools = upstream.catalogue().map_or_else(|| "?".into(), |catalogue| catalogue.tools.len().to_string());
-            format!("- {} ({}): {}, {tools} tools", upstream.name(), upstream.entry.transport.word(), upstream.note().state.word())
+            let tools = upstream
+                .catalogue()
+                .map_or_else(|| "?".into(), |catalogue| catalogue.tools.len().to_string());
+            format!(
+                "- {} ({}): {}, {tools} tools",
+                upstream.name(),
+                upstream.entry.transport.word(),
+                upstream.note().state.word()
+            )
         };
         let all = self.world().all();
         match all.is_empty() {
@@ -240,7 +273,13 @@ impl Gateway {
                 let line = |entry: &usage::Entry| {
                     let call = &entry.call;
                     let millis = call.duration_us as f64 / 1000.0;
-                    format!("- {} {}.{} {} in {millis:.1} ms", entry.at.rfc3339(), call.server, call.tool, call.class.word())
+                    format!(
+                        "- {} {}.{} {} in {millis:.1} ms",
+                        entry.at.rfc3339(),
+                        call.server,
+                        call.tool,
+                        call.class.word()
+                    )
                 };
                 Ok(entries.iter().map(line).collect::<Vec<_>>().join("\n"))
             }
@@ -252,7 +291,8 @@ impl Gateway {
 fn describe(view: &View, arguments: &Value) -> Result<String> {
     let name = arguments["name"].as_str().unwrap_or_default();
     let tool = view.target(name).ok_or_else(|| {
-        Error::new(&codes::TOOL_NOT_FOUND, format!("no tool named `{name}`")).hint("find the right name with `find_tools`")
+        Error::new(&codes::TOOL_NOT_FOUND, format!("no tool named `{name}`"))
+            .hint("find the right name with `find_tools`")
     })?;
     Ok(tool.json.clone())
 }

@@ -1,30 +1,33 @@
-//! Requests that reach a server: tools, prompts, resources, completion, tasks. One way through for all of them,
-//! and the translation between the eras: a question in the middle of a call for one, in its result for the other.
+//! Requests that reach a server: tools, prompts, resources, completion, tasks. One way through for all of them.
+//! Questions that a server puts to the client on the way stand in `relay/questions.rs`.
+
+mod questions;
 
 use super::Gateway;
 use super::handler::{Asker, Incoming, as_answer, count, door, not_found};
 use super::listener::CallListener;
-use super::modern::{Parked, Waiting, input_required};
-use super::session::Session;
 use crate::calls::{self, Context, Params, Relayed, Reply};
 use crate::error::Result;
 use crate::tools::Era;
 use crate::upstream::link::Ask;
 use crate::upstream::message::{self, Answer, code, quote};
 use crate::upstream::{Upstream, View};
+use questions::Exchanged;
 use serde_json::Value;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
-
-/// Rounds of questions a legacy client is led through for one call.
-const MAX_ROUNDS: usize = 16;
+use tokio::sync::mpsc;
 
 /// Where a request goes.
 #[derive(Clone)]
 enum Target {
     /// A tool, by the name the client sees.
     Tool { view: Arc<View>, exposed: Arc<str> },
-    Other { upstream: Arc<Upstream>, method: Arc<str>, replaced: Vec<(&'static str, String)>, name: Option<Arc<str>> },
+    Other {
+        upstream: Arc<Upstream>,
+        method: Arc<str>,
+        replaced: Vec<(&'static str, String)>,
+        name: Option<Arc<str>>,
+    },
 }
 
 impl Target {
@@ -50,7 +53,8 @@ impl Target {
                 None => Err(crate::error::Error::bug("a tool left its own view")),
             },
             Self::Other { upstream, method, replaced, name } => {
-                let replaced: Vec<(&str, &str)> = replaced.iter().map(|(key, value)| (*key, value.as_str())).collect();
+                let replaced: Vec<(&str, &str)> =
+                    replaced.iter().map(|(key, value)| (*key, value.as_str())).collect();
                 let request =
                     Relayed { method, params, replaced: &replaced, name: name.as_deref(), headers: &[] };
                 gateway.caller.relay(upstream, request, context).await
@@ -60,7 +64,12 @@ impl Target {
 }
 
 impl Gateway {
-    pub(super) async fn call_tool(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+    pub(super) async fn call_tool(
+        self: &Arc<Self>,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Answer {
         let Some(name) = params.text("name") else {
             return Answer::error(code::INVALID_PARAMS, "`name` is missing");
         };
@@ -117,7 +126,12 @@ impl Gateway {
         }
     }
 
-    pub(super) async fn get_prompt(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+    pub(super) async fn get_prompt(
+        self: &Arc<Self>,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Answer {
         let name = params.text("name").unwrap_or_default();
         let view = self.world().view(&incoming.session.profile());
         let Some(prompt) = view.prompt(&name) else {
@@ -132,7 +146,12 @@ impl Gateway {
         self.plain(&target, incoming, params, asker, "").await
     }
 
-    pub(super) async fn read_resource(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+    pub(super) async fn read_resource(
+        self: &Arc<Self>,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Answer {
         let uri = params.text("uri").unwrap_or_default();
         let view = self.world().view(&incoming.session.profile());
         let Some(owner) = view.owner(&uri) else { return not_found(&uri, asker.peer.era) };
@@ -142,15 +161,22 @@ impl Gateway {
             replaced: Vec::new(),
             name: Some(uri.as_str().into()),
         };
-        let answer = self.plain(&target, incoming, params, asker, r#","ttlMs":0,"cacheScope":"private""#).await;
+        let answer =
+            self.plain(&target, incoming, params, asker, r#","ttlMs":0,"cacheScope":"private""#).await;
         match (answer.ok, asker.peer.era) {
             (false, Era::Modern) if answer.code() == code::RESOURCE_NOT_FOUND => not_found(&uri, Era::Modern),
             _ => answer,
         }
     }
 
-    pub(super) async fn complete(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
-        let mut reference: Value = params.raw("ref").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+    pub(super) async fn complete(
+        self: &Arc<Self>,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Answer {
+        let mut reference: Value =
+            params.raw("ref").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
         let view = self.world().view(&incoming.session.profile());
         let (name, uri) = (reference["name"].as_str(), reference["uri"].as_str());
         let upstream = match (name.and_then(|name| view.prompt(name)), uri.and_then(|uri| view.owner(uri))) {
@@ -159,7 +185,9 @@ impl Gateway {
                 prompt.upstream.clone()
             }
             (None, Some(owner)) => owner.clone(),
-            (None, None) => return Answer::error(code::INVALID_PARAMS, "`ref` names no known prompt or resource"),
+            (None, None) => {
+                return Answer::error(code::INVALID_PARAMS, "`ref` names no known prompt or resource");
+            }
         };
         let target = Target::Other {
             upstream,
@@ -170,7 +198,12 @@ impl Gateway {
         self.plain(&target, incoming, params, asker, "").await
     }
 
-    pub(super) async fn task(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+    pub(super) async fn task(
+        self: &Arc<Self>,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Answer {
         let id = params.text("taskId").unwrap_or_default();
         let known = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&id).cloned();
         let Some(upstream) = known else {
@@ -209,102 +242,12 @@ impl Gateway {
         reply.answer
     }
 
-    /// Sends a request to its server and leads the client through the server's questions.
-    async fn exchange(
-        self: &Arc<Self>,
-        target: &Target,
-        incoming: &Incoming<'_>,
-        params: &Params<'_>,
-        asker: &Asker,
-    ) -> Result<Reply, Exchanged> {
-        let state = params.text("requestState");
-        if let Some(state) = state.filter(|state| Parked::is_ours(state)) {
-            let Some(mut waiting) = self.parked.take(&state, &target.what()) else {
-                let message = "`requestState` is unknown, expired or of another request";
-                return Err(Exchanged::Answer(Answer::error(code::INVALID_PARAMS, message)));
-            };
-            waiting.listener.redirect(incoming.sink.clone());
-            waiting.answer(params.raw("inputResponses").unwrap_or("{}"));
-            return self.drive(waiting).await;
-        }
-        let legacy_server = target.upstream().and_then(|upstream| upstream.catalogue()).is_none_or(|it| it.era == Era::Legacy);
-        if asker.peer.era == Era::Modern && legacy_server && asker.peer.abilities.any() {
-            return self.park_if_asked(target, incoming, asker).await;
-        }
-        let listener = listener(incoming, params, asker, None);
-        let context = context(incoming, params, asker, Some(listener));
-        let mut reply = target.run(self, params, &context).await?;
-        if asker.peer.era == Era::Legacy && asks_for_input(&reply) {
-            reply = self.lead(target, reply, incoming, params, asker, &context).await?;
-        }
-        self.note_task(target, &reply, asker);
-        Ok(reply)
-    }
-
-    /// Runs the call in a task of its own, so that it can wait while the client is asked.
-    async fn park_if_asked(
-        self: &Arc<Self>,
-        target: &Target,
-        incoming: &Incoming<'_>,
-        asker: &Asker,
-    ) -> Result<Reply, Exchanged> {
-        let (questions, asks) = mpsc::unbounded_channel();
-        let text = incoming.params.to_string();
-        let params = Params::parse(&text)?;
-        let listener = listener(incoming, &params, asker, Some(questions));
-        let context = context(incoming, &params, asker, Some(listener.clone()));
-        let (gateway, run) = (self.clone(), target.clone());
-        let owned = text.clone();
-        let outcome = tokio::spawn(async move { run.run(&gateway, &Params::parse(&owned)?, &context).await });
-        self.drive(Waiting::new(outcome, asks, listener, target.what())).await
-    }
-
-    /// Waits for the call's end or the next questions, whichever is first.
-    async fn drive(&self, mut waiting: Waiting) -> Result<Reply, Exchanged> {
-        tokio::select! {
-            biased;
-            outcome = &mut waiting.outcome => match outcome {
-                Ok(outcome) => Ok(outcome?),
-                Err(_) => Err(Exchanged::Answer(Answer::error(code::INTERNAL, "the call was given up"))),
-            },
-            Some(ask) = waiting.asks.recv() => {
-                waiting.put(ask);
-                while let Ok(ask) = waiting.asks.try_recv() {
-                    waiting.put(ask);
-                }
-                let questions = waiting.questions();
-                let state = self.parked.park(waiting);
-                Err(Exchanged::Answer(input_required(&questions, &state)))
-            }
-        }
-    }
-
-    /// A legacy client in front of a modern server: puts the result's questions to the client and repeats the call.
-    async fn lead(
-        self: &Arc<Self>,
-        target: &Target,
-        mut reply: Reply,
-        incoming: &Incoming<'_>,
-        params: &Params<'_>,
-        asker: &Asker,
-        context: &Context,
-    ) -> Result<Reply, Exchanged> {
-        for _ in 0..MAX_ROUNDS {
-            let result = reply.answer.json();
-            let responses = ask_all(&incoming.session, asker, &result["inputRequests"], incoming).await.map_err(Exchanged::Answer)?;
-            let state = result["requestState"].as_str().map(quote).unwrap_or_default();
-            let text = params.forward(&[("inputResponses", &responses), ("requestState", &state)], params.raw("_meta").unwrap_or_default());
-            reply = target.run(self, &Params::parse(&text)?, context).await?;
-            if !asks_for_input(&reply) {
-                return Ok(reply);
-            }
-        }
-        Err(Exchanged::Answer(Answer::error(code::INTERNAL, "the server asked for input again and again")))
-    }
-
     /// Remembers which server runs a task, so that requests about it find their way.
     fn note_task(&self, target: &Target, reply: &Reply, asker: &Asker) {
-        if !asker.peer.abilities.tasks || !reply.answer.ok || memchr::memmem::find(&reply.answer.body, b"taskId").is_none() {
+        if !asker.peer.abilities.tasks
+            || !reply.answer.ok
+            || memchr::memmem::find(&reply.answer.body, b"taskId").is_none()
+        {
             return;
         }
         let result = reply.answer.json();
@@ -317,49 +260,6 @@ impl Gateway {
             tasks.insert(id.into(), upstream.clone());
         }
     }
-}
-
-/// Why an exchange gave no reply of the server.
-enum Exchanged {
-    /// The client gets this instead.
-    Answer(Answer),
-    Failed(crate::error::Error),
-}
-
-impl From<crate::error::Error> for Exchanged {
-    fn from(error: crate::error::Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-fn asks_for_input(reply: &Reply) -> bool {
-    reply.answer.ok
-        && reply.era == Era::Modern
-        && memchr::memmem::find(&reply.answer.body, b"input_required").is_some()
-        && reply.answer.json()["resultType"] == "input_required"
-}
-
-async fn ask_all(session: &Arc<Session>, asker: &Asker, requests: &Value, incoming: &Incoming<'_>) -> Result<String, Answer> {
-    let mut waiting = Vec::new();
-    for (key, request) in requests.as_object().into_iter().flatten() {
-        let (reply, answer) = oneshot::channel();
-        let method = request["method"].as_str().unwrap_or_default().to_string();
-        let params = match &request["params"] {
-            Value::Null => "{}".into(),
-            params => params.to_string(),
-        };
-        session.ask(&asker.peer.abilities, Ask { method, params, reply }, &incoming.sink);
-        waiting.push((key, answer));
-    }
-    let mut responses = Vec::with_capacity(waiting.len());
-    for (key, answer) in waiting {
-        match answer.await {
-            Ok(answer) if answer.ok => responses.push(format!("{}:{}", quote(key), answer.text())),
-            Ok(answer) => return Err(answer),
-            Err(_) => return Err(Answer::error(code::INTERNAL, "the client did not answer")),
-        }
-    }
-    Ok(format!("{{{}}}", responses.join(",")))
 }
 
 fn listener(
@@ -378,7 +278,12 @@ fn listener(
     ))
 }
 
-fn context(incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker, listener: Option<Arc<CallListener>>) -> Context {
+pub(super) fn context(
+    incoming: &Incoming<'_>,
+    params: &Params<'_>,
+    asker: &Asker,
+    listener: Option<Arc<CallListener>>,
+) -> Context {
     let session = &incoming.session;
     Context {
         client: session.client(),

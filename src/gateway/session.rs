@@ -32,7 +32,8 @@ impl Abilities {
         Self {
             sampling: capabilities["sampling"].is_object(),
             // An empty object means forms, as it did before there were two modes.
-            elicitation_form: elicitation.is_object() && (elicitation["form"].is_object() || elicitation["url"].is_null()),
+            elicitation_form: elicitation.is_object()
+                && (elicitation["form"].is_object() || elicitation["url"].is_null()),
             elicitation_url: elicitation["url"].is_object(),
             roots: capabilities["roots"].is_object(),
             tasks: capabilities["extensions"]["io.modelcontextprotocol/tasks"].is_object(),
@@ -121,9 +122,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    pub fn new(id: u64, arrival: Arrival, profile: Profile, outbox: Arc<Outbox>, now: Timestamp) -> Arc<Self> {
+    pub fn new(
+        id: u64,
+        arrival: Arrival,
+        profile: Arc<Profile>,
+        outbox: Arc<Outbox>,
+        now: Timestamp,
+    ) -> Arc<Self> {
         let client: Arc<str> = arrival.client.as_str().into();
-        let state = State { client, profile: Arc::new(profile), ..State::default() };
+        let state = State { client, profile, ..State::default() };
         Arc::new(Self {
             id,
             arrival,
@@ -142,11 +149,11 @@ impl Session {
         locked(&self.state).peer.clone()
     }
 
-    pub fn greet(&self, peer: Peer, client: &str, profile: Profile) {
+    pub fn greet(&self, peer: Peer, client: &str, profile: Arc<Profile>) {
         let mut state = locked(&self.state);
         state.peer = Some(peer);
         state.client = client.into();
-        state.profile = Arc::new(profile);
+        state.profile = profile;
     }
 
     pub fn set_initialized(&self) {
@@ -161,8 +168,8 @@ impl Session {
         locked(&self.state).profile.clone()
     }
 
-    pub fn set_profile(&self, profile: Profile) {
-        locked(&self.state).profile = Arc::new(profile);
+    pub fn set_profile(&self, profile: Arc<Profile>) {
+        locked(&self.state).profile = profile;
     }
 
     pub fn era(&self) -> Option<Era> {
@@ -286,7 +293,9 @@ impl Session {
         if state.subscribed.contains(uri) {
             self.outbox.notify(message::notification("notifications/resources/updated", params));
         }
-        for (listen, outbox) in state.listens.values().filter(|(listen, _)| listen.uris.iter().any(|one| one == uri)) {
+        for (listen, outbox) in
+            state.listens.values().filter(|(listen, _)| listen.uris.iter().any(|one| one == uri))
+        {
             let params = with_subscription(params, &listen.id);
             outbox.notify(message::notification("notifications/resources/updated", &params));
         }
@@ -316,13 +325,15 @@ pub fn with_subscription(params: &str, id: &str) -> String {
 
 /// Severity of a log level: 0 is `debug`, 7 is `emergency`. Unknown words count as `info`.
 pub fn severity(level: &str) -> u8 {
-    const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+    const LEVELS: [&str; 8] =
+        ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
     LEVELS.iter().position(|known| *known == level).map_or(1, |at| at as u8)
 }
 
 /// The word of a severity.
 pub fn level_word(severity: u8) -> &'static str {
-    ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"][usize::from(severity.min(7))]
+    ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
+        [usize::from(severity.min(7))]
 }
 
 #[cfg(test)]

@@ -40,7 +40,12 @@ impl Gateway {
         Ok(())
     }
 
-    async fn read(self: &Arc<Self>, mut reader: impl AsyncRead + Unpin, first: &[u8], session: &Arc<Session>) {
+    async fn read(
+        self: &Arc<Self>,
+        mut reader: impl AsyncRead + Unpin,
+        first: &[u8],
+        session: &Arc<Session>,
+    ) {
         let mut buffer = BytesMut::with_capacity(8 << 10);
         buffer.extend_from_slice(first);
         let mut scanned = 0;
@@ -94,11 +99,15 @@ impl Gateway {
                 session.started(&id, abort);
                 let (gateway, session) = (self.clone(), session.clone());
                 // A cancelled request is not answered.
-                tokio::spawn(Abortable::new(async move { gateway.request(&line, &id, session).await }, registration));
+                tokio::spawn(Abortable::new(
+                    async move { gateway.request(&line, &id, session).await },
+                    registration,
+                ));
             }
             (None, Some(id)) => {
                 let body = envelope.result.or(envelope.error).map_or("null", |raw| raw.get());
-                let answer = Answer { ok: envelope.result.is_some(), body: Bytes::copy_from_slice(body.as_bytes()) };
+                let answer =
+                    Answer { ok: envelope.result.is_some(), body: Bytes::copy_from_slice(body.as_bytes()) };
                 session.answered(id.get(), answer);
             }
             (None, None) => {}
@@ -109,8 +118,13 @@ impl Gateway {
         let Ok(envelope) = Envelope::parse(line.trim_ascii()) else { return };
         let method = envelope.method.as_deref().unwrap_or_default();
         let sink = session.outbox.clone();
-        let incoming =
-            Incoming { session: session.clone(), id, method, params: envelope.params_text(), sink: sink.clone() };
+        let incoming = Incoming {
+            session: session.clone(),
+            id,
+            method,
+            params: envelope.params_text(),
+            sink: sink.clone(),
+        };
         let answer = self.handle(incoming).await;
         session.finished(id);
         sink.send(with_break(answer.line(id)));

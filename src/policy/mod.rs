@@ -32,10 +32,19 @@ pub struct Token {
 pub enum Request {
     List,
     /// The caller makes the key, keeps it for the user and hands over its hash.
-    Create { token: Token },
-    Revoke { name: String, at: Timestamp },
+    Create {
+        token: Token,
+    },
+    Revoke {
+        name: String,
+        at: Timestamp,
+    },
     /// Replaces the hash of a token.
-    Rotate { name: String, hash: String, at: Timestamp },
+    Rotate {
+        name: String,
+        hash: String,
+        at: Timestamp,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -67,7 +76,8 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
         Request::Create { token } => {
             if all(tx)?.iter().any(|other| other.name == token.name && other.revoked.is_none()) {
                 let message = format!("a token named `{}` exists already", token.name);
-                return Err(Error::new(&codes::TOKEN_EXISTS, message).hint(format!("umcp token rotate {}", token.name)));
+                return Err(Error::new(&codes::TOKEN_EXISTS, message)
+                    .hint(format!("umcp token rotate {}", token.name)));
             }
             tx.put(&TOKENS, &token.id.clone(), &token)?;
             Ok(Reply::Token(Box::new(token)))

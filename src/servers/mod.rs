@@ -2,9 +2,9 @@
 //! It knows nothing of running processes; those are the business of `upstream`.
 
 pub mod formats;
+pub mod model;
 pub mod spec;
 pub mod view;
-pub mod model;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
@@ -24,15 +24,32 @@ impl Row for Server {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    List { tag: Option<String> },
-    Show { name: String },
+    List {
+        tag: Option<String>,
+    },
+    Show {
+        name: String,
+    },
     /// Adds entries; with `replace` an entry of the same name is overwritten and keeps its id.
-    Add { servers: Vec<Server>, replace: bool },
+    Add {
+        servers: Vec<Server>,
+        replace: bool,
+    },
     /// Writes an entry back, found by its id.
-    Update { server: Server },
-    Rename { from: String, to: String },
-    Remove { names: Vec<String> },
-    Enable { names: Vec<String>, enabled: bool },
+    Update {
+        server: Server,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    Remove {
+        names: Vec<String>,
+    },
+    Enable {
+        names: Vec<String>,
+        enabled: bool,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,7 +70,10 @@ impl Request {
 pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
     match request {
         Request::List { tag } => Ok(Reply::Servers(
-            all(tx)?.into_iter().filter(|server| tag.as_ref().is_none_or(|tag| server.tags.contains(tag))).collect(),
+            all(tx)?
+                .into_iter()
+                .filter(|server| tag.as_ref().is_none_or(|tag| server.tags.contains(tag)))
+                .collect(),
         )),
         Request::Show { name } => Ok(Reply::Server(Box::new(find(tx, name)?))),
         _ => Err(Error::bug("a write was handed to `servers::read`")),
@@ -109,9 +129,12 @@ fn add(tx: &mut Writer, servers: Vec<Server>, replace: bool) -> Result<Reply> {
         server.check()?;
         if let Some(old) = by_name(tx, &server.name)? {
             if !replace {
-                return Err(Error::new(&codes::SERVER_EXISTS, format!("a server named `{}` exists already", server.name))
-                    .hint(format!("umcp server edit {}", server.name))
-                    .hint("give another name with --name, or --replace"));
+                return Err(Error::new(
+                    &codes::SERVER_EXISTS,
+                    format!("a server named `{}` exists already", server.name),
+                )
+                .hint(format!("umcp server edit {}", server.name))
+                .hint("give another name with --name, or --replace"));
             }
             server.id = old.id;
             server.created = old.created;
@@ -148,7 +171,9 @@ fn select(tx: &Reader, names: &[String]) -> Result<Vec<Server>> {
     for name in names {
         let before = chosen.len();
         let hit = |server: &&Server| {
-            (server.name == *name || server.id == *name || (name.contains('*') && matches(name, &server.name)))
+            (server.name == *name
+                || server.id == *name
+                || (name.contains('*') && matches(name, &server.name)))
                 && !chosen.iter().any(|other| other.id == server.id)
         };
         let found: Vec<Server> = servers.iter().filter(hit).cloned().collect();
@@ -207,9 +232,14 @@ mod tests {
         run(Request::Rename { from: "git".into(), to: "vcs".into() }).unwrap();
         run(Request::Enable { names: vec!["*".into()], enabled: false }).unwrap();
         run(Request::Remove { names: vec!["time".into()] }).unwrap();
-        let Reply::Servers(left) = store.read(|tx| read(tx, &Request::List { tag: None })).unwrap() else { panic!() };
+        let Reply::Servers(left) = store.read(|tx| read(tx, &Request::List { tag: None })).unwrap() else {
+            panic!()
+        };
         assert_eq!(left.len(), 1);
-        assert_eq!((left[0].id.as_str(), left[0].name.as_str(), left[0].enabled, left[0].revision), ("a", "vcs", false, 3));
+        assert_eq!(
+            (left[0].id.as_str(), left[0].name.as_str(), left[0].enabled, left[0].revision),
+            ("a", "vcs", false, 3)
+        );
         let missing = store.read(|tx| find(tx, "vsc")).unwrap_err();
         assert_eq!(missing.hints, ["did you mean `vcs`?"]);
     }

@@ -2,8 +2,8 @@
 //! It reads `config.yaml`; writing it is the business of `setup`.
 //! Rule: an unknown key in the file is an error, an unknown `UMCP_…` variable only a warning.
 
-use super::table::{self, SETTINGS, Setting};
 use super::Settings;
+use super::table::{self, SETTINGS, Setting};
 use crate::documents::{self, Format, Node, Source, near};
 use crate::error::{Error, Result, codes};
 use crate::paths::Paths;
@@ -117,7 +117,9 @@ pub fn parse_file(file: &std::path::Path, text: &str) -> Result<Resolved> {
             return Err(unknown_key(&source, section.at, &section.name, sections));
         }
         if !(node.is_map() || node.is_null()) {
-            return Err(source.invalid(node.at, format!("`{}` is a map, this is {}", section.name, node.word())));
+            return Err(
+                source.invalid(node.at, format!("`{}` is a map, this is {}", section.name, node.word()))
+            );
         }
         for (key, value) in node.entries() {
             let full = format!("{}.{}", section.name, key.name);
@@ -127,9 +129,7 @@ pub fn parse_file(file: &std::path::Path, text: &str) -> Result<Resolved> {
                 return Err(unknown_key(&source, key.at, &key.name, names));
             };
             let text = value_text(&source, value)?;
-            setting
-                .write(&mut resolved.settings, &text)
-                .map_err(|error| error.at(source.span(value.at)))?;
+            setting.write(&mut resolved.settings, &text).map_err(|error| error.at(source.span(value.at)))?;
             let origin = Origin::File { path: file.to_path_buf(), line: key.at.line };
             resolved.origins.insert(setting.key, origin);
         }
@@ -138,7 +138,9 @@ pub fn parse_file(file: &std::path::Path, text: &str) -> Result<Resolved> {
 }
 
 fn value_text(source: &Source<'_>, node: &Node) -> Result<String> {
-    node.scalar().ok_or_else(|| source.invalid(node.at, format!("a single value is expected, this is {}", node.word())))
+    node.scalar().ok_or_else(|| {
+        source.invalid(node.at, format!("a single value is expected, this is {}", node.word()))
+    })
 }
 
 fn unknown_key<'a>(
@@ -170,8 +172,14 @@ mod tests {
     fn a_variable_beats_the_file_and_the_file_beats_the_default() {
         let text = "# mine\ngateway:\n  page_size: 10\n  body_limit: 1MiB\n";
         let mut resolved = resolve(text, &[("UMCP_GATEWAY__PAGE_SIZE", "20"), ("HOME", "/h")]).unwrap();
-        assert_eq!((resolved.settings.gateway.page_size, resolved.settings.gateway.body_limit), (20, 1 << 20));
-        assert_eq!(resolved.origins["gateway.page_size"], Origin::Env { name: "UMCP_GATEWAY__PAGE_SIZE".into() });
+        assert_eq!(
+            (resolved.settings.gateway.page_size, resolved.settings.gateway.body_limit),
+            (20, 1 << 20)
+        );
+        assert_eq!(
+            resolved.origins["gateway.page_size"],
+            Origin::Env { name: "UMCP_GATEWAY__PAGE_SIZE".into() }
+        );
         assert!(matches!(resolved.origins["gateway.body_limit"], Origin::File { line: 4, .. }));
         assert_eq!(resolved.origins["servers.queue"], Origin::Default);
         assert_eq!(resolved.origins.len(), SETTINGS.len());
@@ -201,7 +209,9 @@ mod tests {
         let resolved = resolve("", &[("UMCP_GATEWAY_PAGE_SIZE", "1"), ("UMCP_HOME", "/x")]).unwrap();
         assert_eq!(
             resolved.warnings,
-            ["the variable `UMCP_GATEWAY_PAGE_SIZE` means nothing to umcp; did you mean `UMCP_GATEWAY__PAGE_SIZE`?"]
+            [
+                "the variable `UMCP_GATEWAY_PAGE_SIZE` means nothing to umcp; did you mean `UMCP_GATEWAY__PAGE_SIZE`?"
+            ]
         );
     }
 }

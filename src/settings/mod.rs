@@ -89,7 +89,8 @@ impl Default for Gateway {
 impl Settings {
     /// The settings in force: the defaults, the user's file, this process's variables.
     pub fn load(paths: &Paths) -> Result<Self> {
-        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        let text =
+            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         load(paths, std::env::vars_os().filter_map(text)).map(|resolved| resolved.settings)
     }
 }

@@ -32,9 +32,8 @@ pub struct Shown {
 /// Settings with where each value comes from; `prefix` is a key, a section, or nothing for all.
 pub fn show(resolved: &Resolved, prefix: Option<&str>) -> Result<Vec<Shown>> {
     let defaults = settings::Settings::default();
-    let wanted = |key: &str| {
-        prefix.is_none_or(|prefix| key == prefix || key.split('.').next() == Some(prefix))
-    };
+    let wanted =
+        |key: &str| prefix.is_none_or(|prefix| key == prefix || key.split('.').next() == Some(prefix));
     let shown: Vec<Shown> = SETTINGS
         .iter()
         .filter(|setting| wanted(setting.key))
@@ -79,11 +78,7 @@ pub fn set(paths: &Paths, key: &str, value: Option<&str>) -> Result<Edit> {
     };
     settings::parse_file(&path, &after)?;
     let unwritten = before.is_none() && after.is_empty();
-    Ok(Edit {
-        path,
-        before: before.map(String::into_bytes),
-        after: (!unwritten).then(|| after.into_bytes()),
-    })
+    Ok(Edit { path, before: before.map(String::into_bytes), after: (!unwritten).then(|| after.into_bytes()) })
 }
 
 /// Plans a whole new text into the file, after checking it.
@@ -158,7 +153,9 @@ pub fn migrate(file: &Path, from: &str, to: &str, now: Timestamp) -> Result<Migr
     }
     let name = file.display().to_string();
     let text = documents::read_file(file)?;
-    if VERSIONS.contains(&from) && validate(&Paths::in_folder(Path::new("/"), "/".into()), Some(file), now)?.what == "settings" {
+    if VERSIONS.contains(&from)
+        && validate(&Paths::in_folder(Path::new("/"), "/".into()), Some(file), now)?.what == "settings"
+    {
         return Ok(Migrated { from: from.into(), to: to.into(), text, notes: Vec::new() });
     }
     let read = formats::read(&name, &text, &mut || ids::fresh("srv"), now)?;
@@ -226,10 +223,14 @@ mod tests {
         let now = Timestamp::default();
         assert_eq!(validate(&paths, None, now).unwrap().what, "settings");
         let file = dir.path().join("mcp.json");
-        fs::write(&file, r#"{"mcpServers": {"time": {"command": "uvx", "args": ["mcp-server-time"]}}}"#).unwrap();
+        fs::write(&file, r#"{"mcpServers": {"time": {"command": "uvx", "args": ["mcp-server-time"]}}}"#)
+            .unwrap();
         assert_eq!(validate(&paths, Some(&file), now).unwrap().servers, 1);
         let migrated = migrate(&file, "auto", "1", now).unwrap();
-        assert!(migrated.text.contains("umcp: 1") && migrated.text.contains("mcp-server-time"), "{migrated:?}");
+        assert!(
+            migrated.text.contains("umcp: 1") && migrated.text.contains("mcp-server-time"),
+            "{migrated:?}"
+        );
         assert!(migrate(&file, "codex", "1", now).unwrap_err().message.contains("not `codex`"));
         assert!(migrate(&file, "auto", "2", now).is_err());
         let ours = dir.path().join("ours.yaml");

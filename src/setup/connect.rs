@@ -93,7 +93,12 @@ pub fn sync(ask: &Ask<'_>, machine: &Machine<'_>, now: Timestamp, call: &mut Cal
 }
 
 /// Takes umcp out of the files of clients.
-pub fn disconnect(ask: &Ask<'_>, machine: &Machine<'_>, now: Timestamp, call: &mut Call<'_>) -> Result<Report> {
+pub fn disconnect(
+    ask: &Ask<'_>,
+    machine: &Machine<'_>,
+    now: Timestamp,
+    call: &mut Call<'_>,
+) -> Result<Report> {
     let entries = journal::entries(&machine.paths.undo())?;
     let mut work = Work::default();
     for &client in &ask.clients {
@@ -107,14 +112,23 @@ pub fn disconnect(ask: &Ask<'_>, machine: &Machine<'_>, now: Timestamp, call: &m
             let diff = edit.as_ref().map(Edit::diff).unwrap_or_default();
             let after = edit.as_ref().and(client.after).map(String::from);
             work.edits.extend(edit);
-            work.files.push(Change { client: client.id.into(), path, action, diff, beside: Vec::new(), after });
+            work.files.push(Change {
+                client: client.id.into(),
+                path,
+                action,
+                diff,
+                beside: Vec::new(),
+                after,
+            });
         }
     }
     let report = work.finish(ask, machine, now, call)?;
     for change in report.files.iter().filter(|change| !ask.dry_run && change.action == Action::Deleted) {
         // The folders umcp made for the file go with it.
         let records = entries.iter().flat_map(|entry| &entry.manifest.files);
-        records.filter(|record| record.path == change.path).for_each(|record| journal::remove_empty(&record.created));
+        records
+            .filter(|record| record.path == change.path)
+            .for_each(|record| journal::remove_empty(&record.created));
     }
     Ok(report)
 }

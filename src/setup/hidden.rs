@@ -27,10 +27,17 @@ fn secrets(server: &Server) -> Vec<String> {
     let mut secrets: Vec<String> = plain.collect();
     if let Transport::Stdio { args, .. } = &server.transport {
         let pairs = args.iter().zip(args.iter().skip(1));
-        secrets.extend(pairs.filter(|(flag, value)| {
-            let pair = format!("{flag} {value}");
-            !value.contains(' ') && !value.starts_with('-') && flag.starts_with('-') && safe_target(&pair) != pair
-        }).map(|(_, value)| value.clone()));
+        secrets.extend(
+            pairs
+                .filter(|(flag, value)| {
+                    let pair = format!("{flag} {value}");
+                    !value.contains(' ')
+                        && !value.starts_with('-')
+                        && flag.starts_with('-')
+                        && safe_target(&pair) != pair
+                })
+                .map(|(_, value)| value.clone()),
+        );
         let telling = args.iter().filter(|arg| safe_target(arg) != **arg);
         secrets.extend(telling.filter_map(|arg| arg.split_once('=').map(|(_, value)| value.to_string())));
     }

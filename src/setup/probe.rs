@@ -130,7 +130,8 @@ impl Probe {
     pub fn hears(&mut self, method: &str, deadline: Duration) -> Result<bool> {
         let until = Instant::now() + deadline;
         loop {
-            if let Some(at) = self.notifications.iter().position(|message| message["method"] == json!(method)) {
+            if let Some(at) = self.notifications.iter().position(|message| message["method"] == json!(method))
+            {
                 self.notifications.remove(at);
                 return Ok(true);
             }
@@ -178,7 +179,8 @@ impl Probe {
 
     fn send(&mut self, message: &Value) -> Result<()> {
         let line = format!("{message}\n");
-        let sent = self.stdin.as_mut().map(|stdin| stdin.write_all(line.as_bytes()).and_then(|()| stdin.flush()));
+        let sent =
+            self.stdin.as_mut().map(|stdin| stdin.write_all(line.as_bytes()).and_then(|()| stdin.flush()));
         match sent {
             Some(Ok(())) => Ok(()),
             _ => Err(self.died()),

@@ -152,25 +152,29 @@ impl Tour<'_, '_> {
     fn walk(&mut self) {
         let endpoint = self.step("One endpoint for all of them, over HTTP", |tour, shown| {
             shown.command("umcp serve --http 127.0.0.1:0 --no-key");
-            let endpoint = tour::Endpoint::start(&tour.start(&["serve", "--http", "127.0.0.1:0", "--no-key"]), DEADLINE)?;
+            let endpoint = tour::Endpoint::start(
+                &tour.start(&["serve", "--http", "127.0.0.1:0", "--no-key"]),
+                DEADLINE,
+            )?;
             shown.line(format!("listens on {}", endpoint.url));
             Ok(endpoint)
         });
-        let client = self.step("The same endpoint over stdio: this is the line an editor runs", |tour, shown| {
-            shown.command("umcp serve --client quickstart");
-            let mut client = Probe::start(&tour.start(&["serve", "--client", "quickstart"]))?;
-            let said = client.initialize("quickstart", DEADLINE)?;
-            let name = |key: &str| said["serverInfo"][key].as_str().unwrap_or("?").to_string();
-            let revision = said["protocolVersion"].as_str().unwrap_or("?");
-            shown.line(format!("{} {}, protocol {revision}", name("name"), name("version")));
-            let tools = client.tools(DEADLINE)?;
-            shown.line(format!("{} tools, as the client sees them:", tools.len()));
-            shown.lines(tools.iter().map(tour::tool_line));
-            if tools.is_empty() {
-                return Err(Error::new(&codes::FAILED, "the endpoint shows no tools"));
-            }
-            Ok(client)
-        });
+        let client =
+            self.step("The same endpoint over stdio: this is the line an editor runs", |tour, shown| {
+                shown.command("umcp serve --client quickstart");
+                let mut client = Probe::start(&tour.start(&["serve", "--client", "quickstart"]))?;
+                let said = client.initialize("quickstart", DEADLINE)?;
+                let name = |key: &str| said["serverInfo"][key].as_str().unwrap_or("?").to_string();
+                let revision = said["protocolVersion"].as_str().unwrap_or("?");
+                shown.line(format!("{} {}, protocol {revision}", name("name"), name("version")));
+                let tools = client.tools(DEADLINE)?;
+                shown.line(format!("{} tools, as the client sees them:", tools.len()));
+                shown.lines(tools.iter().map(tour::tool_line));
+                if tools.is_empty() {
+                    return Err(Error::new(&codes::FAILED, "the endpoint shows no tools"));
+                }
+                Ok(client)
+            });
         if let Some(mut client) = client {
             self.calls(&mut client, endpoint.as_ref());
             self.grow(&mut client);
@@ -263,11 +267,7 @@ impl Tour<'_, '_> {
         self.end(title, shown, outcome, began);
     }
 
-    fn step<T>(
-        &mut self,
-        title: &str,
-        action: impl FnOnce(&mut Self, &mut Shown) -> Result<T>,
-    ) -> Option<T> {
+    fn step<T>(&mut self, title: &str, action: impl FnOnce(&mut Self, &mut Shown) -> Result<T>) -> Option<T> {
         let began = Instant::now();
         let mut shown = Shown::default();
         let result = action(self, &mut shown);
@@ -295,7 +295,10 @@ impl Tour<'_, '_> {
     }
 
     fn umcp_within(&self, shown: &mut Shown, args: &[&str], deadline: Duration) -> Result<()> {
-        shown.command(format!("umcp {}", args.iter().map(|arg| tour::word(arg)).collect::<Vec<_>>().join(" ")));
+        shown.command(format!(
+            "umcp {}",
+            args.iter().map(|arg| tour::word(arg)).collect::<Vec<_>>().join(" ")
+        ));
         let lines = tour::output(&self.start(args), &self.home.0, deadline)?;
         shown.lines(lines);
         Ok(())

@@ -35,7 +35,8 @@ pub struct Endpoint {
 impl Endpoint {
     /// Starts it and waits until it says its address.
     pub fn start(start: &Start, deadline: Duration) -> Result<Self> {
-        let mut child = command(start).stderr(Stdio::piped()).spawn().map_err(|error| not_started(start, &error))?;
+        let mut child =
+            command(start).stderr(Stdio::piped()).spawn().map_err(|error| not_started(start, &error))?;
         let (sender, lines) = channel();
         let pipes: [Option<Box<dyn Read + Send>>; 2] = [
             child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
@@ -64,11 +65,15 @@ impl Endpoint {
                     None => said.push(line),
                 },
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(Error::new(&codes::TIMED_OUT, "the endpoint did not say its address in time")
-                        .because(said.join("\n")));
+                    return Err(Error::new(
+                        &codes::TIMED_OUT,
+                        "the endpoint did not say its address in time",
+                    )
+                    .because(said.join("\n")));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::new(&codes::DAEMON_START, "the endpoint ended at once").because(said.join("\n")));
+                    return Err(Error::new(&codes::DAEMON_START, "the endpoint ended at once")
+                        .because(said.join("\n")));
                 }
             }
         }
@@ -177,7 +182,11 @@ fn cut(line: &str) -> String {
 /// A word as a shell would need it.
 pub fn word(arg: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
-    if !arg.is_empty() && arg.chars().all(plain) { arg.into() } else { format!("'{}'", arg.replace('\'', r"'\''")) }
+    if !arg.is_empty() && arg.chars().all(plain) {
+        arg.into()
+    } else {
+        format!("'{}'", arg.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -204,7 +213,8 @@ mod tests {
             args: vec!["-c".into(), script.into()],
             ..Start::default()
         };
-        let run = |script: &str, millis| output(&shell(script), Path::new("/"), Duration::from_millis(millis));
+        let run =
+            |script: &str, millis| output(&shell(script), Path::new("/"), Duration::from_millis(millis));
         assert_eq!(run("echo a; echo b", 20_000).unwrap(), ["a", "b"]);
         assert_eq!(run("seq 20", 20_000).unwrap().len(), HEIGHT + 1);
         assert!(run("echo why >&2; exit 3", 20_000).unwrap_err().to_string().contains("why"));

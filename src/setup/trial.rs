@@ -202,7 +202,10 @@ read b; read c; echo '{"id":2,"result":{"tools":[{"name":"t"}]}}'; read d
         };
         let cursor = trial("cursor", program.to_str().unwrap());
         assert!(cursor.ok, "{cursor:?}");
-        assert_eq!((cursor.server.as_deref(), cursor.tools), (Some(&*format!("{} ", programs::DESKTOP_PATH)), 1));
+        assert_eq!(
+            (cursor.server.as_deref(), cursor.tools),
+            (Some(&*format!("{} ", programs::DESKTOP_PATH)), 1)
+        );
         let names: Vec<_> = cursor.phases.iter().map(|phase| phase.name).collect();
         assert_eq!(names, ["start", "initialize", "tools/list", "end"]);
         let gone = trial("cursor", "/no/such/umcp");

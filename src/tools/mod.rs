@@ -32,16 +32,35 @@ impl Row for Preference {
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     Catalogues,
-    Catalogue { server: String },
-    PutCatalogue { server: String, catalogue: Box<Catalogue> },
+    Catalogue {
+        server: String,
+    },
+    PutCatalogue {
+        server: String,
+        catalogue: Box<Catalogue>,
+    },
     /// Forgets catalogues, so that the next list asks the servers again. Empty means all.
-    Forget { servers: Vec<String> },
+    Forget {
+        servers: Vec<String>,
+    },
     Preferences,
-    Enable { server: String, tool: String, enabled: bool },
+    Enable {
+        server: String,
+        tool: String,
+        enabled: bool,
+    },
     /// `None` takes the alias away.
-    Alias { server: String, tool: String, alias: Option<String> },
+    Alias {
+        server: String,
+        tool: String,
+        alias: Option<String>,
+    },
     /// Equal calls within `ttl_ms` are answered from a cache; `None` switches that off again.
-    Cache { server: String, tool: String, ttl_ms: Option<u64> },
+    Cache {
+        server: String,
+        tool: String,
+        ttl_ms: Option<u64>,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -144,11 +163,18 @@ mod tests {
         let (server, tool) = (String::from("s"), String::from("t"));
         run(Request::Enable { server: server.clone(), tool: tool.clone(), enabled: false });
         run(Request::Alias { server: server.clone(), tool: tool.clone(), alias: Some("x".into()) });
-        let Reply::Preferences(all) = store.read(|tx| read(tx, &Request::Preferences)).unwrap() else { panic!() };
-        assert_eq!(all["s"]["t"], Preference { disabled: true, alias: Some("x".into()), ..Preference::default() });
+        let Reply::Preferences(all) = store.read(|tx| read(tx, &Request::Preferences)).unwrap() else {
+            panic!()
+        };
+        assert_eq!(
+            all["s"]["t"],
+            Preference { disabled: true, alias: Some("x".into()), ..Preference::default() }
+        );
         run(Request::Enable { server: server.clone(), tool: tool.clone(), enabled: true });
         run(Request::Alias { server, tool, alias: None });
-        let Reply::Preferences(all) = store.read(|tx| read(tx, &Request::Preferences)).unwrap() else { panic!() };
+        let Reply::Preferences(all) = store.read(|tx| read(tx, &Request::Preferences)).unwrap() else {
+            panic!()
+        };
         assert!(all.is_empty());
     }
 }

@@ -81,7 +81,8 @@ pub struct Facts {
 impl Tool {
     /// Parses the definition; a definition that does not parse gives only the name.
     pub fn facts(&self) -> Facts {
-        serde_json::from_str(&self.json).unwrap_or_else(|_| Facts { name: self.name.clone(), ..Facts::default() })
+        serde_json::from_str(&self.json)
+            .unwrap_or_else(|_| Facts { name: self.name.clone(), ..Facts::default() })
     }
 
     /// Tokens the definition costs in a model's context, estimated at four bytes each.

@@ -59,7 +59,12 @@ struct Lists<'a> {
 }
 
 impl Lists<'_> {
-    async fn or_none(&self, method: &str, key: &str, warnings: &mut Vec<String>) -> Result<Vec<Box<RawValue>>> {
+    async fn or_none(
+        &self,
+        method: &str,
+        key: &str,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<Box<RawValue>>> {
         match self.all(method, key).await {
             Err(error) if error.is(&codes::UPSTREAM_ERROR) => {
                 warnings.push(format!("`{method}`: {error}"));
@@ -76,11 +81,14 @@ impl Lists<'_> {
             let page = self.page(method, cursor.as_deref()).await?;
             if let Some(list) = page.get(key) {
                 let list: Vec<Box<RawValue>> = serde_json::from_str(list.get()).map_err(|error| {
-                    Error::new(&codes::UPSTREAM_PROTOCOL, format!("`{method}` gave no list of {key}")).because(error)
+                    Error::new(&codes::UPSTREAM_PROTOCOL, format!("`{method}` gave no list of {key}"))
+                        .because(error)
                 })?;
                 items.extend(list);
             }
-            let next = page.get("nextCursor").and_then(|next| serde_json::from_str::<Option<String>>(next.get()).ok());
+            let next = page
+                .get("nextCursor")
+                .and_then(|next| serde_json::from_str::<Option<String>>(next.get()).ok());
             match next.flatten() {
                 Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
                 _ => break,
@@ -105,15 +113,23 @@ impl Lists<'_> {
             text = String::from_utf8(joined).map_err(|_| Error::bug("parameters are not text"))?;
         }
         let id = self.connection.next_id();
-        let outgoing =
-            Outgoing { id, method, params: &text, listener: None, timeout: self.timeout, name: None, headers: &[] };
+        let outgoing = Outgoing {
+            id,
+            method,
+            params: &text,
+            listener: None,
+            timeout: self.timeout,
+            name: None,
+            headers: &[],
+        };
         let answer = self.connection.request(outgoing).await?;
         if !answer.ok {
             let message = format!("the server answered `{method}` with an error: {}", answer.message());
             return Err(Error::new(&codes::UPSTREAM_ERROR, message));
         }
-        serde_json::from_slice(&answer.body)
-            .map_err(|error| Error::new(&codes::UPSTREAM_PROTOCOL, format!("`{method}` gave no object")).because(error))
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            Error::new(&codes::UPSTREAM_PROTOCOL, format!("`{method}` gave no object")).because(error)
+        })
     }
 }
 
@@ -132,7 +148,8 @@ fn take_tools(items: Vec<Box<RawValue>>, warnings: &mut Vec<String>) -> Vec<Tool
             Ok(head) => head,
             Err(error) => {
                 let name = serde_json::from_str::<Value>(item.get()).ok();
-                let name = name.as_ref().and_then(|value| value["name"].as_str()).map(|name| format!(" `{name}`"));
+                let name =
+                    name.as_ref().and_then(|value| value["name"].as_str()).map(|name| format!(" `{name}`"));
                 warnings.push(format!("tool {}{} left out: {error}", i + 1, name.unwrap_or_default()));
                 continue;
             }

@@ -125,7 +125,9 @@ async fn modern_or_fail(connection: &Connection, timeout: Duration) -> Result<Ag
 
 async fn ask(connection: &Connection, method: &str, params: &str, timeout: Duration) -> Result<Answer> {
     let id = connection.next_id();
-    connection.request(Outgoing { id, method, params, listener: None, timeout, name: None, headers: &[] }).await
+    connection
+        .request(Outgoing { id, method, params, listener: None, timeout, name: None, headers: &[] })
+        .await
 }
 
 async fn initialize(connection: &Connection, timeout: Duration) -> Result<Verdict> {
@@ -157,21 +159,26 @@ async fn initialize(connection: &Connection, timeout: Duration) -> Result<Verdic
 async fn discover(connection: &Connection, timeout: Duration) -> Result<Verdict> {
     let meta = modern_meta(&client_capabilities().to_string(), &own_info().to_string());
     connection.agreed(Era::Modern, MODERN);
-    let answer = match ask(connection, "server/discover", &format!(r#"{{"_meta":{{{meta}}}}}"#), timeout).await {
-        Ok(answer) => answer,
-        Err(error) if error.is(&codes::UPSTREAM_HTTP) || error.is(&codes::UPSTREAM_PROTOCOL) => {
-            return Ok(Verdict::Other(error));
-        }
-        Err(error) => return Err(error),
-    };
+    let answer =
+        match ask(connection, "server/discover", &format!(r#"{{"_meta":{{{meta}}}}}"#), timeout).await {
+            Ok(answer) => answer,
+            Err(error) if error.is(&codes::UPSTREAM_HTTP) || error.is(&codes::UPSTREAM_PROTOCOL) => {
+                return Ok(Verdict::Other(error));
+            }
+            Err(error) => return Err(error),
+        };
     if !answer.ok {
         return Ok(Verdict::Other(refused("server/discover", &answer)));
     }
     let result = answer.json();
-    let speaks = result["supportedVersions"].as_array().is_some_and(|all| all.iter().any(|one| one == MODERN));
+    let speaks =
+        result["supportedVersions"].as_array().is_some_and(|all| all.iter().any(|one| one == MODERN));
     if !speaks {
         // Seen in the wild: legacy servers that answer anything with an empty success.
-        return Ok(Verdict::Other(Error::new(&codes::UPSTREAM_PROTOCOL, "the server's discovery names no revision umcp knows")));
+        return Ok(Verdict::Other(Error::new(
+            &codes::UPSTREAM_PROTOCOL,
+            "the server's discovery names no revision umcp knows",
+        )));
     }
     let info = &result["_meta"]["io.modelcontextprotocol/serverInfo"];
     let info = if info.is_null() { &result["serverInfo"] } else { info };

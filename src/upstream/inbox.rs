@@ -73,6 +73,7 @@ fn roots(directories: &[String]) -> String {
         true => directory.clone(),
         false => format!("file://{}", directory.replace(' ', "%20")),
     };
-    let roots: Vec<String> = directories.iter().map(|dir| format!(r#"{{"uri":{}}}"#, quote(&uri(dir)))).collect();
+    let roots: Vec<String> =
+        directories.iter().map(|dir| format!(r#"{{"uri":{}}}"#, quote(&uri(dir)))).collect();
     format!(r#"{{"roots":[{}]}}"#, roots.join(","))
 }

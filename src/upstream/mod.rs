@@ -72,8 +72,8 @@ pub struct Shared {
     pub children: Arc<Children>,
     pub logs: logs::Logs,
     handler: OnceLock<Handler>,
-    /// Definitions listed after the tools of servers.
-    also: OnceLock<Vec<String>>,
+    /// Definitions listed after the tools of servers: umcp's verbs, and the reader of stored results.
+    also: OnceLock<(Vec<String>, String)>,
     /// Most verbose log level any client asked for.
     level: Mutex<Option<String>>,
     seed: AtomicU64,
@@ -87,13 +87,16 @@ impl Shared {
         }
     }
 
-    /// Lists these definitions after the tools of servers, in full mode; once.
-    pub fn list_also(&self, definitions: Vec<String>) {
-        let _ = self.also.set(definitions);
+    /// Lists these definitions after the tools of servers, in full mode: `verbs` always, `reading` where results
+    /// may be stored. Once.
+    pub fn list_also(&self, verbs: Vec<String>, reading: String) {
+        let _ = self.also.set((verbs, reading));
     }
 
-    pub(in crate::upstream) fn also(&self) -> impl Iterator<Item = &str> {
-        self.also.get().into_iter().flatten().map(String::as_str)
+    pub(in crate::upstream) fn also(&self, stores_results: bool) -> impl Iterator<Item = &str> {
+        let also = self.also.get();
+        let reading = also.filter(|_| stores_results).map(|(_, reading)| reading.as_str());
+        also.into_iter().flat_map(|(verbs, _)| verbs.iter().map(String::as_str)).chain(reading)
     }
 
     /// A share between 0 and 1 for spreading retries; not for anything secret.
@@ -111,7 +114,11 @@ impl Shared {
             let from_file = || values::secrets(&std::fs::read_to_string(&file).ok()?).remove(name);
             std::env::var(name).ok().or_else(from_file)
         };
-        values::resolve(text, place, &values::Sources { variable: &|name| std::env::var(name).ok(), secret: &secret })
+        values::resolve(
+            text,
+            place,
+            &values::Sources { variable: &|name| std::env::var(name).ok(), secret: &secret },
+        )
     }
 
     pub fn level(&self) -> Option<String> {
@@ -124,7 +131,9 @@ pub struct World {
     pub shared: Arc<Shared>,
     upstreams: RwLock<Arc<BTreeMap<String, Arc<Upstream>>>>,
     preferences: RwLock<Arc<Preferences>>,
-    profiles: RwLock<Arc<Vec<Profile>>>,
+    profiles: RwLock<Arc<Vec<Arc<Profile>>>>,
+    /// What clients get that chose none, unless the user stored one of that name.
+    default_profile: Arc<Profile>,
     /// Counts everything that may change a view.
     generation: AtomicU64,
     views: Mutex<HashMap<String, (u64, Arc<View>)>>,
@@ -140,7 +149,12 @@ fn put<T>(lock: &RwLock<T>, value: T) {
 
 impl World {
     /// Loads servers, catalogues, preferences and profiles. Starts nothing.
-    pub fn load(engine: Engine, settings: Settings, paths: Paths, children: Arc<Children>) -> Result<Arc<Self>> {
+    pub fn load(
+        engine: Engine,
+        settings: Settings,
+        paths: Paths,
+        children: Arc<Children>,
+    ) -> Result<Arc<Self>> {
         let logs = logs::Logs::new(paths.clone());
         let shared = Arc::new(Shared {
             engine,
@@ -158,6 +172,7 @@ impl World {
             upstreams: RwLock::default(),
             preferences: RwLock::default(),
             profiles: RwLock::default(),
+            default_profile: Arc::new(Profile { name: environments::DEFAULT.into(), ..Profile::default() }),
             generation: AtomicU64::new(1),
             views: Mutex::default(),
         });
@@ -178,11 +193,15 @@ impl World {
             other => return unexpected(&other),
         };
         match engine.call(StoreRequest::Tool(tools::Request::Preferences))? {
-            Reply::Tool(tools::Reply::Preferences(preferences)) => put(&self.preferences, Arc::new(preferences)),
+            Reply::Tool(tools::Reply::Preferences(preferences)) => {
+                put(&self.preferences, Arc::new(preferences))
+            }
             other => return unexpected(&other),
         }
         match engine.call(StoreRequest::Profile(environments::Request::List))? {
-            Reply::Profile(environments::Reply::Profiles(profiles)) => put(&self.profiles, Arc::new(profiles)),
+            Reply::Profile(environments::Reply::Profiles(profiles)) => {
+                put(&self.profiles, Arc::new(profiles.into_iter().map(Arc::new).collect()));
+            }
             other => return unexpected(&other),
         }
         self.take(engine.servers()?, catalogues);
@@ -252,7 +271,7 @@ impl World {
     }
 
     /// The profile of a client; an unknown name is an error.
-    pub fn profile(&self, asked: Option<&str>, client: &str, cwd: Option<&str>) -> Result<Profile> {
+    pub fn profile(&self, asked: Option<&str>, client: &str, cwd: Option<&str>) -> Result<Arc<Profile>> {
         let profiles = read(&self.profiles);
         match (environments::choose(&profiles, asked, client, cwd), asked) {
             (Some(profile), _) => Ok(profile.clone()),
@@ -260,16 +279,16 @@ impl World {
                 Err(Error::new(&codes::PROFILE_NOT_FOUND, format!("no profile named `{asked}`"))
                     .hint("umcp profile list"))
             }
-            _ => Ok(Profile { name: environments::DEFAULT.into(), ..Profile::default() }),
+            _ => Ok(self.default_profile.clone()),
         }
     }
 
     /// Everything a profile shows, as last made; made anew after a change.
-    pub fn view(&self, profile: &Profile) -> Arc<View> {
+    pub fn view(&self, profile: &Arc<Profile>) -> Arc<View> {
         let generation = self.generation.load(Relaxed);
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made, view)) = views.get(&profile.name) {
-            if *made == generation && view.profile == *profile {
+            if *made == generation && (Arc::ptr_eq(&view.profile, profile) || view.profile == *profile) {
                 return view.clone();
             }
         }

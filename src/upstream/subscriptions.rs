@@ -28,7 +28,8 @@ pub async fn renew(upstream: &Upstream, running: &Running, uris: &[String]) {
         return;
     }
     for uri in uris {
-        tell(&running.connection, "resources/subscribe", &format!(r#"{{"uri":{}}}"#, quote(uri)), PATIENCE).await;
+        tell(&running.connection, "resources/subscribe", &format!(r#"{{"uri":{}}}"#, quote(uri)), PATIENCE)
+            .await;
     }
     if let Some(level) = upstream.shared().level() {
         level_on(running, &level).await;

@@ -1,5 +1,6 @@
 //! One server and everything that keeps it running: lazy start, idle stop, restart, breaker, bounds.
 //! It does not know what a call means; it hands out a connection and hears how the call went.
+//! Long because all of it changes one state, that of the server, under its locks.
 
 use super::breaker::{Admit, Breaker};
 use super::catalogue;
@@ -12,8 +13,8 @@ use super::{Happening, Shared};
 use crate::engine::StoreRequest;
 use crate::engine::live::State;
 use crate::error::{Error, Result, codes};
-use crate::servers::model::Sharing;
 use crate::servers::Server;
+use crate::servers::model::Sharing;
 use crate::tools::{self, Catalogue};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -174,7 +175,8 @@ impl Upstream {
     pub async fn look(&self, running: &Running) -> Result<Catalogue> {
         let now = self.shared.engine.now();
         let revision = self.entry.revision;
-        let fetched = catalogue::fetch(&running.connection, &running.agreement, now, revision, self.bounds.start).await;
+        let fetched =
+            catalogue::fetch(&running.connection, &running.agreement, now, revision, self.bounds.start).await;
         fetched.map_err(|error| self.named(error))
     }
 
@@ -279,11 +281,15 @@ impl Upstream {
             return Ok(running);
         }
         if self.retired.load(Relaxed) {
-            return Err(Error::new(&codes::SERVER_NOT_FOUND, format!("server `{}` was changed or removed", self.name())));
+            return Err(Error::new(
+                &codes::SERVER_NOT_FOUND,
+                format!("server `{}` was changed or removed", self.name()),
+            ));
         }
         if !self.entry.enabled {
             let message = format!("server `{}` is disabled", self.name());
-            return Err(Error::new(&codes::SERVER_DISABLED, message).hint(format!("umcp server enable {}", self.name())));
+            return Err(Error::new(&codes::SERVER_DISABLED, message)
+                .hint(format!("umcp server enable {}", self.name())));
         }
         self.pause().await?;
         let session = (self.entry.sharing == Sharing::PerClient).then_some(session);
@@ -310,7 +316,8 @@ impl Upstream {
             Start::Wait { until } => Err(self.left_alone(until).because(last)),
             Start::Looping => {
                 self.set_state(State::CrashLoop, None);
-                let message = format!("server `{}` ended again and again and is not started any more", self.name());
+                let message =
+                    format!("server `{}` ended again and again and is not started any more", self.name());
                 Err(Error::new(&codes::UPSTREAM_LOOPING, message)
                     .because(last)
                     .hint(format!("umcp server restart {}", self.name())))
@@ -393,7 +400,9 @@ impl Upstream {
         if slot.current().is_none_or(|current| Arc::ptr_eq(&current, &running)) {
             slot.set(None);
         }
-        running.connection.close(Error::new(&codes::UPSTREAM_DIED, format!("server `{}` was stopped", self.name())));
+        running
+            .connection
+            .close(Error::new(&codes::UPSTREAM_DIED, format!("server `{}` was stopped", self.name())));
         let child = locked(&running.child).take();
         let ended = match child {
             Some(child) => child.stop(STOP_GRACE).await.map(|exit| exit.to_string()),
@@ -414,7 +423,8 @@ impl Upstream {
     }
 
     fn ended(&self, reason: Option<Error>, exit: Option<String>) {
-        let wanted = self.retired.load(Relaxed) || reason.as_ref().is_none_or(|reason| reason.is(&codes::CANCELLED));
+        let wanted =
+            self.retired.load(Relaxed) || reason.as_ref().is_none_or(|reason| reason.is(&codes::CANCELLED));
         if wanted {
             locked(&self.restarts).stopped(Instant::now());
             let state = if self.entry.enabled { State::Idle } else { State::Disabled };
@@ -459,7 +469,9 @@ impl Upstream {
         let before = self.catalogue();
         let running = self.connect(0).await?;
         let _fetching = self.fetching.lock().await;
-        if let Some(now) = self.catalogue().filter(|now| before.as_ref().is_none_or(|old| !Arc::ptr_eq(old, now))) {
+        if let Some(now) =
+            self.catalogue().filter(|now| before.as_ref().is_none_or(|old| !Arc::ptr_eq(old, now)))
+        {
             return Ok(now);
         }
         self.fetch_locked(&running).await
@@ -475,13 +487,17 @@ impl Upstream {
         let mut fetched = self.look(running).await?;
         fetched.transport = running.transport.map(Into::into);
         let old = self.catalogue();
-        let same = old.as_ref().is_some_and(|old| Catalogue { fetched: old.fetched, ..fetched.clone() } == **old);
+        let same =
+            old.as_ref().is_some_and(|old| Catalogue { fetched: old.fetched, ..fetched.clone() } == **old);
         if let (true, Some(old)) = (same, old) {
             return Ok(old);
         }
         let fetched = Arc::new(fetched);
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
-        let put = tools::Request::PutCatalogue { server: self.id().into(), catalogue: Box::new((*fetched).clone()) };
+        let put = tools::Request::PutCatalogue {
+            server: self.id().into(),
+            catalogue: Box::new((*fetched).clone()),
+        };
         let engine = self.shared.engine.clone();
         let stored = tokio::task::spawn_blocking(move || engine.call(StoreRequest::Tool(put)));
         self.shared.happened(Happening::ListChanged);
@@ -534,7 +550,9 @@ impl Upstream {
         slots.push(self.slot.clone());
         for slot in slots {
             let Some(running) = slot.set(None) else { continue };
-            running.connection.close(Error::new(&codes::CANCELLED, format!("server `{}` was stopped", self.name())));
+            running
+                .connection
+                .close(Error::new(&codes::CANCELLED, format!("server `{}` was stopped", self.name())));
             let child = locked(&running.child).take();
             if let Some(child) = child {
                 child.stop(STOP_GRACE).await;

@@ -45,10 +45,14 @@ fn reference(inner: &str, place: &str, sources: &Sources<'_>) -> Result<String> 
 }
 
 fn missing(what: &str, name: &str, place: &str) -> Error {
-    let error = Error::new(&codes::SECRET_MISSING, format!("the {what} `{name}`, needed for {place}, is not set"));
+    let error =
+        Error::new(&codes::SECRET_MISSING, format!("the {what} `{name}`, needed for {place}, is not set"));
     match what {
-        "secret" => error.hint(format!("put a line `{name}=…` into the file that `umcp config path` names as secrets")),
-        _ => error.hint(format!("set `{name}` in the environment umcp is started from, or a default: `${{{name}:-…}}`")),
+        "secret" => error
+            .hint(format!("put a line `{name}=…` into the file that `umcp config path` names as secrets")),
+        _ => error.hint(format!(
+            "set `{name}` in the environment umcp is started from, or a default: `${{{name}:-…}}`"
+        )),
     }
 }
 
@@ -86,7 +90,9 @@ mod tests {
         ] {
             match (resolve(text, "env X", &sources), expected) {
                 (Ok(value), Ok(expected)) => assert_eq!(value, expected),
-                (Err(error), Err(name)) => assert!(error.message.contains(name) && error.message.contains("env X")),
+                (Err(error), Err(name)) => {
+                    assert!(error.message.contains(name) && error.message.contains("env X"))
+                }
                 (outcome, expected) => panic!("{text}: {outcome:?}, not {expected:?}"),
             }
         }
@@ -95,6 +101,9 @@ mod tests {
     #[test]
     fn secret_lines_are_read() {
         let all = secrets("# c\nA=1\nexport B = \"x y\"\nbad\n");
-        assert_eq!(all.into_iter().collect::<Vec<_>>(), [("A".into(), "1".into()), ("B".into(), "x y".into())]);
+        assert_eq!(
+            all.into_iter().collect::<Vec<_>>(),
+            [("A".into(), "1".into()), ("B".into(), "x y".into())]
+        );
     }
 }

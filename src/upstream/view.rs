@@ -1,6 +1,9 @@
 //! Everything one profile shows, made once and kept as ready bytes until something changes: exposed names and
 //! where they lead, the lists, the search index, the merged instructions. Pure: values in, a view out.
 
+mod definition;
+mod list;
+
 use super::names::{Named, assign};
 use super::supervisor::Upstream;
 use super::{Preferences, Shared, message};
@@ -10,6 +13,8 @@ use crate::servers::model::matches;
 use crate::tools::model::{Facts, Listed};
 use crate::tools::{Catalogue, Era};
 use bytes::Bytes;
+use definition::{needs_tasks, redefine};
+pub use list::List;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -36,56 +41,9 @@ pub struct ViewItem {
     pub json: String,
 }
 
-/// One kind of list, cut into pages of ready JSON text.
-#[derive(Default)]
-pub struct List {
-    /// `{"tools":[…],"nextCursor":"…"}`, one for each page; at least one.
-    pages: Vec<Bytes>,
-}
-
-impl List {
-    pub fn build<'a>(key: &str, items: impl ExactSizeIterator<Item = &'a str>, page: usize, tag: u32) -> Self {
-        let count = items.len();
-        let mut pages = Vec::with_capacity(count / page.max(1) + 1);
-        let mut body = format!("{{\"{key}\":[");
-        for (i, item) in items.enumerate() {
-            if i > 0 && i % page == 0 {
-                body.push_str(&format!("],\"nextCursor\":\"{tag:08x}-{}\"}}", pages.len() + 1));
-                pages.push(Bytes::from(std::mem::replace(&mut body, format!("{{\"{key}\":["))));
-            } else if i > 0 {
-                body.push(',');
-            }
-            body.push_str(item);
-        }
-        body.push_str("]}");
-        pages.push(body.into());
-        Self { pages }
-    }
-
-    /// All items as one JSON array.
-    pub fn whole(&self, key: &str) -> String {
-        let items: Vec<String> = self.pages.iter().filter_map(|page| {
-            let page: serde_json::Value = serde_json::from_slice(page).ok()?;
-            Some(page[key].as_array()?.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-        }).filter(|page| !page.is_empty()).collect();
-        format!("[{}]", items.join(","))
-    }
-
-    /// The page of a cursor; `None` when the cursor is not one of this list.
-    pub fn page(&self, cursor: Option<&str>) -> Option<Bytes> {
-        let Some(cursor) = cursor else { return self.pages.first().cloned() };
-        let (_, number) = cursor.split_once('-')?;
-        let number: usize = number.parse().ok()?;
-        let before = number.checked_sub(1)?;
-        // The cursor must be the very one the page before gave out: it carries the list's tag.
-        let given = format!("\"nextCursor\":\"{cursor}\"}}");
-        self.pages.get(before)?.ends_with(given.as_bytes()).then(|| self.pages.get(number).cloned())?
-    }
-}
-
 /// Everything one profile shows.
 pub struct View {
-    pub profile: Profile,
+    pub profile: Arc<Profile>,
     pub tools: Vec<ViewTool>,
     by_name: HashMap<String, u32>,
     pub tool_list: List,
@@ -109,7 +67,12 @@ pub struct View {
 
 impl View {
     /// Makes the view of `profile` over all servers.
-    pub fn build(profile: &Profile, all: &[Arc<Upstream>], preferences: &Preferences, shared: &Shared) -> Self {
+    pub fn build(
+        profile: &Arc<Profile>,
+        all: &[Arc<Upstream>],
+        preferences: &Preferences,
+        shared: &Shared,
+    ) -> Self {
         let settings = &shared.settings;
         let shown: Vec<(&Arc<Upstream>, Arc<Catalogue>)> = all
             .iter()
@@ -126,9 +89,15 @@ impl View {
         let templates = items_of(&shown, |catalogue| &catalogue.templates, &mut warnings);
         let page = settings.gateway.page_size.max(1) as usize;
         let by_name = tools.iter().enumerate().map(|(i, tool)| (tool.exposed.clone(), i as u32)).collect();
-        let tag = tools.iter().fold(0u32, |tag, tool| crc32fast::hash(tool.exposed.as_bytes()) ^ tag.rotate_left(1));
-        let listed: Vec<&str> = tools.iter().map(|tool| tool.json.as_str()).chain(shared.also()).collect();
-        let items = |items: &[ViewItem], key| List::build(key, items.iter().map(|item| item.json.as_str()), page, tag);
+        let tag = tools
+            .iter()
+            .fold(0u32, |tag, tool| crc32fast::hash(tool.exposed.as_bytes()) ^ tag.rotate_left(1));
+        let stores = profile.result_limit.unwrap_or(settings.gateway.result_limit) > 0;
+        let listed: Vec<&str> =
+            tools.iter().map(|tool| tool.json.as_str()).chain(shared.also(stores)).collect();
+        let items = |items: &[ViewItem], key| {
+            List::build(key, items.iter().map(|item| item.json.as_str()), page, tag)
+        };
         let has = |path: &str| shown.iter().any(|(_, catalogue)| declares(catalogue, path));
         Self {
             tool_list: List::build("tools", listed.iter().copied(), page, tag),
@@ -138,7 +107,9 @@ impl View {
             instructions: instructions_of(&shown, settings.gateway.instructions_limit as usize),
             completes: has("completions"),
             logs: has("logging"),
-            subscribes: shown.iter().any(|(_, it)| it.era == Era::Modern || declares(it, "resources.subscribe")),
+            subscribes: shown
+                .iter()
+                .any(|(_, it)| it.era == Era::Modern || declares(it, "resources.subscribe")),
             extensions: extensions_of(&shown),
             profile: profile.clone(),
             tools,
@@ -179,7 +150,8 @@ impl View {
     /// The server a URI belongs to: one that lists it, else one with a fitting template, else the only one there is.
     pub fn owner(&self, uri: &str) -> Option<&Arc<Upstream>> {
         let listed = self.resources.iter().find(|resource| resource.key == uri);
-        let fitting = || self.templates.iter().find(|template| template.key == uri || fits(&template.key, uri));
+        let fitting =
+            || self.templates.iter().find(|template| template.key == uri || fits(&template.key, uri));
         listed.or_else(fitting).map(|item| &item.upstream)
     }
 
@@ -218,14 +190,17 @@ fn searchable(tool: &ViewTool) -> (Facts, String) {
 }
 
 fn shows_server(profile: &Profile, upstream: &Upstream) -> bool {
-    let by_name = profile.servers.is_empty() || profile.servers.iter().any(|name| matches(name, upstream.name()));
+    let by_name =
+        profile.servers.is_empty() || profile.servers.iter().any(|name| matches(name, upstream.name()));
     let by_tag = profile.tags.is_empty() || profile.tags.iter().any(|tag| upstream.entry.tags.contains(tag));
     by_name && by_tag
 }
 
 fn shows_tool(profile: &Profile, upstream: &Upstream, tool: &str) -> bool {
     let dotted = format!("{}.{tool}", upstream.name());
-    let hit = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, &dotted) || matches(pattern, tool));
+    let hit = |patterns: &[String]| {
+        patterns.iter().any(|pattern| matches(pattern, &dotted) || matches(pattern, tool))
+    };
     upstream.entry.tools.shows(tool)
         && (profile.include.is_empty() || hit(&profile.include))
         && !hit(&profile.exclude)
@@ -282,52 +257,9 @@ fn tools_of(
         .collect()
 }
 
-/// Tools that can only be called as a task of the 2025-11-25 kind, which umcp does not relay.
-fn needs_tasks(json: &str) -> bool {
-    json.contains("taskSupport")
-        && serde_json::from_str::<serde_json::Value>(json)
-            .is_ok_and(|tool| tool["execution"]["taskSupport"] == "required")
-}
-
-/// Puts the exposed name into a definition; a shortened one keeps the original as its title.
-fn redefine(json: &str, own: &str, exposed: &str, server: &str) -> (String, Vec<(String, Vec<String>)>) {
-    let Ok(serde_json::Value::Object(mut tool)) = serde_json::from_str(json) else { return (json.into(), Vec::new()) };
-    let mirrored = match json.contains("x-mcp-header") {
-        true => mirrored(tool.get("inputSchema"), &mut Vec::new()),
-        false => Vec::new(),
-    };
-    if own == exposed && !tool.contains_key("execution") {
-        return (json.into(), mirrored);
-    }
-    tool.insert("name".into(), exposed.into());
-    tool.remove("execution");
-    if !exposed.ends_with(own) {
-        tool.entry("title").or_insert_with(|| own.into());
-        let meta = tool.entry("_meta").or_insert_with(|| serde_json::json!({}));
-        if let Some(meta) = meta.as_object_mut() {
-            meta.insert("umcp/tool".into(), format!("{server}.{own}").into());
-        }
-    }
-    (serde_json::Value::Object(tool).to_string(), mirrored)
-}
-
-/// Arguments with `x-mcp-header`, at any depth below `properties`.
-fn mirrored(schema: Option<&serde_json::Value>, path: &mut Vec<String>) -> Vec<(String, Vec<String>)> {
-    let mut found = Vec::new();
-    let properties = schema.and_then(|schema| schema.get("properties")).and_then(|value| value.as_object());
-    for (name, property) in properties.into_iter().flatten() {
-        path.push(name.clone());
-        if let Some(header) = property.get("x-mcp-header").and_then(|value| value.as_str()) {
-            found.push((format!("Mcp-Param-{header}"), path.clone()));
-        }
-        found.extend(mirrored(Some(property), path));
-        path.pop();
-    }
-    found
-}
-
 fn prompts_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)]) -> Vec<ViewItem> {
-    let all = || shown.iter().flat_map(|(upstream, it)| it.prompts.iter().map(move |prompt| (*upstream, prompt)));
+    let all =
+        || shown.iter().flat_map(|(upstream, it)| it.prompts.iter().map(move |prompt| (*upstream, prompt)));
     let named: Vec<Named<'_>> = all()
         .map(|(upstream, prompt)| Named {
             server: upstream.name(),
@@ -359,7 +291,11 @@ fn items_of(
     for (upstream, catalogue) in shown {
         for item in list(catalogue) {
             if let Some(owner) = owners.get(item.key.as_str()) {
-                warnings.push(format!("`{}` of `{}` is hidden by that of `{owner}`", item.key, upstream.name()));
+                warnings.push(format!(
+                    "`{}` of `{}` is hidden by that of `{owner}`",
+                    item.key,
+                    upstream.name()
+                ));
                 continue;
             }
             owners.insert(&item.key, upstream.name());
@@ -375,7 +311,10 @@ fn items_of(
 }
 
 fn instructions_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)], limit: usize) -> Option<String> {
-    let with: Vec<_> = shown.iter().filter_map(|(upstream, it)| Some((upstream.name(), it.instructions.as_deref()?))).collect();
+    let with: Vec<_> = shown
+        .iter()
+        .filter_map(|(upstream, it)| Some((upstream.name(), it.instructions.as_deref()?)))
+        .collect();
     if with.is_empty() {
         return None;
     }
@@ -394,7 +333,8 @@ fn extensions_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)]) -> serde_json::Map<
     const RELAYED: [&str; 2] = ["io.modelcontextprotocol/ui", "io.modelcontextprotocol/tasks"];
     let mut merged = serde_json::Map::new();
     for (_, catalogue) in shown {
-        let capabilities: serde_json::Value = serde_json::from_str(&catalogue.capabilities).unwrap_or_default();
+        let capabilities: serde_json::Value =
+            serde_json::from_str(&catalogue.capabilities).unwrap_or_default();
         for name in RELAYED {
             if let Some(value) = capabilities["extensions"].get(name) {
                 merged.entry(name).or_insert_with(|| value.clone());
@@ -427,34 +367,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_paged_and_refuses_foreign_cursors() {
-        let items = ["1", "2", "3", "4", "5"];
-        let list = List::build("tools", items.iter().copied(), 2, 7);
-        let first = list.page(None).unwrap();
-        assert_eq!(first, r#"{"tools":[1,2],"nextCursor":"00000007-1"}"#);
-        assert_eq!(list.page(Some("00000007-1")).unwrap(), r#"{"tools":[3,4],"nextCursor":"00000007-2"}"#);
-        assert_eq!(list.page(Some("00000007-2")).unwrap(), r#"{"tools":[5]}"#);
-        for cursor in ["", "x", "00000007-0", "00000007-3", "00000008-1", "-1"] {
-            assert_eq!(list.page(Some(cursor)), None, "{cursor}");
-        }
-        assert_eq!(List::build("tools", [].into_iter(), 2, 7).page(None).unwrap(), r#"{"tools":[]}"#);
-    }
-
-    #[test]
     fn templates_fit_their_uris() {
         assert!(fits("test://template/{id}/data", "test://template/7/data"));
         assert!(!fits("test://template/{id}/data", "test://template/7/date"));
         assert!(fits("file:///{+path}", "file:///a/b"));
         assert!(!fits("test://fixed", "test://fixed"));
-    }
-
-    #[test]
-    fn mirrored_arguments_are_found_at_any_depth() {
-        let json = r#"{"name":"t","inputSchema":{"properties":{"a":{"x-mcp-header":"Region"},"b":{"properties":{"c":{"x-mcp-header":"C"}}}}}}"#;
-        let (_, found) = redefine(json, "t", "s__t", "s");
-        assert_eq!(found, [
-            ("Mcp-Param-Region".to_string(), vec!["a".to_string()]),
-            ("Mcp-Param-C".to_string(), vec!["b".to_string(), "c".to_string()]),
-        ]);
     }
 }

@@ -78,7 +78,13 @@ impl Call {
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Newest first.
-    History { server: Option<String>, tool: Option<String>, failed: bool, since: Option<Timestamp>, limit: u32 },
+    History {
+        server: Option<String>,
+        tool: Option<String>,
+        failed: bool,
+        since: Option<Timestamp>,
+        limit: u32,
+    },
     /// Calls and failures of every tool since a time, for search's prior and for `tool budget`.
     Counts { since: Timestamp },
     /// Keeps the newest `keep` records.
@@ -154,7 +160,11 @@ fn counts(tx: &Reader, since: Timestamp) -> Result<Reply> {
 
 /// Shows `visit` the records, newest first, until it says `false`. Reads in pages, so that a long history
 /// is never in memory as a whole.
-fn newest(tx: &Reader, since: Option<Timestamp>, mut visit: impl FnMut(Timestamp, Call) -> bool) -> Result<()> {
+fn newest(
+    tx: &Reader,
+    since: Option<Timestamp>,
+    mut visit: impl FnMut(Timestamp, Call) -> bool,
+) -> Result<()> {
     let mut before = None;
     loop {
         let page = tx.last(&CALLS, 512, since, before)?;

@@ -16,7 +16,9 @@ use clap::Args;
 ///
 /// The file is copied first; `umcp client disconnect` and `umcp undo` give it back byte for byte.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  umcp client connect cursor --dry-run\n  umcp client connect claude-code codex --replace\n  umcp client connect vscode --scope project --profile work")]
+#[command(
+    after_help = "Examples:\n  umcp client connect cursor --dry-run\n  umcp client connect claude-code codex --replace\n  umcp client connect vscode --scope project --profile work"
+)]
 pub struct Connect {
     #[arg(value_name = "CLIENT", required = true)]
     clients: Vec<String>,
@@ -86,7 +88,8 @@ impl Connect {
         if ask.clients.is_empty() {
             return Ok(());
         }
-        let report = connect::connect(&ask, &machine(ctx)?, ctx.clock.now(), &mut |request| ctx.call(request))?;
+        let report =
+            connect::connect(&ask, &machine(ctx)?, ctx.clock.now(), &mut |request| ctx.call(request))?;
         ctx.ui.show(&report)
     }
 }
@@ -125,12 +128,16 @@ impl Sync {
 
 /// Clients without a file are told what to do instead; alone they are the whole answer.
 fn with_file(clients: Vec<&'static Client>, ctx: &Context) -> Result<Vec<&'static Client>> {
-    let (with, without): (Vec<&Client>, Vec<&Client>) = clients.into_iter().partition(|client| client.format.is_some());
+    let (with, without): (Vec<&Client>, Vec<&Client>) =
+        clients.into_iter().partition(|client| client.format.is_some());
     for client in without {
         let hint = format!("umcp config generate --client {}", client.id);
         if with.is_empty() {
-            return Err(Error::new(&codes::USAGE, format!("{} keeps no file that umcp could edit", client.name))
-                .hint(hint));
+            return Err(Error::new(
+                &codes::USAGE,
+                format!("{} keeps no file that umcp could edit", client.name),
+            )
+            .hint(hint));
         }
         ctx.ui.warn(&format!("{} keeps no file that umcp could edit; see `{hint}`", client.name));
     }
@@ -170,13 +177,18 @@ impl Change {
         }
         match self.action {
             Action::Connected => page.mark(State::Ok, format!("{client} uses umcp ({path})")),
-            Action::Disconnected => page.mark(State::Ok, format!("{client} does not use umcp any more ({path})")),
+            Action::Disconnected => {
+                page.mark(State::Ok, format!("{client} does not use umcp any more ({path})"))
+            }
             Action::Deleted => page.mark(State::Ok, format!("{client}: {path} was umcp's own and is gone")),
             Action::Unchanged => page.mark(State::Off, format!("{client}: {path} was so already")),
         };
         if !self.beside.is_empty() {
             let names = self.beside.join(", ");
-            page.mark(State::Warn, format!("{client} still has servers beside umcp: {names} (--replace moves them)"));
+            page.mark(
+                State::Warn,
+                format!("{client} still has servers beside umcp: {names} (--replace moves them)"),
+            );
         }
         if let Some(after) = &self.after {
             page.text(format!("in {client}: {after}"));

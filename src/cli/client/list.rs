@@ -55,7 +55,9 @@ impl From<ClientState> for Item {
 impl Item {
     fn state(&self) -> Cell {
         match () {
-            () if self.files.iter().any(|file| file.error.is_some()) => Cell::state(State::Fail, "broken file"),
+            () if self.files.iter().any(|file| file.error.is_some()) => {
+                Cell::state(State::Fail, "broken file")
+            }
             () if self.connected => Cell::state(State::Ok, "uses umcp"),
             () if self.installed => Cell::state(State::Warn, "not connected"),
             () => Cell::state(State::Off, "not here"),
@@ -79,7 +81,13 @@ impl Output for Items {
             let beside: usize = item.files.iter().map(|file| file.beside.len()).sum();
             let files: Vec<String> = item.files.iter().map(|file| file.path.display().to_string()).collect();
             let beside = if beside == 0 { String::new() } else { beside.to_string() };
-            table.row([item.id.into(), item.name.into(), item.state(), beside.into(), files.join(", ").into()]);
+            table.row([
+                item.id.into(),
+                item.name.into(),
+                item.state(),
+                beside.into(),
+                files.join(", ").into(),
+            ]);
         }
         page.table(table);
     }

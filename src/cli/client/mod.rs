@@ -13,7 +13,9 @@ use crate::error::Result;
 use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  umcp client list\n  umcp client connect cursor --replace\n  umcp client test cursor")]
+#[command(
+    after_help = "Examples:\n  umcp client list\n  umcp client connect cursor --replace\n  umcp client test cursor"
+)]
 pub struct Command {
     #[command(subcommand)]
     verb: Option<Verb>,

@@ -32,7 +32,10 @@ impl Test {
         let state = clientfiles::look(client, &machine, ctx.clock.now());
         let entry = state.files.into_iter().find_map(|file| file.entry);
         if entry.is_none() {
-            ctx.ui.note(&format!("{} does not use umcp yet; this tries what `connect` would write", client.name));
+            ctx.ui.note(&format!(
+                "{} does not use umcp yet; this tries what `connect` would write",
+                client.name
+            ));
         }
         let entry = entry.unwrap_or_else(|| clientfiles::entry(client, &machine, None));
         let trial = trial::run(client, &entry, &machine, Duration::from_millis(self.timeout));

@@ -40,6 +40,9 @@ pub struct Add {
     /// Run the server in this directory
     #[arg(long, value_name = "DIR")]
     cwd: Option<String>,
+    /// A directory the server is told it may use; builtin:files opens no other
+    #[arg(long, value_name = "DIR")]
+    root: Vec<String>,
     /// Speak this transport instead of probing
     #[arg(long, value_enum)]
     transport: Option<Wire>,
@@ -108,6 +111,7 @@ impl Add {
         let mut server = servers::fresh(self.name.unwrap_or(guess.name), transport, ctx.clock.now());
         server.env = pairs("--env", &self.env)?;
         server.headers = pairs("--header", &self.header)?;
+        server.roots = self.root.iter().map(|root| absolute_root(root)).collect::<Result<_>>()?;
         server.cwd = self.cwd.map(|dir| absolute(&dir)).transpose()?;
         server.tags = self.tag;
         server.verbatim = self.verbatim;
@@ -193,5 +197,13 @@ fn force(transport: Transport, word: Option<Wire>) -> Result<Transport> {
             let message = format!("`{}` cannot be reached over `{wanted}`", other.target());
             Err(Error::new(&codes::USAGE, message).hint("leave --transport out to let umcp find out"))
         }
+    }
+}
+
+/// A root as the daemon, which works elsewhere, must know it; URIs and references stay as written.
+fn absolute_root(root: &str) -> Result<String> {
+    match root.contains("://") || root.starts_with("~/") || root.contains("${") {
+        true => Ok(root.into()),
+        false => absolute(root),
     }
 }

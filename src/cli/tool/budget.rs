@@ -3,7 +3,6 @@
 
 use super::super::context::Context;
 use super::super::known::Known;
-use super::list::note_unlisted;
 use crate::clock::Timestamp;
 use crate::engine::{self, Reply};
 use crate::error::Result;
@@ -52,7 +51,7 @@ impl Budget {
             Reply::Usage(usage::Reply::Counts(counts)) => counts,
             other => return engine::unexpected(&other),
         };
-        let known = Known::read(ctx)?;
+        let known = Known::ask(ctx)?;
         let only = self.server.as_deref().map(|name| known.server(name)).transpose()?;
         let calls = |server: &str, tool: &str| {
             counts
@@ -69,7 +68,6 @@ impl Budget {
             })
             .collect();
         tools.sort_by_key(|(_, line)| std::cmp::Reverse(line.tokens));
-        note_unlisted(ctx, &known);
         ctx.ui.show(&Report {
             days: self.days,
             full_tokens: tools.iter().map(|(_, line)| line.tokens).sum(),

@@ -2,7 +2,6 @@
 
 use super::super::context::Context;
 use super::super::known::Known;
-use super::list::note_unlisted;
 use crate::error::{Error, Result, codes};
 use crate::tools::lint::{self, Finding, Severity};
 use crate::ui::{Output, Page, State, text};
@@ -32,7 +31,7 @@ struct Item {
 
 impl Lint {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        let known = Known::read(ctx)?;
+        let known = Known::ask(ctx)?;
         let ids = self.servers.iter().map(|name| known.server(name).map(|server| server.id.as_str()));
         let ids = ids.collect::<Result<Vec<_>>>()?;
         let tools: Vec<_> =
@@ -41,7 +40,6 @@ impl Lint {
             .iter()
             .flat_map(|it| lint::lint(it.tool).into_iter().map(|finding| Item { tool: it.path(), finding }));
         let report = Report { checked: tools.len(), findings: items.collect() };
-        note_unlisted(ctx, &known);
         let errors = report.findings.iter().filter(|item| item.finding.severity == Severity::Error).count();
         if errors == 0 {
             return ctx.ui.show(&report);

@@ -1,4 +1,4 @@
-//! `umcp tool list`: every known tool, from the stored catalogues; no server is started.
+//! `umcp tool list`: every known tool, from the stored catalogues. Only servers never asked before are started.
 
 use super::super::context::Context;
 use super::super::known::{Known, KnownTool};
@@ -42,7 +42,7 @@ struct Items(Vec<Item>);
 
 impl List {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        let known = Known::read(ctx)?;
+        let known = Known::ask(ctx)?;
         let server = self.server.as_deref().map(|name| known.server(name)).transpose()?;
         let wanted = |it: &KnownTool<'_>| {
             server.is_none_or(|server| it.server.id == server.id)
@@ -50,16 +50,7 @@ impl List {
                 && !(self.disabled && it.enabled())
         };
         let items = known.tools().filter(wanted).map(Item::from).collect();
-        note_unlisted(ctx, &known);
         ctx.ui.show(&Items(items))
-    }
-}
-
-/// Says which servers were never asked, so that an empty list is not taken for the truth.
-pub fn note_unlisted(ctx: &Context, known: &Known) {
-    let unlisted = known.never_listed();
-    if !unlisted.is_empty() {
-        ctx.ui.note(&format!("not asked yet: {} (umcp tool refresh)", unlisted.join(", ")));
     }
 }
 

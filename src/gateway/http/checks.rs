@@ -33,7 +33,12 @@ pub fn get<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// Refuses a modern request whose headers differ from its body. `tool`: the one it calls.
-pub fn mirror(headers: &HeaderMap, method: &str, params: &Params<'_>, tool: Option<&ViewTool>) -> Result<(), Answer> {
+pub fn mirror(
+    headers: &HeaderMap,
+    method: &str,
+    params: &Params<'_>,
+    tool: Option<&ViewTool>,
+) -> Result<(), Answer> {
     let version = params.meta().text("io.modelcontextprotocol/protocolVersion").unwrap_or_default();
     same(headers, "mcp-protocol-version", &version)?;
     same(headers, "mcp-method", method)?;
@@ -51,10 +56,12 @@ pub fn mirror(headers: &HeaderMap, method: &str, params: &Params<'_>, tool: Opti
 }
 
 fn arguments(headers: &HeaderMap, params: &Params<'_>, tool: &ViewTool) -> Result<(), Answer> {
-    let sent: Value = params.raw("arguments").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+    let sent: Value =
+        params.raw("arguments").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
     for (header, path) in &tool.mirrored {
         let name = header.to_ascii_lowercase();
-        let argument = path.iter().try_fold(&sent, |value, key| value.get(key)).filter(|value| !value.is_null());
+        let argument =
+            path.iter().try_fold(&sent, |value, key| value.get(key)).filter(|value| !value.is_null());
         match argument {
             Some(argument) => {
                 let text = argument.as_str().map_or_else(|| argument.to_string(), ToString::to_string);
@@ -93,7 +100,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (hyper::header::HeaderName::from_static(name), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (hyper::header::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -115,12 +125,19 @@ mod tests {
     fn headers_say_what_the_body_says() {
         let text = r#"{"name":"ä","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#;
         let params = Params::parse(text).unwrap();
-        let good = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "=?base64?w6Q=?=")];
+        let good = [
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", "=?base64?w6Q=?="),
+        ];
         assert!(mirror(&headers(&good), "tools/call", &params, None).is_ok());
         for left_out in 0..3 {
             let mut some = good.to_vec();
             some.remove(left_out);
-            assert_eq!(mirror(&headers(&some), "tools/call", &params, None).unwrap_err().code(), code::HEADER_MISMATCH);
+            assert_eq!(
+                mirror(&headers(&some), "tools/call", &params, None).unwrap_err().code(),
+                code::HEADER_MISMATCH
+            );
         }
     }
 }

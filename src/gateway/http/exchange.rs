@@ -32,7 +32,11 @@ struct Message {
 }
 
 impl Door {
-    pub(super) async fn post(self: &Arc<Self>, request: hyper::Request<Incoming>, profile: Option<String>) -> Response<Body> {
+    pub(super) async fn post(
+        self: &Arc<Self>,
+        request: hyper::Request<Incoming>,
+        profile: Option<String>,
+    ) -> Response<Body> {
         let (head, body) = request.into_parts();
         let kind = checks::get(&head.headers, "content-type").unwrap_or_default();
         if !kind.to_ascii_lowercase().starts_with("application/json") {
@@ -65,7 +69,8 @@ impl Door {
             if version.is_some_and(|version| !LEGACY.contains(&version)) && method != "initialize" {
                 return plain(StatusCode::BAD_REQUEST, "MCP-Protocol-Version is not that of the session");
             }
-            let message = Message { session: known.session.clone(), body: body.clone(), modern: false, own: false };
+            let message =
+                Message { session: known.session.clone(), body: body.clone(), modern: false, own: false };
             return self.take(message, &envelope).await;
         }
         if !is_modern(&head.headers, &envelope) {
@@ -89,8 +94,13 @@ impl Door {
             }
         };
         let id = envelope.id.map_or("null", |id| id.get());
-        let incoming =
-            Request { session: session.clone(), id, method: "initialize", params: envelope.params_text(), sink: outbox };
+        let incoming = Request {
+            session: session.clone(),
+            id,
+            method: "initialize",
+            params: envelope.params_text(),
+            sink: outbox,
+        };
         let answer = self.gateway.handle(incoming).await;
         if !answer.ok {
             self.gateway.leave(&session);
@@ -119,13 +129,14 @@ impl Door {
             return empty(StatusCode::ACCEPTED);
         };
         let (outbox, _unused) = Outbox::new();
-        let session = match self.gateway.visit(self.arrival(profile), outbox, method == "subscriptions/listen") {
-            Ok(session) => session,
-            Err(error) => {
-                let answer = Answer::error(code::INVALID_PARAMS, &error.to_string());
-                return json(StatusCode::NOT_FOUND, answer.line(id.get()));
-            }
-        };
+        let session =
+            match self.gateway.visit(self.arrival(profile), outbox, method == "subscriptions/listen") {
+                Ok(session) => session,
+                Err(error) => {
+                    let answer = Answer::error(code::INVALID_PARAMS, &error.to_string());
+                    return json(StatusCode::NOT_FOUND, answer.line(id.get()));
+                }
+            };
         let checked = Params::parse(envelope.params_text())
             .map_err(|error| Answer::error(code::INVALID_PARAMS, &error.to_string()))
             .and_then(|params| {
@@ -224,7 +235,8 @@ async fn answer(door: Arc<Door>, message: Message, id: String, sink: Arc<Outbox>
     let leaving = own.then(|| Leaving { door: door.clone(), session: session.clone() });
     let Ok(envelope) = Envelope::parse(&body) else { return cancelled() };
     let method = envelope.method.as_deref().unwrap_or_default();
-    let incoming = Request { session: session.clone(), id: &id, method, params: envelope.params_text(), sink };
+    let incoming =
+        Request { session: session.clone(), id: &id, method, params: envelope.params_text(), sink };
     let answer = door.gateway.handle(incoming).await;
     session.finished(&id);
     drop(leaving);
@@ -289,7 +301,9 @@ fn status_of(answer: &Answer, modern: bool) -> StatusCode {
     }
     match answer.code() {
         code::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
-        code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION => StatusCode::BAD_REQUEST,
+        code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION => {
+            StatusCode::BAD_REQUEST
+        }
         code::INVALID_PARAMS if answer.message().contains("_meta") => StatusCode::BAD_REQUEST,
         _ => StatusCode::OK,
     }

@@ -7,7 +7,6 @@ mod exchange;
 mod sessions;
 
 use super::Gateway;
-use crate::engine::{Reply as EngineReply, StoreRequest};
 use crate::error::{Error, Result, codes};
 use crate::policy::{self, Token};
 use body::Body;
@@ -19,6 +18,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
 /// A client may take this long for its headers.
@@ -30,7 +30,7 @@ pub struct Door {
     sessions: Sessions,
     /// Clients need no key. Only on this machine, and only when spelled out.
     no_key: bool,
-    /// Host and Origin may be foreign: the user opened the address to other machines.
+    /// Host and Origin may be foreign: the user opened the address to other machines, or no browser can come here.
     open: bool,
     body_limit: usize,
 }
@@ -51,11 +51,25 @@ impl Gateway {
             Error::new(&codes::BIND_FAILED, format!("cannot listen on `{address}`")).because(error)
         })?;
         let bound = listener.local_addr().map_or(address, |bound| bound);
-        let body_limit = usize::try_from(self.world().shared.settings.gateway.body_limit).unwrap_or(usize::MAX);
-        let door =
-            Door { gateway: self.clone(), sessions: Sessions::default(), no_key, open: !loopback, body_limit };
-        tokio::spawn(Arc::new(door).accept(listener));
+        tokio::spawn(Arc::new(self.door(no_key, !loopback)).accept(listener));
         Ok(bound.to_string())
+    }
+}
+
+impl Gateway {
+    /// Serves HTTP on a connection of the local socket, which belongs to the user alone: no key is asked.
+    pub async fn serve_local_http(
+        self: &Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) {
+        let door = self.local_door.get_or_init(|| Arc::new(self.door(true, true))).clone();
+        door.connection(stream).await;
+    }
+
+    fn door(self: &Arc<Self>, no_key: bool, open: bool) -> Door {
+        let body_limit =
+            usize::try_from(self.world().shared.settings.gateway.body_limit).unwrap_or(usize::MAX);
+        Door { gateway: self.clone(), sessions: Sessions::default(), no_key, open, body_limit }
     }
 }
 
@@ -82,19 +96,22 @@ impl Door {
             // Without it an event stream's second write waits 40 ms for an acknowledgement.
             let _ = stream.set_nodelay(true);
             let door = self.clone();
-            tokio::spawn(async move {
-                let service = hyper::service::service_fn(move |request| {
-                    let door = door.clone();
-                    async move { Ok::<_, Infallible>(door.serve(request).await) }
-                });
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .timer(hyper_util::rt::TokioTimer::new())
-                    .header_read_timeout(HEADER_DEADLINE)
-                    .serve_connection(TokioIo::new(stream), service);
-                // A broken connection concerns nobody but its client.
-                let _ = connection.await;
-            });
+            tokio::spawn(door.connection(stream));
         }
+    }
+
+    /// Serves one connection until it ends.
+    async fn connection(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let service = hyper::service::service_fn(move |request| {
+            let door = self.clone();
+            async move { Ok::<_, Infallible>(door.serve(request).await) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(hyper_util::rt::TokioTimer::new())
+            .header_read_timeout(HEADER_DEADLINE)
+            .serve_connection(TokioIo::new(stream), service);
+        // A broken connection concerns nobody but its client.
+        let _ = connection.await;
     }
 
     async fn serve(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
@@ -142,12 +159,11 @@ impl Door {
         };
         let key = checks::get(headers, "authorization").and_then(|value| value.strip_prefix("Bearer "));
         let Some(key) = key else { return Err(refuse()) };
-        let engine = &self.gateway.world().shared.engine;
-        let tokens = match engine.call(StoreRequest::Token(policy::Request::List)) {
-            Ok(EngineReply::Token(policy::Reply::Tokens(tokens))) => tokens,
-            _ => return Err(Box::new(plain(StatusCode::SERVICE_UNAVAILABLE, "the keys cannot be read"))),
+        let Ok(tokens) = self.gateway.tokens() else {
+            return Err(Box::new(plain(StatusCode::SERVICE_UNAVAILABLE, "the keys cannot be read")));
         };
-        policy::admit(&tokens, key.trim(), engine.now()).cloned().map(Some).ok_or_else(refuse)
+        let now = self.gateway.world().shared.engine.now();
+        policy::admit(&tokens, key.trim(), now).cloned().map(Some).ok_or_else(refuse)
     }
 }
 

@@ -66,8 +66,11 @@ impl Sessions {
     /// Adds a session and gives those that had to go.
     pub fn insert(&self, session: Arc<HttpSession>) -> Vec<Arc<HttpSession>> {
         let mut sessions = locked(&self.0);
-        let mut gone: Vec<String> =
-            sessions.values().filter(|session| session.idle_for() > IDLE).map(|session| session.id.clone()).collect();
+        let mut gone: Vec<String> = sessions
+            .values()
+            .filter(|session| session.idle_for() > IDLE)
+            .map(|session| session.id.clone())
+            .collect();
         if sessions.len() - gone.len() >= MOST {
             let oldest = sessions.values().max_by_key(|session| session.idle_for());
             gone.extend(oldest.map(|session| session.id.clone()));

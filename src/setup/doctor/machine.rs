@@ -29,7 +29,11 @@ fn runtime(program: &str, from: &str, path: &str, users: Option<&Vec<String>>) -
                 let what = format!("`{program}` is not installed{}", needed(users));
                 Check::new(Area::Runtimes, Level::Fail, what).cure(format!("install it from {from}"))
             }
-            None => Check::new(Area::Runtimes, Level::Info, format!("`{program}` is not installed; no server needs it")),
+            None => Check::new(
+                Area::Runtimes,
+                Level::Info,
+                format!("`{program}` is not installed; no server needs it"),
+            ),
         };
     };
     let shown = place.display();

@@ -34,8 +34,17 @@ pub fn files(machine: &Machine<'_>) -> Vec<Check> {
     let paths = machine.paths;
     let (store, settings, secrets) = (paths.store(), paths.settings_file(), paths.secrets_file());
     let (undo, socket) = (paths.undo(), paths.socket());
-    let places =
-        [&paths.config, &paths.data, &paths.state, &paths.runtime, &undo, &store, &settings, &secrets, &socket];
+    let places = [
+        &paths.config,
+        &paths.data,
+        &paths.state,
+        &paths.runtime,
+        &undo,
+        &store,
+        &settings,
+        &secrets,
+        &socket,
+    ];
     let open: Vec<Check> = places
         .into_iter()
         .filter(|path| is_open(path))
@@ -74,7 +83,10 @@ pub fn store(facts: &Facts) -> Vec<Check> {
             .collect(),
         Err(error) => {
             let cure = error.hints.first().map_or("umcp explain UM0202".to_string(), String::clone);
-            vec![Check::new(Area::Store, Level::Fail, format!("the store cannot be opened: {error}")).cure(cure)]
+            vec![
+                Check::new(Area::Store, Level::Fail, format!("the store cannot be opened: {error}"))
+                    .cure(cure),
+            ]
         }
     }
 }

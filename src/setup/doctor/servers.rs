@@ -31,7 +31,8 @@ pub fn check(machine: &Machine<'_>, facts: &Facts, now: Timestamp) -> Vec<Check>
         for warning in facts.catalogues.get(&server.id).iter().flat_map(|catalogue| &catalogue.warnings) {
             let what = format!("`{}`: {warning}", server.name);
             checks.push(
-                Check::new(Area::Servers, Level::Warn, what).cure(format!("umcp server test {}", server.name)),
+                Check::new(Area::Servers, Level::Warn, what)
+                    .cure(format!("umcp server test {}", server.name)),
             );
         }
     }
@@ -80,7 +81,8 @@ fn clashes(enabled: &[&Server], facts: &Facts) -> Vec<Check> {
         .into_iter()
         .filter(|(_, owners)| owners.len() > 1)
         .map(|(tool, owners)| {
-            let what = format!("{} all have a tool `{tool}` and show it without a prefix", owners.join(" and "));
+            let what =
+                format!("{} all have a tool `{tool}` and show it without a prefix", owners.join(" and "));
             Check::new(Area::Servers, Level::Warn, what).cure(format!("umcp server edit {}", owners[1]))
         })
         .collect()

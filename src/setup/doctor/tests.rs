@@ -1,3 +1,5 @@
+//! The checks over made-up facts and files: what each finds, says and offers to mend.
+
 use super::*;
 use crate::paths::Paths;
 use crate::servers::model::Transport;

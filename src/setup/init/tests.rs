@@ -1,3 +1,5 @@
+//! The first run in a home made up by the test: what is asked, written and undone.
+
 use super::*;
 use crate::clock::Clock;
 use crate::engine::{Engine, Reply, Request};
@@ -201,7 +203,14 @@ fn modes_and_links_come_back() {
 
 fn ask(id: &str, replace: bool, profile: Option<&'static str>) -> Ask<'static> {
     let clients = vec![crate::clients::find(id).unwrap()];
-    Ask { clients, scope: Scope::User, profile, replace, dry_run: false, command: "umcp client connect".into() }
+    Ask {
+        clients,
+        scope: Scope::User,
+        profile,
+        replace,
+        dry_run: false,
+        command: "umcp client connect".into(),
+    }
 }
 
 fn connect(home: &Home, id: &str, replace: bool, profile: Option<&'static str>) -> connect::Report {

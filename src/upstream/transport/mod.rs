@@ -38,7 +38,11 @@ pub struct Opened {
 }
 
 /// Connects and agrees. `known` is the catalogue of an earlier connection, with the era and transport that worked.
-pub async fn connect(upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>, known: Option<&Catalogue>) -> Result<Opened> {
+pub async fn connect(
+    upstream: &Arc<Upstream>,
+    inbox: Arc<dyn Inbox>,
+    known: Option<&Catalogue>,
+) -> Result<Opened> {
     let remembered = known.map(|known| known.era);
     let timeout = upstream.bounds.start;
     let entry = &upstream.entry;

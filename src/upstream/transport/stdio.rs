@@ -20,10 +20,16 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// Starts the process and agrees with it. A server that dies of the modern probe is started once more as legacy.
-pub async fn connect(upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>, remembered: Option<Era>) -> Result<Opened> {
+pub async fn connect(
+    upstream: &Arc<Upstream>,
+    inbox: Arc<dyn Inbox>,
+    remembered: Option<Era>,
+) -> Result<Opened> {
     let choice = upstream.entry.era;
     match attempt(upstream, inbox.clone(), choice, remembered).await {
-        Err(error) if choice == EraChoice::Auto && remembered.is_none() && error.is(&codes::UPSTREAM_DIED) => {
+        Err(error)
+            if choice == EraChoice::Auto && remembered.is_none() && error.is(&codes::UPSTREAM_DIED) =>
+        {
             attempt(upstream, inbox, EraChoice::Legacy, None).await.map_err(as_start)
         }
         other => other.map_err(as_start),
@@ -46,7 +52,8 @@ async fn attempt(
 ) -> Result<Opened> {
     let mut child = upstream.shared().children.spawn(spec(upstream)?).await?;
     let (link, queue) = Link::new(inbox);
-    let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    let (Some(stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(Error::bug("a fresh child without pipes"));
     };
@@ -123,9 +130,11 @@ fn spec(upstream: &Upstream) -> Result<Spec> {
         return Err(Error::bug("a process was asked for a server that is none"));
     };
     let shared = upstream.shared();
-    let env = upstream.entry.env.iter().map(|(name, value)| {
-        Ok((name.clone(), shared.resolve(value, &format!("env {name}"))?))
-    });
+    let env = upstream
+        .entry
+        .env
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), shared.resolve(value, &format!("env {name}"))?)));
     let cwd = upstream.entry.cwd.as_ref().map(|cwd| shared.resolve(cwd, "cwd")).transpose()?;
     Ok(Spec {
         program: shared.resolve(command, "the command")?,

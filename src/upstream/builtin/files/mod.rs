@@ -124,7 +124,7 @@ impl Files {
     fn act(&self, tool: &str, arguments: Value) -> Result<Output> {
         if self.roots.is_empty() {
             return Err(reply::refused("no directory is allowed for this server")
-                .hint("name the directories it may use in `roots` of the server's entry, such as `roots: [/home/me/project]`"));
+                .hint("umcp server add builtin:files --root DIR --replace"));
         }
         match tool {
             "list_directory" => self.list(&reply::arguments::<MaybePath>(arguments)?),

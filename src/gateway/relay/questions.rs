@@ -1,0 +1,170 @@
+//! Where the eras differ most: a legacy server asks its client in the middle of a call, a modern one in the call's
+//! result. Here a client of either era is led through the questions of a server of the other.
+
+use super::{Target, context, listener};
+use crate::calls::{Context, Params, Reply};
+use crate::error::Result;
+use crate::gateway::Gateway;
+use crate::gateway::handler::{Asker, Incoming};
+use crate::gateway::modern::{Parked, Waiting, input_required};
+use crate::gateway::session::Session;
+use crate::tools::Era;
+use crate::upstream::link::Ask;
+use crate::upstream::message::{Answer, code, quote};
+use serde_json::Value;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Rounds of questions a legacy client is led through for one call.
+const MAX_ROUNDS: usize = 16;
+
+impl Gateway {
+    /// Sends a request to its server and leads the client through the server's questions.
+    pub(super) async fn exchange(
+        self: &Arc<Self>,
+        target: &Target,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Result<Reply, Exchanged> {
+        let state = params.text("requestState");
+        if let Some(state) = state.filter(|state| Parked::is_ours(state)) {
+            let Some(mut waiting) = self.parked.take(&state, &target.what()) else {
+                let message = "`requestState` is unknown, expired or of another request";
+                return Err(Exchanged::Answer(Answer::error(code::INVALID_PARAMS, message)));
+            };
+            waiting.listener.redirect(incoming.sink.clone());
+            waiting.answer(params.raw("inputResponses").unwrap_or("{}"));
+            return self.drive(waiting).await;
+        }
+        let legacy_server = target
+            .upstream()
+            .and_then(|upstream| upstream.catalogue())
+            .is_none_or(|it| it.era == Era::Legacy);
+        if asker.peer.era == Era::Modern && legacy_server && asker.peer.abilities.any() {
+            return self.park_if_asked(target, incoming, asker).await;
+        }
+        let listener = listener(incoming, params, asker, None);
+        let context = context(incoming, params, asker, Some(listener));
+        let mut reply = target.run(self, params, &context).await?;
+        if asker.peer.era == Era::Legacy && asks_for_input(&reply) {
+            reply = self.lead(target, reply, incoming, params, asker, &context).await?;
+        }
+        self.note_task(target, &reply, asker);
+        Ok(reply)
+    }
+
+    /// Runs the call in a task of its own, so that it can wait while the client is asked.
+    async fn park_if_asked(
+        self: &Arc<Self>,
+        target: &Target,
+        incoming: &Incoming<'_>,
+        asker: &Asker,
+    ) -> Result<Reply, Exchanged> {
+        let (questions, asks) = mpsc::unbounded_channel();
+        let text = incoming.params.to_string();
+        let params = Params::parse(&text)?;
+        let listener = listener(incoming, &params, asker, Some(questions));
+        let context = context(incoming, &params, asker, Some(listener.clone()));
+        let (gateway, run) = (self.clone(), target.clone());
+        let owned = text.clone();
+        let outcome = tokio::spawn(async move { run.run(&gateway, &Params::parse(&owned)?, &context).await });
+        self.drive(Waiting::new(outcome, asks, listener, target.what())).await
+    }
+
+    /// Waits for the call's end or the next questions, whichever is first.
+    async fn drive(&self, mut waiting: Waiting) -> Result<Reply, Exchanged> {
+        tokio::select! {
+            biased;
+            outcome = &mut waiting.outcome => match outcome {
+                Ok(outcome) => Ok(outcome?),
+                Err(_) => Err(Exchanged::Answer(Answer::error(code::INTERNAL, "the call was given up"))),
+            },
+            Some(ask) = waiting.asks.recv() => {
+                waiting.put(ask);
+                while let Ok(ask) = waiting.asks.try_recv() {
+                    waiting.put(ask);
+                }
+                let questions = waiting.questions();
+                let state = self.parked.park(waiting);
+                Err(Exchanged::Answer(input_required(&questions, &state)))
+            }
+        }
+    }
+
+    /// A legacy client in front of a modern server: puts the result's questions to the client and repeats the call.
+    async fn lead(
+        self: &Arc<Self>,
+        target: &Target,
+        mut reply: Reply,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+        context: &Context,
+    ) -> Result<Reply, Exchanged> {
+        for _ in 0..MAX_ROUNDS {
+            let result = reply.answer.json();
+            let responses = ask_all(&incoming.session, asker, &result["inputRequests"], incoming)
+                .await
+                .map_err(Exchanged::Answer)?;
+            let state = result["requestState"].as_str().map(quote).unwrap_or_default();
+            let text = params.forward(
+                &[("inputResponses", &responses), ("requestState", &state)],
+                params.raw("_meta").unwrap_or_default(),
+            );
+            reply = target.run(self, &Params::parse(&text)?, context).await?;
+            if !asks_for_input(&reply) {
+                return Ok(reply);
+            }
+        }
+        Err(Exchanged::Answer(Answer::error(code::INTERNAL, "the server asked for input again and again")))
+    }
+}
+
+/// Why an exchange gave no reply of the server.
+pub(super) enum Exchanged {
+    /// The client gets this instead.
+    Answer(Answer),
+    Failed(crate::error::Error),
+}
+
+impl From<crate::error::Error> for Exchanged {
+    fn from(error: crate::error::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn asks_for_input(reply: &Reply) -> bool {
+    reply.answer.ok
+        && reply.era == Era::Modern
+        && memchr::memmem::find(&reply.answer.body, b"input_required").is_some()
+        && reply.answer.json()["resultType"] == "input_required"
+}
+
+async fn ask_all(
+    session: &Arc<Session>,
+    asker: &Asker,
+    requests: &Value,
+    incoming: &Incoming<'_>,
+) -> Result<String, Answer> {
+    let mut waiting = Vec::new();
+    for (key, request) in requests.as_object().into_iter().flatten() {
+        let (reply, answer) = oneshot::channel();
+        let method = request["method"].as_str().unwrap_or_default().to_string();
+        let params = match &request["params"] {
+            Value::Null => "{}".into(),
+            params => params.to_string(),
+        };
+        session.ask(&asker.peer.abilities, Ask { method, params, reply }, &incoming.sink);
+        waiting.push((key, answer));
+    }
+    let mut responses = Vec::with_capacity(waiting.len());
+    for (key, answer) in waiting {
+        match answer.await {
+            Ok(answer) if answer.ok => responses.push(format!("{}:{}", quote(key), answer.text())),
+            Ok(answer) => return Err(answer),
+            Err(_) => return Err(Answer::error(code::INTERNAL, "the client did not answer")),
+        }
+    }
+    Ok(format!("{{{}}}", responses.join(",")))
+}
