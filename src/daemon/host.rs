@@ -25,8 +25,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Time for calls in flight to be answered or cancelled after the first signal.
-const LEAVE_GRACE: Duration = Duration::from_secs(5);
+/// Time for calls in flight to be answered after the first signal, and then for servers to end.
+const CALL_GRACE: Duration = Duration::from_millis(800);
+const LEAVE_GRACE: Duration = Duration::from_millis(4700);
+/// Time for the last answers to be written.
+const LAST_ANSWERS: Duration = Duration::from_millis(20);
 /// How often the daemon looks whether somebody still needs it.
 const TICK: Duration = Duration::from_secs(1);
 /// Records of calls are trimmed this often.
@@ -167,14 +170,17 @@ async fn host(
 /// Answers or cancels what runs, ends the servers, and makes every record durable.
 async fn close(jobs: &Arc<Jobs>) {
     let gateway = jobs.gateway();
-    let deadline = Instant::now() + LEAVE_GRACE / 5;
-    while gateway.hub.all().iter().any(|session| session.in_flight() > 0) && Instant::now() < deadline {
+    let world = gateway.world();
+    let deadline = Instant::now() + CALL_GRACE;
+    while world.is_busy() && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // Calls that still run are answered with an error, through whichever door they came.
+    let _ = tokio::time::timeout(LEAVE_GRACE, world.end()).await;
+    tokio::time::sleep(LAST_ANSWERS).await;
     for session in gateway.hub.all() {
         session.close();
     }
-    let _ = tokio::time::timeout(LEAVE_GRACE, gateway.world().stop()).await;
     let store = gateway.world().shared.engine.store().clone();
     let _ = tokio::task::spawn_blocking(move || store.flush()).await;
 }

@@ -6,6 +6,7 @@ mod questions;
 use super::Gateway;
 use super::handler::{Asker, Incoming, as_answer, count, door, not_found};
 use super::listener::CallListener;
+use super::session::level_word;
 use crate::calls::{self, Context, Params, Relayed, Reply};
 use crate::error::Result;
 use crate::tools::Era;
@@ -13,7 +14,7 @@ use crate::upstream::link::Ask;
 use crate::upstream::message::{self, Answer, code, quote};
 use crate::upstream::{Upstream, View};
 use questions::Exchanged;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -165,6 +166,12 @@ impl Gateway {
             self.plain(&target, incoming, params, asker, r#","ttlMs":0,"cacheScope":"private""#).await;
         match (answer.ok, asker.peer.era) {
             (false, Era::Modern) if answer.code() == code::RESOURCE_NOT_FOUND => not_found(&uri, Era::Modern),
+            // The modern era has no code of its own for it; the URI in the data tells it from other mistakes.
+            (false, Era::Legacy)
+                if answer.code() == code::INVALID_PARAMS && answer.json()["data"]["uri"] == uri.as_str() =>
+            {
+                not_found(&uri, Era::Legacy)
+            }
             _ => answer,
         }
     }
@@ -204,6 +211,11 @@ impl Gateway {
         params: &Params<'_>,
         asker: &Asker,
     ) -> Answer {
+        if !asker.peer.abilities.tasks {
+            let message = "the client did not declare the extension `io.modelcontextprotocol/tasks`";
+            let data = json!({"requiredCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}}});
+            return Answer::error_with(code::MISSING_CAPABILITY, message, data);
+        }
         let id = params.text("taskId").unwrap_or_default();
         let known = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&id).cloned();
         let Some(upstream) = known else {
@@ -295,7 +307,8 @@ pub(super) fn context(
         progress: params.meta().raw("progressToken").is_some(),
         capabilities: asker.peer.capabilities.clone(),
         client_info: asker.peer.info.clone(),
-        log_level: asker.level.clone(),
+        // A modern server logs only when the request asks for it: a legacy client asked once, for all of them.
+        log_level: asker.level.clone().or_else(|| session.level().map(|level| level_word(level).into())),
     }
 }
 

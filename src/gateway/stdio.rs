@@ -10,8 +10,11 @@ use crate::upstream::message::{Answer, Envelope, code};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{AbortHandle, Abortable};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+/// Time for answers already made to reach a client that has closed its end.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Joined into one write up to this size.
 const JOIN: usize = 32 << 10;
 
@@ -26,7 +29,7 @@ impl Gateway {
     ) -> Result<()> {
         let (outbox, queue) = Outbox::new();
         let session = self.arrive(arrival, outbox.clone())?;
-        let writing = tokio::spawn(write(queue, writer));
+        let mut writing = tokio::spawn(write(queue, writer));
         let _leaving = Leaving { gateway: self.clone(), session: session.clone() };
         tokio::select! {
             () = self.read(reader, first, &session) => {}
@@ -36,7 +39,10 @@ impl Gateway {
         drop(_leaving);
         drop(session);
         drop(outbox);
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), writing).await;
+        if tokio::time::timeout(FAREWELL, &mut writing).await.is_err() {
+            // The client does not read; what waits for it is given up with its connection.
+            writing.abort();
+        }
         Ok(())
     }
 

@@ -100,6 +100,21 @@ impl Breaker {
         }
     }
 
+    /// The probe ended without a verdict, such as a call that was cancelled: the next call is the probe.
+    pub fn give_back(&mut self, now: Instant) {
+        if let Phase::Probing { .. } = self.phase {
+            self.phase = Phase::Open { until: now };
+        }
+    }
+
+    /// When a call may be tried again, while it may not.
+    pub fn retry_at(&self, now: Instant) -> Option<Instant> {
+        match self.phase {
+            Phase::Open { until } => Some(until).filter(|until| *until > now),
+            Phase::Closed | Phase::Probing { .. } => None,
+        }
+    }
+
     /// Closes and forgets everything.
     pub fn reset(&mut self) {
         *self = Self::default();
@@ -202,6 +217,20 @@ mod tests {
         let later = now + seconds(5);
         assert_eq!(breaker.admit(later), Admit::Probe);
         assert_eq!(breaker.admit(later + PROBE_PATIENCE), Admit::Probe);
+    }
+
+    #[test]
+    fn a_probe_without_a_verdict_is_given_back() {
+        let now = Instant::now();
+        let mut breaker = Breaker::default();
+        breaker.give_back(now);
+        assert_eq!(breaker.admit(now), Admit::Yes);
+        (0..5).for_each(|_| breaker.failure(now, MIDDLE));
+        assert_eq!(breaker.retry_at(now), Some(now + seconds(5)));
+        let later = now + seconds(5);
+        assert_eq!((breaker.admit(later), breaker.retry_at(later)), (Admit::Probe, None));
+        breaker.give_back(later);
+        assert_eq!(breaker.admit(later), Admit::Probe);
     }
 
     #[test]

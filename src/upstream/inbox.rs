@@ -40,7 +40,8 @@ impl Inbox for ServerInbox {
                     }
                 });
             }
-            "notifications/cancelled" | "notifications/subscriptions/acknowledged" => {}
+            "notifications/cancelled" => {}
+            "notifications/subscriptions/acknowledged" => upstream.listens(),
             _ => upstream.shared().happened(Happening::Notification {
                 server: upstream.id().into(),
                 session: self.session,

@@ -8,7 +8,7 @@ use super::message::{self, Answer, Envelope, code};
 use crate::error::{Error, Result, codes};
 use bytes::{Bytes, BytesMut};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -18,6 +18,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub const MAX_LINE: usize = 16 << 20;
 /// Deadline of a question a server asks the client (a person may have to answer).
 const ASK_DEADLINE: Duration = Duration::from_secs(600);
+/// A server that has missed a deadline and says nothing for so long in the middle of a message will not go on.
+const STALL: Duration = Duration::from_secs(1);
 
 /// Who made a call and hears what belongs to it. Methods return at once and keep the order of the wire.
 pub trait Listener: Send + Sync {
@@ -80,6 +82,9 @@ pub struct Link {
     next: AtomicU64,
     closed: watch::Sender<Option<Error>>,
     inbox: Arc<dyn Inbox>,
+    /// How often something was read, and whether a message has begun and not ended.
+    reads: AtomicU64,
+    mid_line: AtomicBool,
     pub counters: Counters,
 }
 
@@ -93,6 +98,8 @@ impl Link {
             next: AtomicU64::new(1),
             closed: watch::Sender::new(None),
             inbox,
+            reads: AtomicU64::new(0),
+            mid_line: AtomicBool::new(false),
             counters: Counters::default(),
         };
         (Arc::new(link), queue)
@@ -103,7 +110,7 @@ impl Link {
     }
 
     /// Sends a request and waits for its answer. Dropping the future cancels the request at the server.
-    pub async fn request(&self, outgoing: Outgoing<'_>) -> Result<Answer> {
+    pub async fn request(self: &Arc<Self>, outgoing: Outgoing<'_>) -> Result<Answer> {
         let (done, answer) = oneshot::channel();
         let id = outgoing.id;
         if let Some(error) = self.closed.borrow().as_ref() {
@@ -120,8 +127,28 @@ impl Link {
         drop(guard);
         match outcome {
             Ok(_) => Err(self.reason()),
-            Err(_) => Err(timed_out(outgoing.method, outgoing.timeout)),
+            Err(_) => {
+                self.suspect();
+                Err(timed_out(outgoing.method, outgoing.timeout))
+            }
         }
+    }
+
+    /// After a missed deadline: closes the link when it is stuck within a message, since nothing can follow that.
+    fn suspect(self: &Arc<Self>) {
+        if !self.mid_line.load(Relaxed) {
+            return;
+        }
+        let (link, reads) = (self.clone(), self.reads.load(Relaxed));
+        tokio::spawn(async move {
+            tokio::time::sleep(STALL).await;
+            if link.mid_line.load(Relaxed) && link.reads.load(Relaxed) == reads {
+                link.close(Error::new(
+                    &codes::UPSTREAM_PROTOCOL,
+                    "the server stopped in the middle of a message",
+                ));
+            }
+        });
     }
 
     pub fn notify(&self, method: &str, params: &str) {
@@ -340,8 +367,9 @@ pub async fn read_lines(link: Arc<Link>, mut reader: impl AsyncRead + Unpin) {
         if buffer.capacity() - buffer.len() < 4 << 10 {
             buffer.reserve(buffer.len().clamp(8 << 10, 1 << 20));
         }
+        link.mid_line.store(!buffer.is_empty() || skipping, Relaxed);
         match reader.read_buf(&mut buffer).await {
-            Ok(read) if read > 0 => {}
+            Ok(read) if read > 0 => _ = link.reads.fetch_add(1, Relaxed),
             _ => break,
         }
     }

@@ -31,7 +31,7 @@ use crate::tools::{self, Preference};
 use link::Ask;
 use process::Children;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 pub use supervisor::Upstream;
 pub use view::View;
@@ -76,6 +76,8 @@ pub struct Shared {
     also: OnceLock<(Vec<String>, String)>,
     /// Most verbose log level any client asked for.
     level: Mutex<Option<String>>,
+    /// Nothing is started any more.
+    ending: AtomicBool,
     seed: AtomicU64,
 }
 
@@ -119,6 +121,10 @@ impl Shared {
             place,
             &values::Sources { variable: &|name| std::env::var(name).ok(), secret: &secret },
         )
+    }
+
+    pub(in crate::upstream) fn is_ending(&self) -> bool {
+        self.ending.load(Relaxed)
     }
 
     pub fn level(&self) -> Option<String> {
@@ -165,6 +171,7 @@ impl World {
             handler: OnceLock::new(),
             also: OnceLock::new(),
             level: Mutex::default(),
+            ending: AtomicBool::new(false),
             seed: AtomicU64::new(u64::from(std::process::id())),
         });
         let world = Arc::new(Self {
@@ -335,8 +342,14 @@ impl World {
         }
     }
 
-    /// Ends every server. Returns when the processes are gone.
-    pub async fn stop(&self) {
+    /// Whether any server works on a call.
+    pub fn is_busy(&self) -> bool {
+        read(&self.upstreams).values().any(|upstream| upstream.in_flight() > 0)
+    }
+
+    /// Ends every server for good. Returns when the processes are gone; calls in flight are failed before that.
+    pub async fn end(&self) {
+        self.shared.ending.store(true, Relaxed);
         let all = self.all();
         futures_util::future::join_all(all.iter().map(|upstream| upstream.stop())).await;
     }

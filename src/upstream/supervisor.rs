@@ -2,20 +2,20 @@
 //! It does not know what a call means; it hands out a connection and hears how the call went.
 //! Long because all of it changes one state, that of the server, under its locks.
 
+mod listing;
+
 use super::breaker::{Admit, Breaker};
-use super::catalogue;
 use super::connection::{Agreement, Connection};
 use super::inbox::ServerInbox;
 use super::process::Child;
 use super::restart::{Restarts, Start};
 use super::transport;
 use super::{Happening, Shared};
-use crate::engine::StoreRequest;
 use crate::engine::live::State;
 use crate::error::{Error, Result, codes};
 use crate::servers::Server;
-use crate::servers::model::Sharing;
-use crate::tools::{self, Catalogue};
+use crate::servers::model::{Sharing, Transport};
+use crate::tools::{Catalogue, Era};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -26,6 +26,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 const STOP_GRACE: Duration = Duration::from_secs(2);
 /// A call waits so long for a restart; beyond that it is refused at once.
 const SHORT_WAIT: Duration = Duration::from_secs(2);
+
+/// A modern server has this long to say that it tells of changes, before it is listed without.
+const LISTEN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A running connection with what belongs to it.
 pub struct Running {
@@ -65,13 +68,21 @@ pub struct Bounds {
 #[derive(Default)]
 struct Slot {
     running: RwLock<Option<Arc<Running>>>,
-    starting: tokio::sync::Mutex<()>,
+    starting: Arc<tokio::sync::Mutex<()>>,
+    /// The latest failed start, for those who were waiting for it.
+    failed: Mutex<Option<(Instant, Error)>>,
+    /// Its session has left.
+    abandoned: AtomicBool,
 }
 
 impl Slot {
     fn current(&self) -> Option<Arc<Running>> {
         let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
         running.as_ref().filter(|running| !running.connection.is_closed()).cloned()
+    }
+
+    fn failed_since(&self, asked: Instant) -> Option<Error> {
+        locked(&self.failed).as_ref().filter(|(at, _)| *at >= asked).map(|(_, error)| error.clone())
     }
 
     fn set(&self, running: Option<Arc<Running>>) -> Option<Arc<Running>> {
@@ -117,11 +128,23 @@ pub struct Upstream {
     /// Resources somebody subscribed to, with how many did.
     subscribed: Mutex<HashMap<String, usize>>,
     resubscribed: watch::Sender<()>,
+    /// A modern server has said that it tells of changes from now on.
+    listening: watch::Sender<()>,
 }
 
 /// Right to make one call; held until it ends.
 pub struct Permit {
     _permit: OwnedSemaphorePermit,
+    _probe: Option<Probe>,
+}
+
+/// The call that finds out whether a server is well again. One that ends without a verdict leaves it to the next.
+struct Probe(Arc<Upstream>);
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        locked(&self.0.breaker).give_back(Instant::now());
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -161,6 +184,7 @@ impl Upstream {
             waited: AtomicBool::new(false),
             subscribed: Mutex::default(),
             resubscribed: watch::Sender::new(()),
+            listening: watch::Sender::new(()),
             probe: false,
             shared,
         }
@@ -169,15 +193,6 @@ impl Upstream {
     /// A server outside the world, for `server test`: it stores nothing and tells nobody.
     pub fn for_test(entry: Server, shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self { probe: true, ..Self::make(entry, None, shared) })
-    }
-
-    /// Reads the lists without keeping them.
-    pub async fn look(&self, running: &Running) -> Result<Catalogue> {
-        let now = self.shared.engine.now();
-        let revision = self.entry.revision;
-        let fetched =
-            catalogue::fetch(&running.connection, &running.agreement, now, revision, self.bounds.start).await;
-        fetched.map_err(|error| self.named(error))
     }
 
     pub fn id(&self) -> &str {
@@ -189,16 +204,18 @@ impl Upstream {
     }
 
     pub fn note(&self) -> Note {
-        locked(&self.note).clone()
+        let mut note = locked(&self.note).clone();
+        let now = Instant::now();
+        let started = match locked(&self.restarts).may_start(now) {
+            Start::Wait { until } => Some(until),
+            Start::Now | Start::Looping => None,
+        };
+        note.retry_at = started.max(locked(&self.breaker).retry_at(now));
+        note
     }
 
     pub fn breaker_state(&self) -> crate::engine::live::Breaker {
         locked(&self.breaker).state()
-    }
-
-    /// What the server offers, as last seen.
-    pub fn catalogue(&self) -> Option<Arc<Catalogue>> {
-        self.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The running connection for a session, if there is one.
@@ -214,13 +231,15 @@ impl Upstream {
     }
 
     /// Asks for the right to make a call: breaker, then a place among those in flight, else in the queue.
-    pub async fn admit(&self) -> Result<Permit> {
-        match locked(&self.breaker).admit(Instant::now()) {
-            Admit::Yes | Admit::Probe => {}
+    pub async fn admit(self: &Arc<Self>) -> Result<Permit> {
+        let admitted = locked(&self.breaker).admit(Instant::now());
+        let probe = match admitted {
+            Admit::Yes => None,
+            Admit::Probe => Some(Probe(self.clone())),
             Admit::No { retry_at } => return Err(self.left_alone(retry_at)),
-        }
+        };
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            return Ok(Permit { _permit: permit });
+            return Ok(Permit { _permit: permit, _probe: probe });
         }
         if self.stats.waiting.fetch_add(1, Relaxed) >= self.bounds.queue {
             self.stats.waiting.fetch_sub(1, Relaxed);
@@ -230,7 +249,7 @@ impl Upstream {
         let waited = tokio::time::timeout(self.bounds.call, self.permits.clone().acquire_owned()).await;
         self.stats.waiting.fetch_sub(1, Relaxed);
         match waited {
-            Ok(Ok(permit)) => Ok(Permit { _permit: permit }),
+            Ok(Ok(permit)) => Ok(Permit { _permit: permit, _probe: probe }),
             _ => Err(Error::new(&codes::UPSTREAM_BUSY, format!("server `{}` is busy", self.name()))),
         }
     }
@@ -243,15 +262,25 @@ impl Upstream {
             .hint(format!("umcp health breakers --reset {}", self.name()))
     }
 
+    /// Calls that hold a permit. The connections know of more: lists, and the request that waits for changes.
+    pub fn in_flight(&self) -> usize {
+        self.bounds.concurrency - self.permits.available_permits()
+    }
+
     /// Tells how a call went. Errors of the tool itself are no failures of the server.
     pub fn went(&self, outcome: Result<(), &Error>) {
         self.stats.calls.fetch_add(1, Relaxed);
-        let now = Instant::now();
+        if outcome.is_err_and(counts) {
+            self.stats.failures.fetch_add(1, Relaxed);
+        }
+        self.judge(outcome);
+    }
+
+    fn judge(&self, outcome: Result<(), &Error>) {
         match outcome {
             Ok(()) => locked(&self.breaker).success(),
             Err(error) if counts(error) => {
-                self.stats.failures.fetch_add(1, Relaxed);
-                locked(&self.breaker).failure(now, self.shared.jitter());
+                locked(&self.breaker).failure(Instant::now(), self.shared.jitter())
             }
             Err(_) => {}
         }
@@ -264,7 +293,6 @@ impl Upstream {
         let mut note = locked(&self.note);
         if matches!(note.state, State::CrashLoop | State::Waiting) {
             note.state = State::Idle;
-            note.retry_at = None;
         }
     }
 
@@ -275,16 +303,23 @@ impl Upstream {
             running.touch();
             return Ok(running);
         }
-        let _starting = slot.starting.lock().await;
+        let asked = Instant::now();
+        let starting = slot.starting.clone().lock_owned().await;
         if let Some(running) = slot.current() {
             running.touch();
             return Ok(running);
+        }
+        if let Some(error) = slot.failed_since(asked) {
+            return Err(error);
         }
         if self.retired.load(Relaxed) {
             return Err(Error::new(
                 &codes::SERVER_NOT_FOUND,
                 format!("server `{}` was changed or removed", self.name()),
             ));
+        }
+        if self.shared.is_ending() {
+            return Err(Error::new(&codes::DAEMON_UNAVAILABLE, "the daemon is ending"));
         }
         if !self.entry.enabled {
             let message = format!("server `{}` is disabled", self.name());
@@ -293,13 +328,23 @@ impl Upstream {
         }
         self.pause().await?;
         let session = (self.entry.sharing == Sharing::PerClient).then_some(session);
-        match self.start(&slot, session).await {
-            Ok(running) => Ok(running),
-            Err(error) => {
-                self.failed(&error);
-                Err(error)
+        let this = self.clone();
+        // A task of its own: a caller who gives up must not end a slow start that others, or he himself, need.
+        let started = tokio::spawn(async move {
+            let _starting = starting;
+            let outcome = this.start(&slot, session).await;
+            if let Err(error) = &outcome {
+                this.failed(error);
+                *locked(&slot.failed) = Some((Instant::now(), error.clone()));
             }
-        }
+            outcome
+        });
+        started.await.map_err(|error| Error::bug("the start of a server did not end").because(error))?
+    }
+
+    /// Only processes are started; to reach other servers again the breaker alone decides.
+    fn is_process(&self) -> bool {
+        matches!(self.entry.transport, Transport::Stdio { .. })
     }
 
     /// Waits out a short back-off, refuses during a long one and in a crash loop.
@@ -327,7 +372,9 @@ impl Upstream {
 
     async fn start(self: &Arc<Self>, slot: &Arc<Slot>, session: Option<u64>) -> Result<Arc<Running>> {
         self.set_state(State::Starting, None);
-        locked(&self.restarts).started(Instant::now());
+        if self.is_process() {
+            locked(&self.restarts).started(Instant::now());
+        }
         let inbox = Arc::new(ServerInbox::new(self, session));
         let remembered = self.catalogue().filter(|known| known.entry_revision == self.entry.revision);
         let opened = transport::connect(self, inbox, remembered.as_deref()).await;
@@ -345,6 +392,12 @@ impl Upstream {
         slot.set(Some(running.clone()));
         self.set_state(State::Ready, None);
         tokio::spawn(self.clone().watch(slot.clone(), running.clone(), session));
+        if self.retired.load(Relaxed) || slot.abandoned.load(Relaxed) {
+            let error =
+                Error::new(&codes::CANCELLED, format!("server `{}` is no longer needed", self.name()));
+            running.connection.close(error.clone());
+            return Err(error);
+        }
         Ok(running)
     }
 
@@ -361,8 +414,13 @@ impl Upstream {
     }
 
     fn failed(&self, error: &Error) {
+        if error.is(&codes::CANCELLED) {
+            return;
+        }
         let now = Instant::now();
-        locked(&self.restarts).ended(now, self.shared.jitter());
+        if self.is_process() {
+            locked(&self.restarts).ended(now, self.shared.jitter());
+        }
         locked(&self.breaker).failure(now, self.shared.jitter());
         self.set_state(State::Waiting, Some(error.to_string()));
     }
@@ -390,7 +448,7 @@ impl Upstream {
                 reason = running.connection.closed() => break Some(reason),
                 () = tokio::time::sleep(self.until_idle(&running)) => {
                     let idle = !self.bounds.idle.is_zero() && running.idle_for() >= self.bounds.idle;
-                    if idle && running.connection.in_flight() == 0 && !self.is_subscribed() {
+                    if idle && self.in_flight() == 0 && !self.is_subscribed() {
                         break None;
                     }
                 }
@@ -432,8 +490,9 @@ impl Upstream {
             return;
         }
         self.stats.restarts.fetch_add(1, Relaxed);
-        let now = Instant::now();
-        locked(&self.restarts).ended(now, self.shared.jitter());
+        if self.is_process() {
+            locked(&self.restarts).ended(Instant::now(), self.shared.jitter());
+        }
         self.shared.logs.finish(self.id(), self.shared.engine.now());
         let tail = self.shared.logs.tail(self.id());
         let mut detail = reason.map(|reason| reason.to_string()).unwrap_or_default();
@@ -450,65 +509,23 @@ impl Upstream {
     async fn settle(self: Arc<Self>, running: Arc<Running>, session: Option<u64>) {
         let uris: Vec<String> = locked(&self.subscribed).keys().cloned().collect();
         super::subscriptions::renew(&self, &running, &uris).await;
-        if session.is_none() && !self.probe {
+        let mut listening = self.listening.subscribe();
+        let list = async {
+            if session.is_some() || self.probe {
+                return;
+            }
+            // Listed only when changes are told of, so that none falls in between.
+            if running.agreement.era == Era::Modern {
+                let _ = tokio::time::timeout(LISTEN_PATIENCE, listening.changed()).await;
+            }
             let _ = self.fetch(&running).await;
-        }
-        super::subscriptions::listen(&self, &running).await;
-    }
-
-    /// The catalogue, asking the server when it was never listed.
-    pub async fn listed(self: &Arc<Self>) -> Result<Arc<Catalogue>> {
-        match self.catalogue().filter(|known| known.entry_revision == self.entry.revision) {
-            Some(catalogue) => Ok(catalogue),
-            None => self.list_now().await,
-        }
-    }
-
-    /// Asks the server for its lists now.
-    pub async fn list_now(self: &Arc<Self>) -> Result<Arc<Catalogue>> {
-        let before = self.catalogue();
-        let running = self.connect(0).await?;
-        let _fetching = self.fetching.lock().await;
-        if let Some(now) =
-            self.catalogue().filter(|now| before.as_ref().is_none_or(|old| !Arc::ptr_eq(old, now)))
-        {
-            return Ok(now);
-        }
-        self.fetch_locked(&running).await
-    }
-
-    /// Asks the server for its lists over a running connection and keeps them.
-    pub async fn fetch(self: &Arc<Self>, running: &Running) -> Result<Arc<Catalogue>> {
-        let _fetching = self.fetching.lock().await;
-        self.fetch_locked(running).await
-    }
-
-    async fn fetch_locked(self: &Arc<Self>, running: &Running) -> Result<Arc<Catalogue>> {
-        let mut fetched = self.look(running).await?;
-        fetched.transport = running.transport.map(Into::into);
-        let old = self.catalogue();
-        let same =
-            old.as_ref().is_some_and(|old| Catalogue { fetched: old.fetched, ..fetched.clone() } == **old);
-        if let (true, Some(old)) = (same, old) {
-            return Ok(old);
-        }
-        let fetched = Arc::new(fetched);
-        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
-        let put = tools::Request::PutCatalogue {
-            server: self.id().into(),
-            catalogue: Box::new((*fetched).clone()),
         };
-        let engine = self.shared.engine.clone();
-        let stored = tokio::task::spawn_blocking(move || engine.call(StoreRequest::Tool(put)));
-        self.shared.happened(Happening::ListChanged);
-        if let Ok(Err(error)) = stored.await {
-            locked(&self.note).last_error = Some(format!("the catalogue could not be stored: {error}"));
-        }
-        Ok(fetched)
+        tokio::join!(list, super::subscriptions::listen(&self, &running));
     }
 
-    pub(super) fn forget_catalogue(&self) {
-        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = None;
+    /// The server tells of changes from now on.
+    pub(super) fn listens(&self) {
+        self.listening.send_replace(());
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -527,19 +544,11 @@ impl Upstream {
         self.resubscribed.send_replace(());
     }
 
-    /// Whether a list should wait for this server: nothing is known of it and nobody has waited for it yet.
-    pub(super) fn wants_listing(&self) -> bool {
-        self.entry.enabled && self.catalogue().is_none() && !self.waited.load(Relaxed)
-    }
-
-    /// Lists have waited for this server; the next one does not.
-    pub(super) fn waited_for(&self) {
-        self.waited.store(true, Relaxed);
-    }
-
     /// Ends every connection of a session that has gone.
     pub fn leave(&self, session: u64) {
-        if let Some(running) = locked(&self.per_client).remove(&session).and_then(|slot| slot.current()) {
+        let Some(slot) = locked(&self.per_client).remove(&session) else { return };
+        slot.abandoned.store(true, Relaxed);
+        if let Some(running) = slot.current() {
             running.connection.close(Error::new(&codes::CANCELLED, "the client left"));
         }
     }

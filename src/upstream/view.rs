@@ -62,6 +62,8 @@ pub struct View {
     pub extensions: serde_json::Map<String, serde_json::Value>,
     /// Clashes of names and other things `doctor` tells.
     pub warnings: Vec<String>,
+    /// The only server that has resources: every URI is a matter for it, listed or not.
+    sole: Option<Arc<Upstream>>,
     index: OnceLock<Index>,
 }
 
@@ -118,6 +120,7 @@ impl View {
             resources,
             templates,
             warnings,
+            sole: sole_of(&shown),
             index: OnceLock::new(),
         }
     }
@@ -152,7 +155,7 @@ impl View {
         let listed = self.resources.iter().find(|resource| resource.key == uri);
         let fitting =
             || self.templates.iter().find(|template| template.key == uri || fits(&template.key, uri));
-        listed.or_else(fitting).map(|item| &item.upstream)
+        listed.or_else(fitting).map(|item| &item.upstream).or(self.sole.as_ref())
     }
 
     /// The search index over the tools, built at its first use. Numbers of documents are places in `tools`.
@@ -204,6 +207,11 @@ fn shows_tool(profile: &Profile, upstream: &Upstream, tool: &str) -> bool {
     upstream.entry.tools.shows(tool)
         && (profile.include.is_empty() || hit(&profile.include))
         && !hit(&profile.exclude)
+}
+
+fn sole_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)]) -> Option<Arc<Upstream>> {
+    let mut having = shown.iter().filter(|(_, catalogue)| declares(catalogue, "resources"));
+    having.next().filter(|_| having.next().is_none()).map(|(upstream, _)| (*upstream).clone())
 }
 
 fn declares(catalogue: &Catalogue, path: &str) -> bool {

@@ -76,7 +76,7 @@ pub async fn call(call: &Call, name: &str) -> Option<Result<Value, Halt>> {
             Err(halt) => return Some(Err(halt)),
         },
         "test_trigger_tool_change" => {
-            call.world.add_tool("test_triggered_tool");
+            call.world.toggle_tool("test_triggered_tool");
             rpc::text("The list of tools changed")
         }
         "test_trigger_prompt_change" => {

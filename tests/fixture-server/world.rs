@@ -64,6 +64,14 @@ impl World {
         self.list_changed("tools");
     }
 
+    /// Adds the tool, or takes it away when it is there: whoever compares lists sees a change each time.
+    pub fn toggle_tool(&self, name: &str) {
+        if locked(&self.added_tools).remove(name).is_some() {
+            return self.list_changed("tools");
+        }
+        self.add_tool(name);
+    }
+
     pub fn added_tools(&self) -> Vec<Value> {
         locked(&self.added_tools).values().cloned().collect()
     }

@@ -4,5 +4,11 @@
 
 mod house;
 #[cfg(unix)]
+mod conformance;
+mod gateway;
+#[cfg(target_os = "linux")]
+mod faults;
+#[cfg(unix)]
 mod install;
 mod search;
+mod support;

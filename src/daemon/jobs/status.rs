@@ -88,7 +88,7 @@ fn status_of(upstream: &Arc<Upstream>, now: Timestamp) -> ServerStatus {
         pid: None,
         since: first.map(|running| since(running.started)),
         tools: catalogue.as_ref().map(|catalogue| catalogue.tools.len() as u64),
-        in_flight: connections.iter().map(|running| running.connection.in_flight() as u64).sum(),
+        in_flight: upstream.in_flight() as u64,
         waiting: upstream.stats.waiting.load(Relaxed),
         calls: upstream.stats.calls.load(Relaxed),
         failures: upstream.stats.failures.load(Relaxed),

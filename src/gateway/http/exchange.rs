@@ -58,7 +58,8 @@ impl Door {
         };
         let method = envelope.method.as_deref().unwrap_or_default();
         let known = checks::get(&head.headers, SESSION);
-        if method == "initialize" && known.is_none() {
+        // A modern message says so; that era has no `initialize`.
+        if method == "initialize" && known.is_none() && !is_modern(&head.headers, &envelope) {
             return self.open(&envelope, profile).await;
         }
         if let Some(id) = known {
@@ -128,6 +129,10 @@ impl Door {
         let (Some(id), Some(method)) = (envelope.id, envelope.method.as_deref()) else {
             return empty(StatusCode::ACCEPTED);
         };
+        if method == "initialize" {
+            let answer = Answer::error(code::METHOD_NOT_FOUND, "method not found: initialize");
+            return json(StatusCode::NOT_FOUND, answer.line(id.get()));
+        }
         let (outbox, _unused) = Outbox::new();
         let session =
             match self.gateway.visit(self.arrival(profile), outbox, method == "subscriptions/listen") {

@@ -110,14 +110,15 @@ async fn log(upstream: Arc<Upstream>, mut stderr: Output) {
 
 /// Adds how the process ended and its last lines of stderr.
 async fn explain(upstream: &Upstream, child: Child, mut error: Error) -> Error {
-    let mut exit = child.exit();
-    let ended = tokio::time::timeout(LAST_WORDS, exit.wait()).await;
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    let tail = upstream.shared().logs.tail(upstream.id());
-    if let Ok(info) = ended {
-        error.message = format!("the server ended before it was ready ({info})");
-        error.code = &codes::UPSTREAM_DIED;
+    // Other failures have closed its input, so that its end would be our doing.
+    if error.is(&codes::UPSTREAM_DIED) {
+        let mut exit = child.exit();
+        if let Ok(info) = tokio::time::timeout(LAST_WORDS, exit.wait()).await {
+            error.message = format!("the server ended before it was ready ({info})");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    let tail = upstream.shared().logs.tail(upstream.id());
     if !tail.is_empty() {
         error = error.because(tail);
     }

@@ -1,0 +1,139 @@
+//! What clients are shown, and how it changes under them: pages, changed lists, search mode, large results.
+
+use crate::support::daemon::{Daemon, fixture_server};
+use crate::support::mcp::{Era, Mcp, agreeable, everything};
+use crate::support::wire::{Door, Wire};
+use serde_json::json;
+use umcp::engine::live::Live;
+use umcp::environments::{Mode, Profile};
+use umcp::servers;
+use umcp::servers::model::EraChoice;
+
+/// A client that uses a profile, over the local socket.
+fn in_profile(daemon: &Daemon, profile: &str, era: Era) -> Mcp {
+    let (wire, inbox) = Wire::socket(daemon, Some(profile));
+    Mcp::over(wire, inbox, era, "raw", everything(), Box::new(agreeable))
+}
+
+#[test]
+fn every_page_of_a_server_reaches_the_client_on_pages_of_our_own() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("many", EraChoice::Legacy, &["--tools", "4500", "--page-size", "700"]));
+    for era in Era::BOTH {
+        let mut mcp = Mcp::connect(&daemon, Door::Socket, era);
+        let (tools, pages) = mcp.list("tools/list", "tools");
+        let inert = tools.iter().filter(|tool| tool["name"].as_str().unwrap().starts_with("many__tool_")).count();
+        assert_eq!((inert, pages), (4500, 3));
+        assert_eq!(mcp.call("many__tool_4499", json!({})).result()["isError"], json!(null));
+    }
+}
+
+#[test]
+fn a_server_that_comes_or_goes_reaches_connected_clients() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("first", EraChoice::Legacy, &[]));
+    let mut clients: Vec<_> = [(Door::Bridge, Era::Legacy), (Door::Http, Era::Legacy), (Door::Bridge, Era::Modern), (Door::Http, Era::Modern)]
+        .into_iter()
+        .map(|(door, era)| (era, Mcp::connect(&daemon, door, era)))
+        .collect();
+    for (era, mcp) in &mut clients {
+        assert!(!mcp.tools().contains(&"second__echo".to_string()));
+        if *era == Era::Modern {
+            mcp.start("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}}));
+            mcp.hear("notifications/subscriptions/acknowledged");
+        }
+    }
+    daemon.add(fixture_server("second", EraChoice::Modern, &[]));
+    for (_, mcp) in &mut clients {
+        while !mcp.tools().contains(&"second__echo".to_string()) {
+            mcp.hear("notifications/tools/list_changed");
+        }
+        assert_eq!(mcp.call("second__echo", json!({"text": "hello"})).text(), "hello");
+    }
+    daemon.ask(servers::Request::Remove { names: vec!["first".into()] });
+    for (_, mcp) in &mut clients {
+        while mcp.tools().contains(&"first__echo".to_string()) {
+            mcp.hear("notifications/tools/list_changed");
+        }
+        assert_eq!(mcp.call("first__echo", json!({"text": "hello"})).error().0, -32602);
+    }
+}
+
+#[test]
+fn a_tool_added_by_a_server_reaches_connected_clients() {
+    for server in [EraChoice::Legacy, EraChoice::Modern] {
+        let daemon = Daemon::start();
+        daemon.add(fixture_server("fx", server, &[]));
+        let mut mcp = Mcp::connect(&daemon, Door::Bridge, Era::Legacy);
+        assert!(!mcp.tools().contains(&"fx__fresh".to_string()));
+        mcp.call("fx__add_tool", json!({"name": "fresh"})).text();
+        mcp.hear("notifications/tools/list_changed");
+        assert!(mcp.tools().contains(&"fx__fresh".to_string()));
+    }
+}
+
+#[test]
+fn search_mode_shows_few_tools_and_reaches_all() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &["--tools", "50"]));
+    daemon.profile(Profile { name: "lean".into(), mode: Mode::Search, ..Profile::default() });
+    for era in Era::BOTH {
+        let mut mcp = in_profile(&daemon, "lean", era);
+        assert_eq!(mcp.tools(), ["find_tools", "describe_tool", "call_tool", "read_result"]);
+        let found = mcp.call("find_tools", json!({"query": "add two numbers"}));
+        assert!(found.text().starts_with("- fx__add: Adds two numbers"), "{}", found.text());
+        let described = mcp.call("describe_tool", json!({"name": "fx__add"}));
+        let definition: serde_json::Value = serde_json::from_str(described.text()).unwrap();
+        assert_eq!(definition["inputSchema"]["required"], json!(["a", "b"]));
+        let sum = mcp.call("call_tool", json!({"name": "fx__add", "arguments": {"a": 2, "b": 3}}));
+        assert_eq!(sum.result()["structuredContent"], json!({"sum": 5}));
+        let asked = mcp.call("call_tool", json!({"name": "fx__ask", "arguments": {"message": "which?"}}));
+        assert_eq!(asked.text(), "given");
+        let missing = mcp.call("call_tool", json!({"name": "fx__ad", "arguments": {}}));
+        assert_eq!(missing.result()["isError"], json!(true));
+    }
+}
+
+#[test]
+fn a_large_result_is_read_page_by_page() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    daemon.profile(Profile { name: "small".into(), result_limit: Some(20_000), ..Profile::default() });
+    for era in Era::BOTH {
+        let mut mcp = in_profile(&daemon, "small", era);
+        let whole = mcp.call("fx__big", json!({"bytes": 1000}));
+        assert_eq!(whole.text().len(), 1000);
+        let short = mcp.call("fx__big", json!({"bytes": 100_000}));
+        let size = short.result().to_string().len();
+        assert!(size < 25_000, "{size} bytes");
+        let at = short.text().find("res-").unwrap_or_else(|| panic!("no handle in {}", short.text()));
+        let handle = short.text()[at..].split('`').next().unwrap();
+        let mut count = 0;
+        for page in 1.. {
+            let answer = mcp.call("read_result", json!({"handle": handle, "page": page}));
+            let text = answer.text();
+            count += text.matches('x').count();
+            let (_, mark) = text.rsplit_once("[page ").unwrap();
+            let (_, pages) = mark.trim_end_matches(']').split_once(" of ").unwrap();
+            if pages.parse::<u64>().unwrap() == page {
+                break;
+            }
+        }
+        assert_eq!(count, 100_000);
+    }
+}
+
+#[test]
+fn instructions_and_capabilities_of_servers_are_merged() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("one", EraChoice::Legacy, &[]));
+    daemon.add(fixture_server("two", EraChoice::Modern, &[]));
+    daemon.live(Live::Refresh { names: Vec::new() });
+    for era in Era::BOTH {
+        let mcp = Mcp::connect(&daemon, Door::Socket, era);
+        let capabilities = &mcp.greeting["capabilities"];
+        assert_eq!(capabilities["tools"], json!({"listChanged": true}));
+        assert_eq!(capabilities["resources"], json!({"listChanged": true, "subscribe": true}));
+        assert!(capabilities["completions"].is_object(), "{capabilities}");
+    }
+}
