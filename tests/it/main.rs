@@ -9,6 +9,8 @@ mod gateway;
 #[cfg(target_os = "linux")]
 mod faults;
 #[cfg(unix)]
+mod init;
+#[cfg(unix)]
 mod install;
 mod search;
 mod support;
