@@ -15,8 +15,8 @@ use crate::upstream::{Upstream, World};
 use crate::usage::{CALLS, Call, Class};
 use cache::Cache;
 pub use context::{Context, Params};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Makes calls and records them.
@@ -105,7 +105,14 @@ impl Caller {
     }
 
     /// Records a call of one of umcp's own tools, which needs no server.
-    pub fn record_own(&self, tool: &str, arguments: usize, result: &[u8], started: Instant, context: &Context) {
+    pub fn record_own(
+        &self,
+        tool: &str,
+        arguments: usize,
+        result: &[u8],
+        started: Instant,
+        context: &Context,
+    ) {
         let class = if says_error(result) { Class::ToolError } else { Class::Ok };
         self.record(&Call {
             client: context.client.to_string(),

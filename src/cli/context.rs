@@ -12,6 +12,7 @@ use crate::paths::{Paths, io_error};
 use crate::store::{ReadOnly, Store};
 use crate::ui::Ui;
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How the command line names itself to the daemon and in the records of calls.
@@ -50,6 +51,12 @@ impl Way {
 impl Context {
     pub fn new(ui: Ui, paths: Paths, foreground: RunForeground) -> Self {
         Self { ui, paths, clock: Clock::from_env(), foreground, way: RefCell::new(Way::Unknown) }
+    }
+
+    /// The folder that holds everything of umcp, where it is not the usual one.
+    pub fn home(&self) -> Option<PathBuf> {
+        let variable = std::env::var_os("UMCP_HOME").filter(|home| !home.is_empty());
+        variable.and_then(|home| std::path::absolute(home).ok())
     }
 
     /// Answers a request, whoever can.

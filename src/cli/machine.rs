@@ -12,10 +12,7 @@ pub fn machine(ctx: &Context) -> Result<Machine<'_>> {
         paths: &ctx.paths,
         env: &variable,
         project: std::env::current_dir().ok(),
-        // `--home` sets the variable too.
-        home: variable("UMCP_HOME")
-            .filter(|home| !home.is_empty())
-            .and_then(|home| std::path::absolute(home).ok()),
+        home: ctx.home(),
         program: program()?,
     })
 }

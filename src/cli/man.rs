@@ -12,6 +12,8 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::Command;
 
+const SOURCE: &str = concat!("umcp ", env!("CARGO_PKG_VERSION"));
+
 /// Show or write manual pages
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  umcp man server\n  umcp man --out ~/.local/share/man/man1")]
@@ -72,46 +74,71 @@ fn read(name: &str, page: &str) -> bool {
 pub fn pages() -> Result<Vec<(String, String)>> {
     let mut root = super::command();
     root.build();
-    let mut pages = vec![("umcp.1".to_string(), rendered(&root.clone().disable_help_flag(true))?)];
+    let mut pages = vec![("umcp.1".to_string(), first_page(&root)?)];
     for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
-        let mut text = rendered(command)?;
+        let command = without_global(command);
+        let mut text = page(&command)?;
         for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
-            text.push_str(&section(verb)?);
+            text.push_str(&section(&without_global(verb))?);
         }
+        text.push_str(".SH \"SEE ALSO\"\n.BR umcp (1)\n");
         pages.push((format!("umcp-{}.1", command.get_name()), text));
     }
     Ok(pages)
 }
 
-fn rendered(command: &clap::Command) -> Result<String> {
+/// The flags that every command takes stand on the page of umcp alone.
+fn without_global(command: &clap::Command) -> clap::Command {
+    command.clone().mut_args(|arg| {
+        let hidden = arg.is_global_set() || arg.get_id() == "help" || arg.is_hide_set();
+        arg.hide(hidden)
+    })
+}
+
+fn first_page(root: &clap::Command) -> Result<String> {
+    let manual = Manual::new(root.clone()).title("umcp").source(SOURCE);
+    written(|bytes| manual.render(bytes))
+}
+
+/// The page of one command, up to its verbs.
+fn page(command: &clap::Command) -> Result<String> {
     let name = command.get_bin_name().unwrap_or("umcp").replace(' ', "-");
-    let manual = Manual::new(command.clone()).title(name).source(concat!("umcp ", env!("CARGO_PKG_VERSION")));
-    let mut bytes = Vec::new();
-    manual.render(&mut bytes).map_err(|error| unwritten(&error))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let manual = Manual::new(command.clone()).title(name).source(SOURCE);
+    written(|bytes| {
+        manual.render_title(bytes)?;
+        manual.render_name_section(bytes)?;
+        parts(&manual, command, bytes)
+    })
 }
 
 /// One verb as a part of its command's page.
 fn section(verb: &clap::Command) -> Result<String> {
     let manual = Manual::new(verb.clone());
-    let mut bytes = Vec::new();
-    let written = manual
-        .render_synopsis_section(&mut bytes)
-        .and_then(|()| manual.render_description_section(&mut bytes))
-        .and_then(|()| {
-            if verb.get_arguments().next().is_some() {
-                manual.render_options_section(&mut bytes)
-            } else {
-                Ok(())
-            }
-        });
-    written.map_err(|error| unwritten(&error))?;
-    let body = String::from_utf8_lossy(&bytes).replace(".SH ", ".SS ");
+    let text = written(|bytes| parts(&manual, verb, bytes))?;
     // Each part brings its own preamble; the page has one already.
-    let body: Vec<&str> =
-        body.lines().filter(|line| !line.starts_with(".ie ") && !line.starts_with(".el ")).collect();
+    let is_text = |line: &&str| !line.starts_with(".ie ") && !line.starts_with(".el ");
+    let body: Vec<&str> = text.lines().filter(is_text).collect();
     let title = verb.get_bin_name().unwrap_or(verb.get_name()).to_uppercase();
-    Ok(format!(".SH \"{title}\"\n{}\n", body.join("\n")))
+    Ok(format!(".SH \"{title}\"\n{}\n", body.join("\n").replace(".SH ", ".SS ")))
+}
+
+fn parts(manual: &Manual, command: &clap::Command, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+    manual.render_synopsis_section(bytes)?;
+    manual.render_description_section(bytes)?;
+    if command.get_arguments().any(|arg| !arg.is_hide_set()) {
+        manual.render_options_section(bytes)?;
+    }
+    if command.get_after_help().is_some() {
+        manual.render_extra_section(bytes)?;
+    }
+    Ok(())
+}
+
+fn written(render: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<String> {
+    let mut bytes = Vec::new();
+    render(&mut bytes).map_err(|error| unwritten(&error))?;
+    // The crate names the section of examples by what it is to clap.
+    Ok(String::from_utf8_lossy(&bytes).replace(".SH EXTRA", ".SH EXAMPLES"))
 }
 
 fn unwritten(error: &std::io::Error) -> Error {

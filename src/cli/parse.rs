@@ -106,13 +106,7 @@ fn usage_error(words: &[&str], error: &clap::Error) -> Error {
             Error::new(&codes::USAGE, format!("`{}` needs a verb", path.join(" "))).hint(help)
         }
         ErrorKind::UnknownArgument => {
-            let flag = text(ContextKind::InvalidArg).unwrap_or_default();
-            let unknown = Error::new(&codes::USAGE, format!("unexpected argument `{flag}`"));
-            match text(ContextKind::SuggestedArg) {
-                Some(known) => unknown.hint(format!("did you mean `{known}`?")),
-                None => unknown,
-            }
-            .hint(help)
+            suggest::unknown_flag(&path, text(ContextKind::InvalidArg).unwrap_or_default())
         }
         _ => Error::new(&codes::USAGE, plain_words(error)).hint(help),
     }

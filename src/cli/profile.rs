@@ -222,14 +222,6 @@ fn save(ctx: &Context, verb: &'static str, request: Request) -> Result<()> {
     ctx.ui.show(&Changed { profiles, verb })
 }
 
-fn mode_word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Full => "full",
-        Mode::Search => "search",
-        Mode::Hybrid => "hybrid",
-    }
-}
-
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Profiles(Vec<Profile>);
@@ -252,7 +244,7 @@ impl Output for Profiles {
             let chosen = if chosen.is_empty() { "all".to_string() } else { chosen.join(", ") };
             table.row([
                 Cell::from(&profile.name),
-                mode_word(profile.mode).into(),
+                profile.mode.word().into(),
                 chosen.into(),
                 profile.clients.join(", ").into(),
                 profile.directories.join(", ").into(),
@@ -277,7 +269,7 @@ impl Output for Shown {
         let profile = &self.0;
         let or_all = |list: &[String]| if list.is_empty() { "all".to_string() } else { list.join(", ") };
         let mut pairs =
-            vec![("mode", mode_word(profile.mode).to_string()), ("servers", or_all(&profile.servers))];
+            vec![("mode", profile.mode.word().to_string()), ("servers", or_all(&profile.servers))];
         let optional = [
             ("tags", profile.tags.join(", ")),
             ("only tools", profile.include.join(", ")),
@@ -308,10 +300,7 @@ impl Output for Changed {
 
     fn human(&self, page: &mut Page) {
         for profile in &self.profiles {
-            page.mark(
-                State::Ok,
-                format!("{} {} ({} mode)", self.verb, profile.name, mode_word(profile.mode)),
-            );
+            page.mark(State::Ok, format!("{} {} ({} mode)", self.verb, profile.name, profile.mode.word()));
         }
     }
 

@@ -61,6 +61,21 @@ pub fn unknown_verb(path: &[&str], word: &str) -> Error {
     }
 }
 
+/// The error for a flag that the command at `path` does not take.
+pub fn unknown_flag(path: &[&str], flag: &str) -> Error {
+    let root = super::command();
+    let command = path.iter().skip(1).try_fold(&root, |command, word| command.find_subcommand(word));
+    let shown = |arg: &&clap::Arg| !arg.is_hide_set();
+    let own = command.into_iter().flat_map(clap::Command::get_arguments).filter(shown);
+    let global = root.get_arguments().filter(|arg| arg.is_global_set());
+    let known: Vec<&str> = own.chain(global).filter_map(clap::Arg::get_long).collect();
+    let word = flag.trim_start_matches('-').split('=').next().unwrap_or_default();
+    let error = Error::new(&codes::USAGE, format!("unexpected argument `{flag}`"));
+    let nearest = if flag.starts_with("--") { nearest(word, &known) } else { Vec::new() };
+    let error = nearest.iter().fold(error, |error, known| error.hint(format!("did you mean `--{known}`?")));
+    error.hint(format!("{} --help", path.join(" ")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

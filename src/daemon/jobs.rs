@@ -8,6 +8,7 @@ use crate::calls::{Context, Params};
 use crate::clock::Timestamp;
 use crate::engine::live::{CallRequest, Called, Event, Found, Live, LiveReply, Phase, Refreshed, TestReport};
 use crate::engine::{Reply, Request, StoreRequest};
+use crate::environments::Mode;
 use crate::error::{Error, Result, codes};
 use crate::gateway::Gateway;
 use crate::servers::Server;
@@ -155,12 +156,12 @@ impl Jobs {
                 chosen.iter().for_each(|upstream| upstream.reset());
                 Ok(LiveReply::Servers(self.statuses(&chosen)))
             }
-            Live::View { profile, client } => {
-                let view = self.view(profile.as_deref(), &client, hello).await?;
+            Live::View { profile, client, mode } => {
+                let view = self.view(profile.as_deref(), &client, mode, hello).await?;
                 Ok(LiveReply::View(self.gateway.listed(&view)))
             }
             Live::Search { query, limit, profile } => {
-                let view = self.view(profile.as_deref(), "", hello).await?;
+                let view = self.view(profile.as_deref(), "", None, hello).await?;
                 let found = self.gateway.search(&view, &query, limit as usize);
                 Ok(LiveReply::Search(
                     found.into_iter().map(|(doc, score)| found_tool(&view.tools[doc], score)).collect(),
@@ -174,8 +175,17 @@ impl Jobs {
         }
     }
 
-    async fn view(&self, profile: Option<&str>, client: &str, hello: &Hello) -> Result<Arc<View>> {
-        let profile = self.gateway.world().profile(profile, client, hello.cwd.as_deref())?;
+    async fn view(
+        &self,
+        profile: Option<&str>,
+        client: &str,
+        mode: Option<Mode>,
+        hello: &Hello,
+    ) -> Result<Arc<View>> {
+        let mut profile = self.gateway.world().profile(profile, client, hello.cwd.as_deref())?;
+        if let Some(mode) = mode {
+            Arc::make_mut(&mut profile).mode = mode;
+        }
         let _ = tokio::time::timeout(PATIENCE, self.gateway.world().list_missing()).await;
         Ok(self.gateway.world().view(&profile))
     }

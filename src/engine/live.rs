@@ -2,6 +2,7 @@
 //! Plain data: the daemon fills it, `ui` shows it.
 
 use crate::clock::Timestamp;
+use crate::environments::Mode;
 use crate::tools::Era;
 use serde::{Deserialize, Serialize};
 
@@ -44,9 +45,11 @@ pub enum Live {
         names: Vec<String>,
     },
     /// Tools as a client of the profile sees them, exactly as sent.
+    /// `mode` shows them in another mode than the profile's own.
     View {
         profile: Option<String>,
         client: String,
+        mode: Option<Mode>,
     },
     /// Ranked search over the tools of a profile.
     Search {

@@ -29,6 +29,16 @@ pub enum Mode {
     Hybrid,
 }
 
+impl Mode {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Search => "search",
+            Self::Hybrid => "hybrid",
+        }
+    }
+}
+
 /// A named set of servers and tools. Patterns may hold `*`; empty lists mean all.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Profile {

@@ -62,7 +62,9 @@ impl Gateway {
             ("prompts/get", _) => self.get_prompt(&incoming, &params, &asker).await,
             ("resources/read", _) => self.read_resource(&incoming, &params, &asker).await,
             ("completion/complete", _) => self.complete(&incoming, &params, &asker).await,
-            ("tasks/get" | "tasks/update" | "tasks/cancel", Era::Modern) => self.task(&incoming, &params, &asker).await,
+            ("tasks/get" | "tasks/update" | "tasks/cancel", Era::Modern) => {
+                self.task(&incoming, &params, &asker).await
+            }
             ("server/discover", Era::Modern) => self.discover(&incoming.session).await,
             ("subscriptions/listen", Era::Modern) => self.hold_listen(&incoming, &params).await,
             ("ping", Era::Legacy) => Answer::result("{}"),

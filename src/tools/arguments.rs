@@ -61,18 +61,23 @@ pub fn check(arguments: &Map<String, Value>, schema: &Value) -> Result<()> {
 
 /// jsonschema's words with our quotes, cut where a large value was printed.
 fn plain(text: &str) -> String {
-    let text = text.replace('"', "`");
+    let text = text.replace(['"', '\''], "`");
     if text.chars().count() <= 200 { text } else { text.chars().take(200).collect::<String>() + " ..." }
 }
 
 fn unknown_names(arguments: &Map<String, Value>, schema: &Value) -> Vec<String> {
     let Some(known) = schema.get("properties").and_then(Value::as_object) else { return Vec::new() };
-    let unknown = arguments.keys().filter(|name| !known.contains_key(*name));
-    let hint = |name: &String| {
+    let unknown: Vec<&String> = arguments.keys().filter(|name| !known.contains_key(*name)).collect();
+    let hint = |name: &&String| {
         let nearest = near(name, known.keys().map(String::as_str))?;
         Some(format!("did you mean `{nearest}` instead of `{name}`?"))
     };
-    unknown.filter_map(hint).collect()
+    let hints: Vec<String> = unknown.iter().filter_map(hint).collect();
+    if !hints.is_empty() || unknown.is_empty() || known.is_empty() {
+        return hints;
+    }
+    let names: Vec<String> = known.keys().map(|name| format!("`{name}`")).collect();
+    vec![format!("it takes {}", names.join(", "))]
 }
 
 /// `/items/0/name` as `items[0].name`.
@@ -294,6 +299,8 @@ mod tests {
         assert_eq!(text, "the arguments do not fit: `path` is a required property");
         let (_, hints) = message(json!({"paht": "x"})).unwrap_err();
         assert!(hints.contains(&"did you mean `path` instead of `paht`?".to_string()), "{hints:?}");
+        let (_, hints) = message(json!({"path": "x", "zz": 1})).unwrap_err();
+        assert!(hints[0].starts_with("it takes `path`, `count`"), "{hints:?}");
         assert!(check(&Map::new(), &json!({"type": "nonsense"})).is_ok());
         assert!(check(&Map::new(), &Value::Null).is_ok());
     }

@@ -101,20 +101,24 @@ fn clients(revision: &str) {
 #[test]
 #[ignore = "started by the conformance suite against its mock server"]
 fn reference_client() {
-    let (Some(url), Ok(scenario)) = (std::env::args().last(), std::env::var("MCP_CONFORMANCE_SCENARIO")) else {
+    let (Some(url), Ok(scenario)) = (std::env::args().last(), std::env::var("MCP_CONFORMANCE_SCENARIO"))
+    else {
         return;
     };
-    let modern = std::env::var("MCP_CONFORMANCE_PROTOCOL_VERSION").is_ok_and(|version| version == "2026-07-28");
+    let modern =
+        std::env::var("MCP_CONFORMANCE_PROTOCOL_VERSION").is_ok_and(|version| version == "2026-07-28");
     let era = if modern { Era::Modern } else { Era::Legacy };
     let daemon = Daemon::start();
     let mock = server("mock", Transport::Http { url, probe: true });
     daemon.add(Server { verbatim: true, ..mock });
     let mut mcp = Mcp::new(&daemon, Door::Bridge, era, "reference", everything(), Box::new(agreeable));
     let (tools, _) = mcp.list("tools/list", "tools");
-    let tools: Vec<_> = tools.into_iter().filter(|tool| !tool["name"].as_str().unwrap().starts_with("umcp__")).collect();
+    let tools: Vec<_> =
+        tools.into_iter().filter(|tool| !tool["name"].as_str().unwrap().starts_with("umcp__")).collect();
     match scenario.as_str() {
         "http-custom-headers" => {
-            let context: Value = serde_json::from_str(&std::env::var("MCP_CONFORMANCE_CONTEXT").unwrap()).unwrap();
+            let context: Value =
+                serde_json::from_str(&std::env::var("MCP_CONFORMANCE_CONTEXT").unwrap()).unwrap();
             for call in context["toolCalls"].as_array().unwrap() {
                 mcp.call(call["name"].as_str().unwrap(), call["arguments"].clone());
             }

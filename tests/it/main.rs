@@ -2,15 +2,20 @@
 // Every function here serves a test; the exemption in clippy.toml reaches only those marked as one.
 #![allow(clippy::unwrap_used)]
 
-mod house;
 #[cfg(unix)]
 mod conformance;
-mod gateway;
 #[cfg(target_os = "linux")]
 mod faults;
+mod gateway;
+mod house;
 #[cfg(unix)]
 mod init;
 #[cfg(unix)]
 mod install;
+mod interface;
+mod profile;
 mod search;
+mod server;
 mod support;
+mod token;
+mod tool;

@@ -118,11 +118,10 @@ fn read_back(ctx: &Context, server: &Server, path: &str, text: &str) -> Result<S
 }
 
 fn in_editor(ctx: &Context, server: &Server, before: &str) -> Result<Server> {
-    let question = format!("Edit `{}`?", server.name);
     if !ctx.ui.can_ask() {
         return Err(Error::new(
             &codes::INPUT_NEEDED,
-            format!("`{question}` needs an editor, and there is no terminal"),
+            format!("editing `{}` needs an editor, and there is no terminal", server.name),
         )
         .hint(format!("umcp server edit {} --set FIELD=VALUE", server.name)));
     }

@@ -1,10 +1,12 @@
 //! `umcp tool budget`: what definitions cost in a model's context, beside the calls that were really made.
 //! Figures are estimates at four bytes a token, from the stored catalogues; no server is started.
 
-use super::super::context::Context;
+use super::super::context::{self, CLIENT, Context};
 use super::super::known::Known;
 use crate::clock::Timestamp;
+use crate::engine::live::{Live, LiveReply};
 use crate::engine::{self, Reply};
+use crate::environments::{DEFAULT, Mode};
 use crate::error::Result;
 use crate::ui::{Cell, Column, Output, Page, Table, text};
 use crate::usage::{self, Count};
@@ -30,10 +32,19 @@ struct Report {
     days: u64,
     /// Tokens of every shown tool together, which each request of a client in full mode carries.
     full_tokens: u64,
+    /// What a client's list costs in each mode; empty when no daemon runs to write those lists.
+    modes: Vec<ModeLine>,
     servers: Vec<Line>,
     tools: Vec<Line>,
     #[serde(skip)]
     one_by_one: bool,
+}
+
+#[derive(Serialize)]
+struct ModeLine {
+    mode: Mode,
+    tools: usize,
+    tokens: u64,
 }
 
 #[derive(Serialize)]
@@ -68,7 +79,13 @@ impl Budget {
             })
             .collect();
         tools.sort_by_key(|(_, line)| std::cmp::Reverse(line.tokens));
+        let modes = modes(ctx)?;
+        if modes.is_empty() && !tools.is_empty() {
+            ctx.ui
+                .note("no daemon is running; with one the modes are compared (umcp gateway start --detach)");
+        }
         ctx.ui.show(&Report {
+            modes,
             days: self.days,
             full_tokens: tools.iter().map(|(_, line)| line.tokens).sum(),
             servers: by_server(&tools),
@@ -76,6 +93,22 @@ impl Budget {
             one_by_one: self.server.is_some(),
         })
     }
+}
+
+/// The lists as clients get them, umcp's own tools included.
+fn modes(ctx: &Context) -> Result<Vec<ModeLine>> {
+    let mut lines = Vec::new();
+    for mode in [Mode::Full, Mode::Hybrid, Mode::Search] {
+        let view = Live::View { profile: Some(DEFAULT.into()), client: CLIENT.into(), mode: Some(mode) };
+        let text = match ctx.live_if_running(view)? {
+            Some(LiveReply::View(text)) => text,
+            Some(other) => return context::unexpected(&other),
+            None => return Ok(Vec::new()),
+        };
+        let tools: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap_or_default();
+        lines.push(ModeLine { mode, tools: tools.len(), tokens: (text.len() as u64).div_ceil(4) });
+    }
+    Ok(lines)
 }
 
 fn by_server(tools: &[(String, Line)]) -> Vec<Line> {
@@ -116,12 +149,20 @@ impl Output for Report {
         let unused: Vec<&Line> = self.tools.iter().filter(|line| line.calls == 0).collect();
         let unused_tokens: u64 = unused.iter().map(|line| line.tokens).sum();
         if !self.tools.is_empty() {
-            page.blank()
-                .text(format!("full mode: about {} tokens in every request", text::number(self.full_tokens)));
+            page.blank();
+            for line in &self.modes {
+                let tools = text::plural(line.tools, "tool");
+                let tokens = text::number(line.tokens);
+                page.bullet(format!(
+                    "{} mode: {tools}, about {tokens} tokens in every request",
+                    line.mode.word()
+                ));
+            }
+            page.text(format!("these tools together: about {} tokens", text::number(self.full_tokens)));
             let tools = text::plural(unused.len(), "tool");
             page.text(format!(
                 "never called in {}: {tools}, {} tokens",
-                text::plural(self.days as usize, "day"),
+                text::plural(usize::try_from(self.days).unwrap_or(usize::MAX), "day"),
                 text::number(unused_tokens)
             ));
         }

@@ -40,7 +40,7 @@ impl Export {
             Shape::Gemini => Format::Gemini,
             Shape::LangChain => Format::LangChain,
         };
-        match ctx.live(Live::View { profile: self.profile, client: CLIENT.into() })? {
+        match ctx.live(Live::View { profile: self.profile, client: CLIENT.into(), mode: None })? {
             LiveReply::View(text) => {
                 let tools: Vec<Value> = serde_json::from_str(&text)
                     .map_err(|error| Error::bug("a view is not a list of tools").because(error))?;

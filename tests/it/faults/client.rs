@@ -111,7 +111,8 @@ fn row_34_what_exceeds_places_and_queue_is_busy_at_once() {
     assert!(started.elapsed() < ms(4000), "the refusals took {:?}", started.elapsed());
     house.good_answers();
     let rest = session.answers(&ids[..1128], ms(40_000));
-    let slept = rest.iter().filter(|answer| answer.as_ref().is_some_and(|answer| text(answer) == "slept 1500 ms"));
+    let slept =
+        rest.iter().filter(|answer| answer.as_ref().is_some_and(|answer| text(answer) == "slept 1500 ms"));
     assert_eq!(slept.count(), 1128);
     assert_eq!(session.answered_twice(), 0);
     house.recovers(34, "bad", ms(1000));

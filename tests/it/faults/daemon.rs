@@ -2,7 +2,8 @@
 //! The numbers are the rows of the fault table: 40, 44 and 45.
 
 use super::house::{
-    House, Terms, call_over, failed_with, fixture, hasty, is_alive, is_long, ms, note, open_files, report, within,
+    House, Terms, call_over, failed_with, fixture, hasty, is_alive, is_long, ms, note, open_files, report,
+    within,
 };
 use super::session::{Session, text};
 use serde_json::json;
@@ -18,7 +19,8 @@ fn row_40_of_two_daemons_started_at_once_one_wins() {
     for round in 0..if is_long() { 50 } else { 10 } {
         let started = Instant::now();
         let mut both = [house.spawn_daemon(), house.spawn_daemon()];
-        let ready: Vec<bool> = both.iter_mut().map(|daemon| matches!(report(daemon), Report::Ready { .. })).collect();
+        let ready: Vec<bool> =
+            both.iter_mut().map(|daemon| matches!(report(daemon), Report::Ready { .. })).collect();
         assert_eq!(ready.iter().filter(|ready| **ready).count(), 1, "round {round}: {ready:?}");
         note(40, started.elapsed());
         let winner = both[usize::from(ready[1])].id();
@@ -33,7 +35,8 @@ fn row_40_two_bridges_without_a_daemon_share_the_one_they_start() {
     let house = House::empty();
     for round in 0..if is_long() { 50 } else { 10 } {
         let started = Instant::now();
-        let both = [Session::bridged_silently(&house), Session::bridged_silently(&house)].map(Session::greeted);
+        let both =
+            [Session::bridged_silently(&house), Session::bridged_silently(&house)].map(Session::greeted);
         note(40, started.elapsed());
         assert_eq!(house.daemons().len(), 1, "round {round}");
         drop(both);
@@ -82,7 +85,9 @@ fn row_44_a_second_signal_ends_at_once() {
     within(ms(1000), "the call runs", || house.server("bad").in_flight == 1);
     house.signal(libc::SIGTERM);
     // The first has been taken when the door is shut.
-    within(ms(2000), "no new client is let in", || !matches!(Client::connect(&house.paths, "x"), Ok(Some(_))));
+    within(ms(2000), "no new client is let in", || {
+        !matches!(Client::connect(&house.paths, "x"), Ok(Some(_)))
+    });
     let started = Instant::now();
     house.signal(libc::SIGTERM);
     let (code, _) = house.wait(ms(1000));
@@ -112,14 +117,18 @@ fn row_45_without_descriptors_new_work_is_refused_and_old_work_goes_on() {
             Err(error) => Some(error),
         }
     });
-    failed_with::<()>(Err(refused.expect("64 descriptors are not enough for 20 servers")), &codes::UPSTREAM_RESOURCES);
+    failed_with::<()>(
+        Err(refused.expect("64 descriptors are not enough for 20 servers")),
+        &codes::UPSTREAM_RESOURCES,
+    );
     assert!(running.len() >= 3, "{running:?}");
     for name in &running {
         assert_eq!(call_over(&mut old, &format!("{name}.echo"), r#"{"text":"old"}"#).unwrap(), "old");
     }
     assert_eq!(call_over(&mut old, "good.echo", r#"{"text":"old"}"#).unwrap(), "old");
     // The door too: more clients than descriptors, of which the late ones wait.
-    let crowd: Vec<_> = (0..64).map(|_| std::os::unix::net::UnixStream::connect(house.paths.socket())).collect();
+    let crowd: Vec<_> =
+        (0..64).map(|_| std::os::unix::net::UnixStream::connect(house.paths.socket())).collect();
     assert_eq!(call_over(&mut old, "good.echo", r#"{"text":"crowded"}"#).unwrap(), "crowded");
     drop(crowd);
     let before = open_files(house.pid());

@@ -137,7 +137,6 @@ impl Session {
             Way::Socket(_) => panic!("there is no bridge"),
         }
     }
-
 }
 
 impl Drop for Session {

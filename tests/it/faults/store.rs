@@ -21,7 +21,9 @@ fn entry(name: &str) -> Server {
 
 fn names(house: &House) -> BTreeSet<String> {
     match house.ask(servers::Request::List { tag: None }).unwrap() {
-        Reply::Server(servers::Reply::Servers(servers)) => servers.into_iter().map(|server| server.name).collect(),
+        Reply::Server(servers::Reply::Servers(servers)) => {
+            servers.into_iter().map(|server| server.name).collect()
+        }
         other => panic!("no servers: {other:?}"),
     }
 }

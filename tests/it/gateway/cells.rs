@@ -74,11 +74,13 @@ fn results(mcp: &mut Mcp) {
 fn progress(mcp: &mut Mcp) {
     for token in [json!("a token"), json!(7)] {
         let arguments = json!({"steps": 200});
-        let params = json!({"name": "fx__progress", "arguments": arguments, "_meta": {"progressToken": token}});
+        let params =
+            json!({"name": "fx__progress", "arguments": arguments, "_meta": {"progressToken": token}});
         let answer = mcp.ask("tools/call", params);
         assert_eq!(answer.text(), "200 steps done");
         let heard = answer.heard("notifications/progress");
-        let steps: Vec<u64> = heard.iter().map(|said| said["params"]["progress"].as_f64().unwrap() as u64).collect();
+        let steps: Vec<u64> =
+            heard.iter().map(|said| said["params"]["progress"].as_f64().unwrap() as u64).collect();
         assert_eq!(steps, (1..=200).collect::<Vec<_>>(), "all of it, in order, before the result");
         assert!(heard.iter().all(|said| said["params"]["progressToken"] == token), "{:?}", heard[0]);
     }
@@ -156,7 +158,9 @@ fn resources(mcp: &mut Mcp, client: Era) {
 fn completion(mcp: &mut Mcp) {
     let prompt = json!({"type": "ref/prompt", "name": "fx__test_prompt_with_arguments"});
     let template = json!({"type": "ref/resource", "uri": "test://template/{id}/data"});
-    for (reference, typed, expected) in [(prompt, "par", json!(["paris", "park", "party"])), (template, "12", json!(["12", "123"]))] {
+    for (reference, typed, expected) in
+        [(prompt, "par", json!(["paris", "park", "party"])), (template, "12", json!(["12", "123"]))]
+    {
         let params = json!({"ref": reference, "argument": {"name": "arg1", "value": typed}});
         let completed = mcp.ask("completion/complete", params);
         assert_eq!(completed.result()["completion"]["values"], expected);

@@ -22,7 +22,8 @@ fn every_page_of_a_server_reaches_the_client_on_pages_of_our_own() {
     for era in Era::BOTH {
         let mut mcp = Mcp::connect(&daemon, Door::Socket, era);
         let (tools, pages) = mcp.list("tools/list", "tools");
-        let inert = tools.iter().filter(|tool| tool["name"].as_str().unwrap().starts_with("many__tool_")).count();
+        let inert =
+            tools.iter().filter(|tool| tool["name"].as_str().unwrap().starts_with("many__tool_")).count();
         assert_eq!((inert, pages), (4500, 3));
         assert_eq!(mcp.call("many__tool_4499", json!({})).result()["isError"], json!(null));
     }
@@ -32,10 +33,15 @@ fn every_page_of_a_server_reaches_the_client_on_pages_of_our_own() {
 fn a_server_that_comes_or_goes_reaches_connected_clients() {
     let daemon = Daemon::start();
     daemon.add(fixture_server("first", EraChoice::Legacy, &[]));
-    let mut clients: Vec<_> = [(Door::Bridge, Era::Legacy), (Door::Http, Era::Legacy), (Door::Bridge, Era::Modern), (Door::Http, Era::Modern)]
-        .into_iter()
-        .map(|(door, era)| (era, Mcp::connect(&daemon, door, era)))
-        .collect();
+    let mut clients: Vec<_> = [
+        (Door::Bridge, Era::Legacy),
+        (Door::Http, Era::Legacy),
+        (Door::Bridge, Era::Modern),
+        (Door::Http, Era::Modern),
+    ]
+    .into_iter()
+    .map(|(door, era)| (era, Mcp::connect(&daemon, door, era)))
+    .collect();
     for (era, mcp) in &mut clients {
         assert!(!mcp.tools().contains(&"second__echo".to_string()));
         if *era == Era::Modern {

@@ -70,7 +70,12 @@ fn questions_of_a_shared_server_never_reach_the_wrong_client() {
     for server in [EraChoice::Legacy, EraChoice::Modern] {
         let daemon = Daemon::start();
         daemon.add(fixture_server("fx", server, &["--delay-ms", "5"]));
-        let clients = [("ann", Era::Legacy, Door::Bridge), ("bob", Era::Modern, Door::Bridge), ("cyd", Era::Legacy, Door::Http), ("dee", Era::Modern, Door::Http)];
+        let clients = [
+            ("ann", Era::Legacy, Door::Bridge),
+            ("bob", Era::Modern, Door::Bridge),
+            ("cyd", Era::Legacy, Door::Http),
+            ("dee", Era::Modern, Door::Http),
+        ];
         thread::scope(|scope| {
             for (name, era, door) in clients {
                 let daemon = &daemon;
@@ -78,7 +83,8 @@ fn questions_of_a_shared_server_never_reach_the_wrong_client() {
                     let mut mcp = named(daemon, door, era, name);
                     for _ in 0..10 {
                         let answer = mcp.call("fx__ask", json!({"message": name}));
-                        let refused = answer.message["error"].is_object() || answer.result()["isError"] == true;
+                        let refused =
+                            answer.message["error"].is_object() || answer.result()["isError"] == true;
                         // Two clients asking at once may be refused, since a legacy server does not say for which
                         // call it asks; what never may happen is the other one's answer.
                         assert!(refused || answer.text() == name, "{name} got {}", answer.message);

@@ -15,8 +15,8 @@ use umcp::engine::{Reply, Request};
 use umcp::environments::{self, Profile};
 use umcp::error::Result;
 use umcp::paths::Paths;
-use umcp::servers::model::{EraChoice, Server, Transport};
 use umcp::servers;
+use umcp::servers::model::{EraChoice, Server, Transport};
 
 /// The program under test.
 pub const UMCP: &str = env!("CARGO_BIN_EXE_umcp");
@@ -97,7 +97,8 @@ impl Daemon {
 
     /// Processes that carry the mark of this home's daemon. Empty where the system does not tell.
     pub fn children(&self) -> Vec<u32> {
-        let mark = format!("UMCP_SPAWN={:08x}:", crc32fast::hash(self.paths.store().as_os_str().as_encoded_bytes()));
+        let mark =
+            format!("UMCP_SPAWN={:08x}:", crc32fast::hash(self.paths.store().as_os_str().as_encoded_bytes()));
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let marked = |pid: &u32| {

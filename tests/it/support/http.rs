@@ -26,7 +26,13 @@ pub struct Exchange {
 }
 
 /// Sends a request. The socket is given too, so that somebody else can hang up.
-pub fn send(address: &str, method: &str, path: &str, headers: &[(&str, String)], body: &str) -> (Exchange, TcpStream) {
+pub fn send(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, String)],
+    body: &str,
+) -> (Exchange, TcpStream) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();

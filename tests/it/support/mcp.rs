@@ -64,7 +64,10 @@ impl Answer {
 
     pub fn error(&self) -> (i64, &str) {
         let error = &self.message["error"];
-        (error["code"].as_i64().unwrap_or_else(|| panic!("no error: {}", self.message)), error["message"].as_str().unwrap())
+        (
+            error["code"].as_i64().unwrap_or_else(|| panic!("no error: {}", self.message)),
+            error["message"].as_str().unwrap(),
+        )
     }
 
     /// The text of the first content block.
@@ -87,7 +90,9 @@ pub fn everything() -> Value {
 pub fn agreeable(method: &str, params: &Value) -> Option<Value> {
     match method {
         "elicitation/create" if params["mode"] == "url" => Some(json!({"action": "accept"})),
-        "elicitation/create" => Some(json!({"action": "accept", "content": filled(&params["requestedSchema"])})),
+        "elicitation/create" => {
+            Some(json!({"action": "accept", "content": filled(&params["requestedSchema"])}))
+        }
         "sampling/createMessage" => {
             let content = json!({"type": "text", "text": "sampled"});
             Some(json!({"role": "assistant", "content": content, "model": "none", "stopReason": "endTurn"}))
@@ -112,7 +117,11 @@ pub fn filled(schema: &Value) -> Value {
             None => "given".into(),
         },
     };
-    properties.iter().map(|(name, property)| (name.clone(), value(property))).collect::<serde_json::Map<_, _>>().into()
+    properties
+        .iter()
+        .map(|(name, property)| (name.clone(), value(property)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 impl Mcp {
@@ -121,7 +130,14 @@ impl Mcp {
         Self::new(daemon, door, era, "raw", everything(), Box::new(agreeable))
     }
 
-    pub fn new(daemon: &Daemon, door: Door, era: Era, name: &str, capabilities: Value, answers: Answers) -> Self {
+    pub fn new(
+        daemon: &Daemon,
+        door: Door,
+        era: Era,
+        name: &str,
+        capabilities: Value,
+        answers: Answers,
+    ) -> Self {
         let (wire, inbox) = match door {
             Door::Bridge => Wire::bridge(daemon.serve()),
             Door::Socket => Wire::socket(daemon, None),
@@ -139,8 +155,18 @@ impl Mcp {
         answers: Answers,
     ) -> Self {
         let (early, heard) = (HashMap::new(), Vec::new());
-        let mut mcp =
-            Self { era, wire, inbox, capabilities, name: name.into(), answers, next: 0, early, heard, greeting: Value::Null };
+        let mut mcp = Self {
+            era,
+            wire,
+            inbox,
+            capabilities,
+            name: name.into(),
+            answers,
+            next: 0,
+            early,
+            heard,
+            greeting: Value::Null,
+        };
         mcp.greet();
         mcp
     }
@@ -274,7 +300,9 @@ impl Mcp {
             (Some(method), Some(id)) => {
                 let reply = match (self.answers)(method, &message["params"]) {
                     Some(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
-                    None => json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "declined"}}),
+                    None => {
+                        json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "declined"}})
+                    }
                 };
                 self.heard.push(message);
                 self.wire.send(&reply);

@@ -5,4 +5,5 @@ pub mod http;
 pub mod mcp;
 #[cfg(unix)]
 pub mod peers;
+pub mod sandbox;
 pub mod wire;

@@ -37,7 +37,8 @@ pub fn room(name: &str) -> Option<PathBuf> {
 /// Runs a command to its end and gives what it wrote; kills it and panics when it takes too long.
 pub fn run(command: &mut Command, patience: Duration) -> Output {
     let shown = format!("{command:?}");
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let stdout = drain(child.stdout.take().unwrap());
     let stderr = drain(child.stderr.take().unwrap());
     let deadline = Instant::now() + patience;

@@ -40,7 +40,10 @@ pub struct Http {
 }
 
 impl Wire {
-    pub fn lines(out: impl Write + Send + 'static, read: impl Read + Send + 'static) -> (Self, Receiver<Value>) {
+    pub fn lines(
+        out: impl Write + Send + 'static,
+        read: impl Read + Send + 'static,
+    ) -> (Self, Receiver<Value>) {
         let (sender, inbox) = channel();
         thread::spawn(move || {
             for line in BufReader::new(read).lines() {
@@ -122,7 +125,8 @@ impl Http {
 
     fn post(&mut self, message: &Value) {
         let headers = self.headers(message);
-        let (mut exchange, stream) = http::send(&self.address, "POST", &self.path, &headers, &message.to_string());
+        let (mut exchange, stream) =
+            http::send(&self.address, "POST", &self.path, &headers, &message.to_string());
         let inbox = self.inbox.clone();
         let id = message["id"].clone();
         if message["method"] == "initialize" {

@@ -1,0 +1,82 @@
+//! `umcp token`: a key is shown once, and only its hash is kept.
+
+use crate::support::sandbox::Sandbox;
+use insta::assert_snapshot;
+
+#[test]
+fn a_key_lives() {
+    let sandbox = Sandbox::new();
+    assert_snapshot!(sandbox.run(&["token"]), @"
+    exit: 0
+    --- stdout ---
+    no keys yet; make one: umcp token create NAME
+    ");
+    assert_snapshot!(sandbox.run(&["token", "create", "ci", "--expires", "24h"]), @"
+    exit: 0
+    --- stdout ---
+    umcp_[KEY]
+    keep it now; it is not shown again
+    ");
+    assert_snapshot!(sandbox.run(&["token", "list"]), @"
+    exit: 0
+    --- stdout ---
+    NAME  STATE  PROFILE  CREATED   EXPIRES
+    ci    valid  all      just now  in 1 day
+    ");
+    assert_snapshot!(sandbox.run(&["token", "create", "ci"]), @"
+    exit: 5
+    --- stderr ---
+    error: a token named `ci` exists already [UM0418]
+    hint: umcp token rotate ci
+    ");
+    assert_snapshot!(sandbox.run(&["token", "rotate", "ci"]), @"
+    exit: 0
+    --- stdout ---
+    umcp_[KEY]
+    keep it now; it is not shown again
+    ");
+    assert_snapshot!(sandbox.run(&["token", "revoke", "ci"]), @"
+    exit: 0
+    --- stdout ---
+    ok   revoked ci
+    ");
+    assert_snapshot!(sandbox.run(&["token", "list", "--json"]), @r#"
+    exit: 0
+    --- stdout ---
+    {"ok":true,"kind":"token.list/1","data":[{"id":"tok_[ID]","name":"ci","state":"revoked","profile":null,"created":"2026-01-02T03:04:05.000Z","expires":"2026-01-03T03:04:05.000Z","revoked":"2026-01-02T03:04:05.000Z"}],"warnings":[]}
+    "#);
+    assert_snapshot!(sandbox.run(&["token", "revoke", "ci"]), @"
+    exit: 4
+    --- stderr ---
+    error: no token named `ci` [UM0412]
+    hint: umcp token list
+    ");
+    assert_snapshot!(sandbox.run(&["token", "create", "x", "--profile", "none"]), @"
+    exit: 4
+    --- stderr ---
+    error: no profile named `none` [UM0409]
+    hint: umcp profile list
+    ");
+}
+
+#[test]
+fn the_key_is_in_no_file() {
+    let sandbox = Sandbox::new();
+    let key = sandbox.json(&["token", "create", "ci"])["data"]["key"].as_str().unwrap().to_string();
+    assert_eq!(key.len(), "umcp_".len() + 64);
+    let mut folders = vec![sandbox.home().parent().unwrap().to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else {
+                let bytes = std::fs::read(entry.path()).unwrap();
+                assert!(
+                    !bytes.windows(key.len()).any(|window| window == key.as_bytes()),
+                    "{:?}",
+                    entry.path()
+                );
+            }
+        }
+    }
+}
