@@ -267,7 +267,8 @@ mod tests {
     /// A server of five lines of shell: enough to see that the probe keeps to the protocol.
     fn shell(script: &str) -> Probe {
         let args = vec!["-c".into(), script.into()];
-        Probe::start(&Start { program: "/bin/sh".into(), args, ..Start::default() }).unwrap()
+        Probe::start(&Start { program: "/bin/sh".into(), args, ..Start::default() })
+            .expect("every Unix has a shell")
     }
 
     #[test]

@@ -9,7 +9,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// What every program of the desktop inherits, beside its PATH.
@@ -154,7 +153,7 @@ fn start(entry: &Entry, desktop: bool, machine: &Machine<'_>) -> Result<Start> {
         env.insert("PATH".into(), path.into());
     }
     env.extend(entry.env.iter().map(|(name, value)| (name.into(), value.into())));
-    Ok(Start { program: PathBuf::from(program), args: entry.args.clone(), env, bare: desktop })
+    Ok(Start { program, args: entry.args.clone(), env, bare: desktop })
 }
 
 #[cfg(all(test, unix))]

@@ -11,6 +11,8 @@ mod generated;
 #[cfg(target_os = "linux")]
 mod faults;
 #[cfg(unix)]
+mod init;
+#[cfg(unix)]
 mod install;
 mod interface;
 mod profile;

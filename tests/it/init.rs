@@ -1,0 +1,160 @@
+//! The first run as a new user meets it: a home with servers of other programs, the binary, and nothing else.
+//! Every command runs with an environment of its own, so that no test can reach the files of whoever runs it.
+
+use crate::support::daemon::fixture;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// A home of its own; its daemon ends with it.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        fs::create_dir_all(dir.path().join("project")).unwrap();
+        Self(dir)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_umcp"));
+        command.args(arguments).current_dir(self.path("project")).env_clear();
+        command.env("HOME", self.0.path()).env("PATH", "/usr/bin:/bin").env("SHELL", "/bin/bash");
+        command.output().unwrap()
+    }
+
+    /// The document of a command, and its exit code.
+    fn json(&self, arguments: &[&str]) -> (Value, Option<i32>) {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+        let output = self.run(&arguments);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let document = serde_json::from_str(&text).unwrap_or_else(|error| {
+            panic!("{arguments:?}: {error}: {text} {}", String::from_utf8_lossy(&output.stderr))
+        });
+        (document, output.status.code())
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.run(&["gateway", "stop"]);
+    }
+}
+
+fn cursor() -> String {
+    format!(
+        "{{\n  // mine\n  \"mcpServers\": {{\n    \"echo\": {{\"command\": \"{}\", \"args\": [\"stdio\"], \"env\": {{\"TOKEN\": \"s3cret-value\"}}}}\n  }},\n  \"theme\": \"dark\"\n}}\n",
+        fixture().display()
+    )
+}
+
+#[test]
+fn init_ends_with_a_real_call_and_undo_gives_every_byte_back() {
+    let cursor = cursor();
+    let codex = "# mine\nmodel = \"x\"\n";
+    let home = Home::new(&[(".cursor/mcp.json", &cursor), (".codex/config.toml", codex)]);
+
+    let (dry, code) = home.json(&["init", "--dry-run"]);
+    assert_eq!((dry["data"]["dry_run"].clone(), code), (json!(true), Some(0)), "{dry}");
+    assert_eq!(home.read(".cursor/mcp.json"), cursor);
+    assert!(!dry.to_string().contains("s3cret-value"), "{dry}");
+
+    let asked = home.run(&["init"]);
+    assert_eq!(asked.status.code(), Some(11));
+    assert!(String::from_utf8_lossy(&asked.stderr).contains("hint: answer with `--from`"));
+
+    let (done, code) = home.json(&["init", "--yes"]);
+    assert_eq!(code, Some(0), "{done}");
+    assert_eq!(done["data"]["added"][0]["name"], "echo");
+    let check = &done["data"]["check"];
+    assert!(
+        check["error"].is_null() && check["tool"].is_string() && check["tools"].as_u64() > Some(3),
+        "{check}"
+    );
+    assert!(
+        !home.read(".cursor/mcp.json").contains("s3cret") && home.read(".codex/config.toml").contains("umcp")
+    );
+
+    let (test, code) = home.json(&["client", "test", "cursor"]);
+    assert_eq!((test["data"]["ok"].clone(), code), (json!(true), Some(0)), "{test}");
+    assert!(home.path(".local/share/bash-completion/completions/umcp").exists());
+
+    let (undone, code) = home.json(&["undo"]);
+    assert_eq!(code, Some(0), "{undone}");
+    assert_eq!((home.read(".cursor/mcp.json"), home.read(".codex/config.toml")), (cursor, codex.to_string()));
+    assert!(!home.path(".local/share/bash-completion").exists());
+    assert_eq!(home.json(&["server", "list"]).0["data"], json!([]));
+    assert_eq!(home.json(&["undo"]).1, Some(4));
+}
+
+#[test]
+fn a_bare_machine_gets_a_clock_that_works() {
+    let home = Home::new(&[]);
+    let (done, code) = home.json(&["init", "--minimal"]);
+    assert_eq!(
+        (done["data"]["check"]["tool"].clone(), code),
+        (json!("time__get_current_time"), Some(0)),
+        "{done}"
+    );
+}
+
+#[test]
+fn doctor_finds_a_dead_entry_and_mends_it() {
+    let dead =
+        r#"{"mcpServers": {"umcp": {"command": "/gone/umcp", "args": ["serve", "--client", "cursor"]}}}"#;
+    let home = Home::new(&[(".cursor/mcp.json", dead)]);
+    let (found, code) = home.json(&["doctor", "--only", "clients"]);
+    assert_eq!((found["data"]["failed"].clone(), code), (json!(1), Some(13)), "{found}");
+    let (mended, code) = home.json(&["doctor", "--only", "clients", "--fix"]);
+    assert_eq!((mended["data"]["fixed"].clone(), code), (json!(1), Some(0)), "{mended}");
+    assert_eq!(home.json(&["doctor", "--only", "clients"]).1, Some(0));
+    home.json(&["undo"]);
+    assert_eq!(home.read(".cursor/mcp.json"), dead);
+}
+
+#[test]
+fn settings_change_with_their_origin_and_come_back() {
+    let home = Home::new(&[]);
+    assert_eq!(home.json(&["config", "set", "gateway.page_size", "10"]).1, Some(0));
+    let (shown, _) = home.json(&["config", "get", "gateway.page_size"]);
+    assert_eq!(
+        (shown["data"]["value"].clone(), shown["data"]["origin"]["from"].clone()),
+        (json!(10), json!("file"))
+    );
+    let (unknown, code) = home.json(&["config", "set", "gateway.pagesize", "10"]);
+    assert_eq!(code, Some(4));
+    assert_eq!(unknown["error"]["hints"], json!(["did you mean `gateway.page_size`?"]));
+    home.json(&["undo"]);
+    let (shown, _) = home.json(&["config", "get", "gateway.page_size"]);
+    assert_eq!(shown["data"]["origin"]["from"], "default");
+}
+
+#[test]
+fn the_tour_works_without_a_network() {
+    let home = Home::new(&[]);
+    let (tour, code) = home.json(&["quickstart", "--offline"]);
+    assert_eq!(code, Some(0), "{tour:#}");
+    let outcomes: Vec<&str> = tour["data"]["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "skipped").count(), 1, "{outcomes:?}");
+    // Nothing of it reached the user's own home.
+    assert!(!home.path(".local/share/umcp").exists() && !home.path(".config").exists());
+}
