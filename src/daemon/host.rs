@@ -108,6 +108,8 @@ async fn host(
     guard: &Guard,
     announce: &mut dyn FnMut(Ready),
 ) -> Result<()> {
+    // From the first moment on, so that one sent on the heels of the report ends the daemon in order.
+    let mut signals = Signals::new()?;
     let clock = Clock::from_env();
     let store = Store::open(&paths.store(), clock.now())?;
     let nonce = nonce(paths);
@@ -134,7 +136,6 @@ async fn host(
     if swept > 0 {
         jobs.log(&format!("ended {swept} processes that a former daemon left behind"));
     }
-    let mut signals = Signals::new()?;
     let mut tick = tokio::time::interval(TICK);
     let mut idle = Idle::new(Duration::from_millis(gateway.world().shared.settings.gateway.idle_exit_ms));
     let mut trimmed = Instant::now();

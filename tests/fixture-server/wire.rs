@@ -39,7 +39,7 @@ pub fn spoil(faults: &[Fault], answer: Value) -> Vec<Out> {
         out.push(Out::Raw(text.as_bytes()[..text.len() / 2].to_vec()));
         out.push(Out::Stall);
     } else if let Some(fault) = faults::find(faults, "huge-line") {
-        out.push(Out::Message(huge(&answer, fault.number(17))));
+        out.push(Out::Raw(huge(&answer, fault.number(17))));
     } else if faults::find(faults, "invalid-utf8").is_some() {
         out.push(Out::Raw(not_utf8(&answer)));
     } else if faults::find(faults, "invalid-json").is_some() {
@@ -61,11 +61,14 @@ pub fn spoil(faults: &[Fault], answer: Value) -> Vec<Out> {
     out
 }
 
-fn huge(answer: &Value, mebibytes: u64) -> Value {
+/// A whole line, put together as bytes: a serialiser would need longer for it than the peer may take.
+fn huge(answer: &Value, mebibytes: u64) -> Vec<u8> {
     let size = usize::try_from(mebibytes << 20).unwrap_or(17 << 20);
-    let mut answer = answer.clone();
-    answer["result"] = crate::rpc::text("x".repeat(size));
-    answer
+    let mut short = answer.clone();
+    short["result"] = crate::rpc::text("HERE");
+    let line = format!("{short}\n");
+    let (head, tail) = line.split_once("HERE").expect("the text is in the line");
+    [head.as_bytes(), "x".repeat(size).as_bytes(), tail.as_bytes()].concat()
 }
 
 /// A line with a good id whose text holds two bytes no UTF-8 decoder accepts.
@@ -95,7 +98,8 @@ mod tests {
             assert!(serde_json::from_slice::<serde_json::Value>(bytes).is_err(), "{name}");
             assert!(bytes.ends_with(b"\n"), "{name} ends the line");
         }
-        let [Out::Message(huge)] = &spoiled("huge-line=1")[..] else { panic!("one message") };
-        assert!(huge.to_string().len() > 1 << 20);
+        let [Out::Raw(huge)] = &spoiled("huge-line=1")[..] else { panic!("one line") };
+        let huge: serde_json::Value = serde_json::from_slice(huge).unwrap();
+        assert_eq!(huge["result"]["content"][0]["text"].as_str().map(str::len), Some(1 << 20));
     }
 }

@@ -289,8 +289,12 @@ impl Drop for House {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
-        for pid in self.daemons() {
-            send_signal(pid, libc::SIGKILL);
+        // Those that a bridge started.
+        let others = self.daemons();
+        others.iter().for_each(|pid| send_signal(*pid, libc::SIGTERM));
+        let deadline = Instant::now() + ms(8000);
+        while others.iter().any(|pid| is_alive(*pid)) && Instant::now() < deadline {
+            std::thread::sleep(ms(5));
         }
         let left = self.children();
         left.iter().for_each(|pid| send_signal(*pid, libc::SIGKILL));

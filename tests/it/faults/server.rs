@@ -249,10 +249,14 @@ fn row_13_a_huge_line_is_an_error_and_no_hang() {
     house.add(fixture("bad", &[]));
     house.call("bad.echo", r#"{"text":"x"}"#).unwrap();
     let (pid, before) = (pid_of(&house, "bad"), memory_kib(house.pid(), "VmRSS"));
-    let started = Instant::now();
-    failed_with(house.misbehave("bad", "huge-line"), &codes::UPSTREAM_TOO_LARGE);
-    // The fixture needs some of it to make the line.
-    assert!(started.elapsed() < ms(2000), "{:?}", started.elapsed());
+    // Other work on the machine may spoil one measurement, hence the best of three.
+    let took = (0..3).map(|_| {
+        let started = Instant::now();
+        failed_with(house.misbehave("bad", "huge-line"), &codes::UPSTREAM_TOO_LARGE);
+        started.elapsed()
+    });
+    let took = took.min().unwrap();
+    assert!(took < ms(1000), "{took:?}");
     house.good_answers();
     house.recovers(13, "bad", RESTART);
     assert_eq!(pid_of(&house, "bad"), pid);
