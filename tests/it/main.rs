@@ -12,6 +12,8 @@ mod house;
 mod install;
 mod interface;
 mod profile;
+#[cfg(unix)]
+mod peers;
 mod search;
 mod server;
 mod support;
