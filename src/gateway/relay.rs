@@ -247,7 +247,11 @@ impl Gateway {
 
     /// The answer in the client's era. `more` is added to results that come from the older era.
     fn finish(&self, reply: Reply, era: Era, more: &str) -> Answer {
-        if era == Era::Modern && reply.era == Era::Legacy && reply.answer.ok {
+        // Servers in the wild leave the type out of modern results too; clients insist on it.
+        let typed =
+            reply.era == Era::Modern && memchr::memmem::find(&reply.answer.body, b"\"resultType\"").is_some();
+        if era == Era::Modern && !typed && reply.answer.ok {
+            let more = if reply.era == Era::Legacy { more } else { "" };
             let fields = format!(r#""resultType":"complete"{more}"#);
             return Answer::result(message::prepend(&reply.answer.body, &fields));
         }

@@ -4,6 +4,7 @@
 use super::connection::{Agreement, Connection};
 use super::era;
 use super::link::Outgoing;
+use super::mirror::mirrored;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::tools::model::Listed;
@@ -25,6 +26,7 @@ pub async fn fetch(
     timeout: Duration,
 ) -> Result<Catalogue> {
     let mut warnings = Vec::new();
+    let mirrors = agreement.era == Era::Modern && matches!(connection, Connection::Http(_));
     let lists = Lists { connection, era: agreement.era, timeout };
     let tools = if agreement.has("tools") { lists.all("tools/list", "tools").await? } else { Vec::new() };
     let (mut prompts, mut resources, mut templates) = (Vec::new(), Vec::new(), Vec::new());
@@ -42,7 +44,7 @@ pub async fn fetch(
         server_info: agreement.server_info.clone(),
         capabilities: agreement.capabilities.clone(),
         instructions: agreement.instructions.clone(),
-        tools: take_tools(tools, &mut warnings),
+        tools: take_tools(tools, mirrors, &mut warnings),
         prompts: take_listed(prompts, "name", "prompt", &mut warnings),
         resources: take_listed(resources, "uri", "resource", &mut warnings),
         templates: take_listed(templates, "uriTemplate", "resource template", &mut warnings),
@@ -138,10 +140,16 @@ impl Lists<'_> {
 struct ToolHead {
     name: String,
     #[serde(rename = "inputSchema")]
-    input_schema: serde_json::Map<String, Value>,
+    #[serde(deserialize_with = "object")]
+    input_schema: Value,
 }
 
-fn take_tools(items: Vec<Box<RawValue>>, warnings: &mut Vec<String>) -> Vec<Tool> {
+fn object<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Value, D::Error> {
+    serde_json::Map::deserialize(deserializer).map(Value::Object)
+}
+
+/// `mirrors`: arguments travel in headers too, so a tool that asks for that against the rules is left out.
+fn take_tools(items: Vec<Box<RawValue>>, mirrors: bool, warnings: &mut Vec<String>) -> Vec<Tool> {
     let mut tools: Vec<Tool> = Vec::with_capacity(items.len());
     for (i, item) in items.into_iter().enumerate() {
         let head: ToolHead = match serde_json::from_str(item.get()) {
@@ -157,6 +165,12 @@ fn take_tools(items: Vec<Box<RawValue>>, warnings: &mut Vec<String>) -> Vec<Tool
         if head.name.is_empty() || tools.iter().any(|tool| tool.name == head.name) {
             warnings.push(format!("tool {} `{}` left out: its name is empty or taken", i + 1, head.name));
             continue;
+        }
+        if mirrors && item.get().contains("x-mcp-header") {
+            if let Err(broken) = mirrored(&head.input_schema) {
+                warnings.push(format!("tool {} `{}` left out: {broken}", i + 1, head.name));
+                continue;
+            }
         }
         if head.input_schema.get("type").is_some_and(|kind| kind != "object") {
             warnings.push(format!("tool `{}`: the type of its input schema is not `object`", head.name));
@@ -196,6 +210,7 @@ mod tests {
                 raw(r#"{"name":"good","inputSchema":{}}"#),
                 raw("7"),
             ],
+            false,
             &mut warnings,
         );
         assert_eq!(tools.len(), 1);

@@ -159,14 +159,18 @@ async fn initialize(connection: &Connection, timeout: Duration) -> Result<Verdic
 async fn discover(connection: &Connection, timeout: Duration) -> Result<Verdict> {
     let meta = modern_meta(&client_capabilities().to_string(), &own_info().to_string());
     connection.agreed(Era::Modern, MODERN);
-    let answer =
-        match ask(connection, "server/discover", &format!(r#"{{"_meta":{{{meta}}}}}"#), timeout).await {
-            Ok(answer) => answer,
-            Err(error) if error.is(&codes::UPSTREAM_HTTP) || error.is(&codes::UPSTREAM_PROTOCOL) => {
-                return Ok(Verdict::Other(error));
-            }
-            Err(error) => return Err(error),
-        };
+    let params = format!(r#"{{"_meta":{{{meta}}}}}"#);
+    let mut outcome = ask(connection, "server/discover", &params, timeout).await;
+    if outcome.as_ref().is_ok_and(speaks_modern_after_all) {
+        outcome = ask(connection, "server/discover", &params, timeout).await;
+    }
+    let answer = match outcome {
+        Ok(answer) => answer,
+        Err(error) if error.is(&codes::UPSTREAM_HTTP) || error.is(&codes::UPSTREAM_PROTOCOL) => {
+            return Ok(Verdict::Other(error));
+        }
+        Err(error) => return Err(error),
+    };
     if !answer.ok {
         return Ok(Verdict::Other(refused("server/discover", &answer)));
     }
@@ -189,6 +193,13 @@ async fn discover(connection: &Connection, timeout: Duration) -> Result<Verdict>
         capabilities: result["capabilities"].to_string(),
         instructions: result["instructions"].as_str().map(Into::into),
     }))
+}
+
+/// Whether a server refused our revision and named the very same one: such a server is asked once more.
+fn speaks_modern_after_all(answer: &Answer) -> bool {
+    let supported =
+        |data: &Value| data["supported"].as_array().is_some_and(|all| all.iter().any(|it| it == MODERN));
+    !answer.ok && answer.code() == code::UNSUPPORTED_VERSION && supported(&answer.json()["data"])
 }
 
 fn refused(method: &str, answer: &Answer) -> Error {

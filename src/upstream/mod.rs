@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod link;
 pub mod logs;
 pub mod message;
+pub mod mirror;
 pub mod names;
 pub mod process;
 pub mod restart;

@@ -4,6 +4,7 @@
 mod definition;
 mod list;
 
+use super::mirror::Mirrored;
 use super::names::{Named, assign};
 use super::supervisor::Upstream;
 use super::{Preferences, Shared, message};
@@ -29,7 +30,7 @@ pub struct ViewTool {
     /// Answer equal calls from a cache for this long, if the user said so.
     pub cache_ms: Option<u64>,
     /// Arguments that are mirrored into HTTP headers: header, argument path.
-    pub mirrored: Vec<(String, Vec<String>)>,
+    pub mirrored: Mirrored,
 }
 
 /// A prompt, resource or template as a client sees it.

@@ -4,7 +4,7 @@
 
 use crate::support::daemon::{Daemon, fixture_server, server};
 use crate::support::mcp::{Era, Mcp, agreeable, everything, filled};
-use crate::support::peers;
+use crate::support::peers::{self, say};
 use crate::support::wire::Door;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -41,55 +41,61 @@ fn suite(name: &str, era: EraChoice, which: &[&str]) {
     let output = peers::run(&mut command, PATIENCE);
     let text = String::from_utf8_lossy(&output.stdout);
     let (_, summary) = text.split_once("=== SUMMARY ===").unwrap_or(("", &text));
-    println!("{name} server {}:{summary}", which.join(" "));
+    say!("{name} server {}:{summary}", which.join(" "));
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     let total = summary.lines().find(|line| line.starts_with("Total: ")).unwrap_or_default();
     assert!(total.ends_with(" 0 failed") && !total.starts_with("Total: 0 "), "{summary}");
 }
 
-/// Client scenarios without OAuth, with the revision each is run at.
-const CLIENT_SCENARIOS: [(&str, &str); 13] = [
-    ("initialize", "2025-11-25"),
-    ("tools_call", "2025-11-25"),
-    ("elicitation-sep1034-client-defaults", "2025-11-25"),
-    ("sse-retry", "2025-11-25"),
-    ("json-schema-2020-12-preservation", "2025-11-25"),
-    ("tools_call", "2026-07-28"),
-    ("request-metadata", "2026-07-28"),
-    ("sep-2322-client-request-state", "2026-07-28"),
-    ("http-standard-headers", "2026-07-28"),
-    ("http-custom-headers", "2026-07-28"),
-    ("http-invalid-tool-headers", "2026-07-28"),
-    ("json-schema-ref-no-deref", "2026-07-28"),
-    ("json-schema-2020-12-preservation", "2026-07-28"),
+/// Client scenarios without OAuth of each revision.
+const OF_2025_11_25: [&str; 5] = [
+    "initialize",
+    "tools_call",
+    "elicitation-sep1034-client-defaults",
+    "sse-retry",
+    "json-schema-2020-12-preservation",
+];
+const OF_2026_07_28: [&str; 8] = [
+    "tools_call",
+    "request-metadata",
+    "sep-2322-client-request-state",
+    "http-standard-headers",
+    "http-custom-headers",
+    "http-invalid-tool-headers",
+    "json-schema-ref-no-deref",
+    "json-schema-2020-12-preservation",
 ];
 
 #[test]
 fn clients_of_2025_11_25() {
-    clients("2025-11-25");
+    clients("conformance", &OF_2025_11_25, &["--spec-version", "2025-11-25"]);
 }
 
 #[test]
 fn clients_of_2026_07_28() {
-    clients("2026-07-28");
+    clients("conformance", &OF_2026_07_28, &["--spec-version", "2026-07-28"]);
+}
+
+#[test]
+fn clients_of_the_stable_suite() {
+    clients("conformance-0.1", &OF_2025_11_25[..4], &[]);
 }
 
 /// The suite starts a mock server and then this very test program as its client.
-fn clients(revision: &str) {
-    let Some(program) = peers::find("conformance") else { return };
+fn clients(name: &str, scenarios: &[&str], which: &[&str]) {
+    let Some(program) = peers::find(name) else { return };
     let this = std::env::current_exe().unwrap();
     let client = format!("{} --exact conformance::reference_client --ignored --nocapture", this.display());
     let mut failed = Vec::new();
-    for (scenario, _) in CLIENT_SCENARIOS.iter().filter(|(_, of)| *of == revision) {
+    for scenario in scenarios {
         let mut command = Command::new(&program);
-        command.args(["client", "--scenario", scenario, "--spec-version", revision, "--command", &client]);
+        command.args(["client", "--scenario", scenario, "--command", &client]).args(which);
         let output = peers::run(&mut command, PATIENCE);
         let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         let passed = text.lines().find(|line| line.starts_with("Passed: ")).unwrap_or("no summary");
-        println!("conformance client {scenario} {revision}: {passed}");
-        let clean = output.status.success() && passed.contains(", 0 failed, 0 warnings");
-        if !clean {
-            println!("{text}");
+        say!("{name} client {scenario} {}: {passed}", which.join(" "));
+        if !(output.status.success() && passed.contains(", 0 failed, 0 warnings")) {
+            say!("{text}");
             failed.push(*scenario);
         }
     }

@@ -16,6 +16,8 @@ mod init;
 mod install;
 mod interface;
 mod profile;
+#[cfg(unix)]
+mod peers;
 mod search;
 mod server;
 mod support;

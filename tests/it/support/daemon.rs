@@ -33,7 +33,6 @@ pub struct Daemon {
     home: TempDir,
     pub paths: Paths,
     client: Mutex<Client>,
-    pub pid: u32,
 }
 
 impl Daemon {
@@ -48,8 +47,7 @@ impl Daemon {
         let options = Options { hello: Hello::new(Mode::Call, "test"), starter };
         let mut client = Client::over(lifecycle::ensure(&paths, &options).unwrap());
         client.set_timeout(Some(Duration::from_secs(60)));
-        let pid = client.welcome().pid;
-        Self { home, paths, client: Mutex::new(client), pid }
+        Self { home, paths, client: Mutex::new(client) }
     }
 
     pub fn try_ask(&self, request: impl Into<Request>) -> Result<Reply> {

@@ -6,6 +6,16 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// A line on stderr that also a passing test shows: what was skipped, what a suite scored.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        // Nobody may be listening.
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+pub(crate) use say;
+
 /// Where the peers are: `UMCP_PEERS`, else `target/peers`.
 pub fn root() -> PathBuf {
     match std::env::var_os("UMCP_PEERS") {
@@ -20,7 +30,7 @@ pub fn find(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: {name} is not installed");
+    say!("skipped: {name} is not installed");
     None
 }
 
@@ -30,7 +40,7 @@ pub fn room(name: &str) -> Option<PathBuf> {
     if path.join("node_modules").exists() {
         return Some(path);
     }
-    println!("skipped: {name} is not installed");
+    say!("skipped: {name} is not installed");
     None
 }
 
@@ -67,7 +77,13 @@ fn drain(mut pipe: impl std::io::Read + Send + 'static) -> thread::JoinHandle<Ve
 }
 
 /// A server that runs beside the test and is killed when dropped.
-pub struct Beside(pub Child);
+pub struct Beside(Child);
+
+impl Beside {
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+}
 
 impl Drop for Beside {
     fn drop(&mut self) {
