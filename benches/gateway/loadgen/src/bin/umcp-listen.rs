@@ -25,13 +25,20 @@ fn main() {
     let a: Vec<String> = std::env::args().skip(1).collect();
     let [socket, address, program] = &a[..] else { panic!("SOCKET ADDRESS PROGRAM") };
     let parent = std::process::id();
-    // SAFETY: one thread so far; the child uses no lock of the parent.
-    if unsafe { libc::fork() } == 0 {
-        // SAFETY: plain system call. While it is the parent's pid, the daemon lives.
-        while unsafe { libc::getppid() } as u32 == parent && !ask(socket, address) {
-            std::thread::sleep(Duration::from_millis(1));
+    // Forked twice, so that the daemon has no child of ours to reap.
+    // SAFETY: one thread so far; the children use no lock of the parent.
+    match unsafe { libc::fork() } {
+        0 if unsafe { libc::fork() } == 0 => {
+            // SAFETY: asks whether the process lives.
+            while unsafe { libc::kill(parent as i32, 0) } == 0 && !ask(socket, address) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
-        return;
+        0 => {}
+        child => {
+            // SAFETY: plain system call on our own child.
+            unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+            panic!("{}", Command::new(program).arg("__daemon").exec());
+        }
     }
-    panic!("{}", Command::new(program).arg("__daemon").exec());
 }
