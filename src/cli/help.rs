@@ -26,7 +26,6 @@ Usage: umcp COMMAND [ARGUMENT]...
   profile create NAME  choose what a client sees
   status               what is there and what runs
   logs [SERVER]        what a server or the daemon wrote
-  explain CODE         what an error code means
 
 Examples:
   umcp server add builtin:time
