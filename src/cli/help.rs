@@ -15,7 +15,7 @@ Usage: umcp COMMAND [ARGUMENT]...
 
   init                 find your clients and servers, and connect them
   client connect NAME  let one client use umcp
-  server add SPEC      add npm:NAME, pypi:NAME, builtin:NAME, a URL or a file
+  server add SPEC      add a server: npm:NAME, pypi:NAME, builtin:NAME, URL
   server list          list servers and their state
   server test NAME     connect to a server and time each step
   tool list            list the tools of all servers
@@ -26,13 +26,12 @@ Usage: umcp COMMAND [ARGUMENT]...
   profile create NAME  choose what a client sees
   status               what is there and what runs
   logs [SERVER]        what a server or the daemon wrote
-  explain CODE         what an error code means
 
 Examples:
   umcp server add builtin:time
   umcp call time.get_current_time timezone=UTC
 
-All commands: umcp help all     One command: umcp COMMAND --help     JSON: --json
+All commands: umcp help all    One command: umcp COMMAND --help    JSON: --json
 ";
 
 /// Show help for a command, a topic, or `all`

@@ -102,7 +102,7 @@ fn examples_in_the_help_parse() {
     let mut checked = 0;
     for text in texts {
         for line in text.lines().filter_map(|line| line.trim().strip_prefix("umcp ")) {
-            let line = line.split(" > ").next().unwrap().split("     ").next().unwrap();
+            let line = line.split(" > ").next().unwrap().split("    ").next().unwrap();
             let parsed = umcp::cli::command().try_get_matches_from(shell_words(&format!("umcp {line}")));
             assert!(parsed.is_ok(), "umcp {line}: {}", parsed.unwrap_err());
             checked += 1;
