@@ -4,18 +4,18 @@
 //! Rules: the waiting call is registered before its request is written; reading and writing are separate tasks,
 //! and the reader never waits for anything; every wait has a deadline; what was not asked for is counted and dropped.
 
+mod lines;
+
 use super::message::{self, Answer, Envelope, code};
 use crate::error::{Error, Result, codes};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+pub use lines::{MAX_LINE, read_lines, write_lines};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// A longer line is an error, not memory.
-pub const MAX_LINE: usize = 16 << 20;
 /// Deadline of a question a server asks the client (a person may have to answer).
 const ASK_DEADLINE: Duration = Duration::from_secs(600);
 /// A server that has missed a deadline and says nothing for so long in the middle of a message will not go on.
@@ -338,80 +338,6 @@ fn progress_token(params: &str) -> Option<u64> {
         token: u64,
     }
     serde_json::from_str::<Token>(params).ok().map(|token| token.token)
-}
-
-/// Reads lines into the link until the stream ends or fails, then closes the link.
-pub async fn read_lines(link: Arc<Link>, mut reader: impl AsyncRead + Unpin) {
-    let mut buffer = BytesMut::with_capacity(8 << 10);
-    let mut scanned = 0;
-    let mut skipping = false;
-    loop {
-        while let Some(at) = memchr::memchr(b'\n', &buffer[scanned..]) {
-            let line = buffer.split_to(scanned + at + 1).freeze();
-            scanned = 0;
-            if !std::mem::take(&mut skipping) {
-                link.receive(&line);
-            }
-        }
-        scanned = buffer.len();
-        if scanned > MAX_LINE || skipping {
-            if !skipping {
-                let message = "the server sent a message above 16 MiB";
-                link.counters.noise.fetch_add(1, Relaxed);
-                link.fail(&buffer, Error::new(&codes::UPSTREAM_TOO_LARGE, message));
-            }
-            skipping = true;
-            buffer = BytesMut::with_capacity(64 << 10);
-            scanned = 0;
-        }
-        if buffer.capacity() - buffer.len() < 4 << 10 {
-            buffer.reserve(buffer.len().clamp(8 << 10, 1 << 20));
-        }
-        link.mid_line.store(!buffer.is_empty() || skipping, Relaxed);
-        match reader.read_buf(&mut buffer).await {
-            Ok(read) if read > 0 => _ = link.reads.fetch_add(1, Relaxed),
-            _ => break,
-        }
-    }
-    link.close(Error::new(&codes::UPSTREAM_DIED, "the server ended the connection"));
-}
-
-/// Writes the link's queue, joining what waits into few writes.
-pub async fn write_lines(
-    link: Arc<Link>,
-    mut queue: mpsc::UnboundedReceiver<Bytes>,
-    mut writer: impl AsyncWrite + Unpin,
-) {
-    let mut joined: Vec<u8> = Vec::new();
-    while let Some(first) = queue.recv().await {
-        let mut next = queue.try_recv().ok();
-        let written = if next.is_none() || first.len() > 32 << 10 {
-            writer.write_all(&first).await
-        } else {
-            joined.clear();
-            joined.extend_from_slice(&first);
-            Ok(())
-        };
-        let mut outcome = written;
-        while let (Ok(()), Some(line)) = (&outcome, next.take()) {
-            joined.extend_from_slice(&line);
-            if joined.len() < 32 << 10 {
-                next = queue.try_recv().ok();
-            }
-        }
-        if outcome.is_ok() && !joined.is_empty() {
-            outcome = writer.write_all(&joined).await;
-            joined.clear();
-            joined.shrink_to(64 << 10);
-        }
-        if outcome.is_ok() {
-            outcome = writer.flush().await;
-        }
-        if outcome.is_err() {
-            link.close(Error::new(&codes::UPSTREAM_DIED, "the server closed its input"));
-            return;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! One server and everything that keeps it running: lazy start, idle stop, restart, breaker, bounds.
 //! It does not know what a call means; it hands out a connection and hears how the call went.
-//! Long because all of it changes one state, that of the server, under its locks.
+//! Long because all of it changes one state, that of the server, under its locks; its parts are in `state.rs`.
 
 mod listing;
+mod state;
 
 use super::breaker::{Admit, Breaker};
-use super::connection::{Agreement, Connection};
 use super::inbox::ServerInbox;
-use super::process::Child;
 use super::restart::{Restarts, Start};
 use super::transport;
 use super::{Happening, Shared};
@@ -16,6 +15,8 @@ use crate::error::{Error, Result, codes};
 use crate::servers::Server;
 use crate::servers::model::{Sharing, Transport};
 use crate::tools::{Catalogue, Era};
+use state::Slot;
+pub use state::{Bounds, Note, Running, Stats};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -29,83 +30,6 @@ const SHORT_WAIT: Duration = Duration::from_secs(2);
 
 /// A modern server has this long to say that it tells of changes, before it is listed without.
 const LISTEN_PATIENCE: Duration = Duration::from_secs(1);
-
-/// A running connection with what belongs to it.
-pub struct Running {
-    pub connection: Connection,
-    pub agreement: Agreement,
-    pub pid: Option<u32>,
-    /// The transport that answered, when it is not the entry's.
-    pub transport: Option<&'static str>,
-    pub started: Instant,
-    child: Mutex<Option<Child>>,
-    last_used: AtomicU64,
-    epoch: Instant,
-}
-
-impl Running {
-    fn touch(&self) {
-        self.last_used.store(self.epoch.elapsed().as_millis() as u64, Relaxed);
-    }
-
-    fn idle_for(&self) -> Duration {
-        self.epoch.elapsed().saturating_sub(Duration::from_millis(self.last_used.load(Relaxed)))
-    }
-}
-
-/// Bounds of a server with the settings filled in.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    pub start: Duration,
-    pub call: Duration,
-    /// Zero never stops it.
-    pub idle: Duration,
-    pub concurrency: usize,
-    pub queue: u64,
-}
-
-/// One place for a running connection: the shared one, or that of one client session.
-#[derive(Default)]
-struct Slot {
-    running: RwLock<Option<Arc<Running>>>,
-    starting: Arc<tokio::sync::Mutex<()>>,
-    /// The latest failed start, for those who were waiting for it.
-    failed: Mutex<Option<(Instant, Error)>>,
-    /// Its session has left.
-    abandoned: AtomicBool,
-}
-
-impl Slot {
-    fn current(&self) -> Option<Arc<Running>> {
-        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
-        running.as_ref().filter(|running| !running.connection.is_closed()).cloned()
-    }
-
-    fn failed_since(&self, asked: Instant) -> Option<Error> {
-        locked(&self.failed).as_ref().filter(|(at, _)| *at >= asked).map(|(_, error)| error.clone())
-    }
-
-    fn set(&self, running: Option<Arc<Running>>) -> Option<Arc<Running>> {
-        std::mem::replace(&mut *self.running.write().unwrap_or_else(PoisonError::into_inner), running)
-    }
-}
-
-/// What `server status` tells besides the counters.
-#[derive(Debug, Clone)]
-pub struct Note {
-    pub state: State,
-    pub last_error: Option<String>,
-    pub retry_at: Option<Instant>,
-}
-
-/// Counters of one server since the daemon started.
-#[derive(Debug, Default)]
-pub struct Stats {
-    pub calls: AtomicU64,
-    pub failures: AtomicU64,
-    pub restarts: AtomicU64,
-    pub waiting: AtomicU64,
-}
 
 /// One server of the user, running or not. A changed entry gets a new one.
 pub struct Upstream {

@@ -2,12 +2,11 @@
 // Every function here serves a test; the exemption in clippy.toml reaches only those marked as one.
 #![allow(clippy::unwrap_used)]
 
-mod examples;
-mod house;
 #[cfg(unix)]
 mod conformance;
 mod gateway;
 mod generated;
+mod examples;
 #[cfg(target_os = "linux")]
 mod faults;
 #[cfg(unix)]

@@ -2,7 +2,7 @@
 //! No server and no process: what is tested is order, deadlines and what a death does.
 
 use super::*;
-use tokio::io::{AsyncBufReadExt, BufReader, duplex};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, duplex};
 
 struct Nobody;
 

@@ -1,6 +1,7 @@
 //! A home of its own with the real daemon, a healthy server, and whatever misbehaves beside it.
 //! It speaks with the daemon through the library's client and knows nothing of single faults.
 //! Rule: when a house ends, no process and no socket of it is left; a test that leaves some fails.
+//! Long because what starts, watches and ends the processes of a house has to agree on them.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;

@@ -1,5 +1,6 @@
 //! Faults of servers that are child processes: deaths, silence, noise, floods and leftovers.
 //! The numbers in names and notes are the rows of the fault table: 1 to 17 and 21.
+//! Long because each fault is told whole: what breaks, the neighbour meanwhile, the recovery.
 
 use super::house::{
     House, cpu, exists, failed_with, fixture, fixture_program, hasty, is_alive, is_long, memory_kib, ms,

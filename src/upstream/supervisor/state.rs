@@ -1,0 +1,88 @@
+//! What a supervisor keeps of its server: bounds, places for connections, counters, the last word on its state.
+//! It decides nothing and starts nothing.
+
+use super::locked;
+use crate::engine::live::State;
+use crate::error::Error;
+use crate::upstream::connection::{Agreement, Connection};
+use crate::upstream::process::Child;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// A running connection with what belongs to it.
+pub struct Running {
+    pub connection: Connection,
+    pub agreement: Agreement,
+    pub pid: Option<u32>,
+    /// The transport that answered, when it is not the entry's.
+    pub transport: Option<&'static str>,
+    pub started: Instant,
+    pub(super) child: Mutex<Option<Child>>,
+    pub(super) last_used: AtomicU64,
+    pub(super) epoch: Instant,
+}
+
+impl Running {
+    pub(super) fn touch(&self) {
+        self.last_used.store(self.epoch.elapsed().as_millis() as u64, Relaxed);
+    }
+
+    pub(super) fn idle_for(&self) -> Duration {
+        self.epoch.elapsed().saturating_sub(Duration::from_millis(self.last_used.load(Relaxed)))
+    }
+}
+
+/// Bounds of a server with the settings filled in.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    pub start: Duration,
+    pub call: Duration,
+    /// Zero never stops it.
+    pub idle: Duration,
+    pub concurrency: usize,
+    pub queue: u64,
+}
+
+/// One place for a running connection: the shared one, or that of one client session.
+#[derive(Default)]
+pub(super) struct Slot {
+    pub(super) running: RwLock<Option<Arc<Running>>>,
+    pub(super) starting: Arc<tokio::sync::Mutex<()>>,
+    /// The latest failed start, for those who were waiting for it.
+    pub(super) failed: Mutex<Option<(Instant, Error)>>,
+    /// Its session has left.
+    pub(super) abandoned: AtomicBool,
+}
+
+impl Slot {
+    pub(super) fn current(&self) -> Option<Arc<Running>> {
+        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().filter(|running| !running.connection.is_closed()).cloned()
+    }
+
+    pub(super) fn failed_since(&self, asked: Instant) -> Option<Error> {
+        locked(&self.failed).as_ref().filter(|(at, _)| *at >= asked).map(|(_, error)| error.clone())
+    }
+
+    pub(super) fn set(&self, running: Option<Arc<Running>>) -> Option<Arc<Running>> {
+        std::mem::replace(&mut *self.running.write().unwrap_or_else(PoisonError::into_inner), running)
+    }
+}
+
+/// What `server status` tells besides the counters.
+#[derive(Debug, Clone)]
+pub struct Note {
+    pub state: State,
+    pub last_error: Option<String>,
+    pub retry_at: Option<Instant>,
+}
+
+/// Counters of one server since the daemon started.
+#[derive(Debug, Default)]
+pub struct Stats {
+    pub calls: AtomicU64,
+    pub failures: AtomicU64,
+    pub restarts: AtomicU64,
+    pub waiting: AtomicU64,
+}
