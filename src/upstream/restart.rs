@@ -53,14 +53,27 @@ impl Restarts {
         }
     }
 
+    /// Asks for a second try within the same start, which counts as one more. No when that would be too many.
+    pub fn once_more(&mut self, now: Instant) -> bool {
+        let full = self.is_full(now);
+        if !full {
+            self.started(now);
+        }
+        !full
+    }
+
+    fn is_full(&self, now: Instant) -> bool {
+        self.starts.len() == LOOP_STARTS
+            && self.starts.front().is_some_and(|start| now.saturating_duration_since(*start) <= LOOP_WINDOW)
+    }
+
     /// It ended by itself, or could not be started. `jitter`: from 0 to 1.
     pub fn ended(&mut self, now: Instant, jitter: f64) {
         let since = |start: &Instant| now.saturating_duration_since(*start);
         if self.starts.back().is_some_and(|start| since(start) >= HEALTHY) {
             self.reset();
         }
-        self.looping = self.starts.len() == LOOP_STARTS
-            && self.starts.front().is_some_and(|start| since(start) <= LOOP_WINDOW);
+        self.looping = self.is_full(now);
         let doubled = BACKOFF.saturating_mul(1 << self.ends.min(16)).min(BACKOFF_MAX);
         self.ends += 1;
         self.until = Some(now + doubled.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0)).min(BACKOFF_MAX));
@@ -140,6 +153,19 @@ mod tests {
         assert_eq!(restarts.may_start(now + HEALTHY), Start::Looping);
         restarts.reset();
         assert_eq!(restarts.may_start(now), Start::Now);
+    }
+
+    #[test]
+    fn a_second_try_is_one_of_the_five() {
+        let now = Instant::now();
+        let mut restarts = Restarts::default();
+        let mut starts = 0;
+        while !restarts.looping() {
+            restarts.started(now);
+            starts += 1 + usize::from(restarts.once_more(now));
+            restarts.ended(now, MIDDLE);
+        }
+        assert_eq!(starts, LOOP_STARTS);
     }
 
     proptest::proptest! {

@@ -2,10 +2,11 @@
 //! It does not know what a call means; it hands out a connection and hears how the call went.
 //! Long because all of it changes one state, that of the server, under its locks; its parts are in `state.rs`.
 
+mod admission;
 mod listing;
 mod state;
 
-use super::breaker::{Admit, Breaker};
+use super::breaker::Breaker;
 use super::inbox::ServerInbox;
 use super::restart::{Restarts, Start};
 use super::transport;
@@ -21,7 +22,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
 /// Grace of each stage of stopping: end of input, then a request to end, then the kill.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -54,21 +55,6 @@ pub struct Upstream {
     resubscribed: watch::Sender<()>,
     /// A modern server has said that it tells of changes from now on.
     listening: watch::Sender<()>,
-}
-
-/// Right to make one call; held until it ends.
-pub struct Permit {
-    _permit: OwnedSemaphorePermit,
-    _probe: Option<Probe>,
-}
-
-/// The call that finds out whether a server is well again. One that ends without a verdict leaves it to the next.
-struct Probe(Arc<Upstream>);
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        locked(&self.0.breaker).give_back(Instant::now());
-    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -151,62 +137,6 @@ impl Upstream {
         match self.entry.sharing {
             Sharing::Shared => self.slot.clone(),
             Sharing::PerClient => locked(&self.per_client).entry(session).or_default().clone(),
-        }
-    }
-
-    /// Asks for the right to make a call: breaker, then a place among those in flight, else in the queue.
-    pub async fn admit(self: &Arc<Self>) -> Result<Permit> {
-        let admitted = locked(&self.breaker).admit(Instant::now());
-        let probe = match admitted {
-            Admit::Yes => None,
-            Admit::Probe => Some(Probe(self.clone())),
-            Admit::No { retry_at } => return Err(self.left_alone(retry_at)),
-        };
-        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            return Ok(Permit { _permit: permit, _probe: probe });
-        }
-        if self.stats.waiting.fetch_add(1, Relaxed) >= self.bounds.queue {
-            self.stats.waiting.fetch_sub(1, Relaxed);
-            let message = format!("server `{}` is busy: too many calls are running and waiting", self.name());
-            return Err(Error::new(&codes::UPSTREAM_BUSY, message));
-        }
-        let waited = tokio::time::timeout(self.bounds.call, self.permits.clone().acquire_owned()).await;
-        self.stats.waiting.fetch_sub(1, Relaxed);
-        match waited {
-            Ok(Ok(permit)) => Ok(Permit { _permit: permit, _probe: probe }),
-            _ => Err(Error::new(&codes::UPSTREAM_BUSY, format!("server `{}` is busy", self.name()))),
-        }
-    }
-
-    fn left_alone(&self, retry_at: Instant) -> Error {
-        let seconds = retry_at.saturating_duration_since(Instant::now()).as_secs() + 1;
-        let message = format!("server `{}` failed repeatedly and is left alone for {seconds} s", self.name());
-        Error::new(&codes::UPSTREAM_OPEN, message)
-            .hint(format!("umcp server logs {}", self.name()))
-            .hint(format!("umcp health breakers --reset {}", self.name()))
-    }
-
-    /// Calls that hold a permit. The connections know of more: lists, and the request that waits for changes.
-    pub fn in_flight(&self) -> usize {
-        self.bounds.concurrency - self.permits.available_permits()
-    }
-
-    /// Tells how a call went. Errors of the tool itself are no failures of the server.
-    pub fn went(&self, outcome: Result<(), &Error>) {
-        self.stats.calls.fetch_add(1, Relaxed);
-        if outcome.is_err_and(counts) {
-            self.stats.failures.fetch_add(1, Relaxed);
-        }
-        self.judge(outcome);
-    }
-
-    fn judge(&self, outcome: Result<(), &Error>) {
-        match outcome {
-            Ok(()) => locked(&self.breaker).success(),
-            Err(error) if counts(error) => {
-                locked(&self.breaker).failure(Instant::now(), self.shared.jitter())
-            }
-            Err(_) => {}
         }
     }
 
@@ -323,6 +253,11 @@ impl Upstream {
             return Err(error);
         }
         Ok(running)
+    }
+
+    /// Whether a start that failed may be tried once more in another way; it counts as a start of its own.
+    pub(super) fn may_try_again(&self) -> bool {
+        locked(&self.restarts).once_more(Instant::now())
     }
 
     /// Puts the server's name in front of an error.
@@ -513,18 +448,4 @@ impl Upstream {
         slots.push(self.slot.clone());
         slots.iter().filter_map(|slot| slot.current()).collect()
     }
-}
-
-/// Failures that speak against the server: transport, timeout, protocol. Never what a tool said.
-fn counts(error: &Error) -> bool {
-    [
-        &codes::UPSTREAM_DIED,
-        &codes::UPSTREAM_TIMEOUT,
-        &codes::UPSTREAM_PROTOCOL,
-        &codes::UPSTREAM_TOO_LARGE,
-        &codes::UPSTREAM_CONNECT,
-        &codes::UPSTREAM_HTTP,
-    ]
-    .iter()
-    .any(|code| error.is(code))
 }

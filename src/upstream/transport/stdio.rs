@@ -28,7 +28,10 @@ pub async fn connect(
     let choice = upstream.entry.era;
     match attempt(upstream, inbox.clone(), choice, remembered).await {
         Err(error)
-            if choice == EraChoice::Auto && remembered.is_none() && error.is(&codes::UPSTREAM_DIED) =>
+            if choice == EraChoice::Auto
+                && remembered.is_none()
+                && error.is(&codes::UPSTREAM_DIED)
+                && upstream.may_try_again() =>
         {
             attempt(upstream, inbox, EraChoice::Legacy, None).await.map_err(as_start)
         }

@@ -39,6 +39,24 @@ fn row_32_a_client_that_vanishes_takes_its_calls_along() {
 }
 
 #[test]
+fn row_32_a_client_that_vanishes_gives_its_places_in_the_queue_back() {
+    let house = House::new();
+    house.add(fixture("slow", &[]));
+    house.call("slow.echo", r#"{"text":"x"}"#).unwrap();
+    let mut session = Session::direct(&house);
+    (0..300).for_each(|_| _ = session.call("slow__sleep", json!({"ms": 60_000})));
+    let places = || {
+        let status = house.server("slow");
+        (status.in_flight, status.waiting)
+    };
+    within(ms(3000), "the calls run and wait", || places() == (128, 172));
+    drop(session);
+    note(32, within(ms(1000), "all places are free", || places() == (0, 0)));
+    house.good_answers();
+    house.recovers(32, "slow", ms(1000));
+}
+
+#[test]
 fn row_32_an_http_client_that_vanishes_takes_its_calls_along() {
     let house = House::new();
     house.add(fixture("slow", &[]));

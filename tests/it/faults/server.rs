@@ -3,8 +3,8 @@
 //! Long because each fault is told whole: what breaks, the neighbour meanwhile, the recovery.
 
 use super::house::{
-    House, cpu, exists, failed_with, fixture, fixture_program, hasty, is_alive, is_long, memory_kib, ms,
-    note, send_signal, server, within,
+    House, call_over, cpu, exists, failed_with, fixture, fixture_program, hasty, is_alive, is_long,
+    memory_kib, ms, note, open_files, send_signal, server, within,
 };
 use super::session::{Session, text};
 use serde_json::json;
@@ -72,16 +72,22 @@ fn row_03_a_server_killed_while_idle_is_noticed() {
     house.recovers(3, "bad", RESTART);
 }
 
+/// The server `bad` with these arguments, and how often it was started so far.
+fn counted(house: &House, arguments: &[String]) -> (Server, impl Fn() -> usize + use<>) {
+    let count = house.file("starts");
+    let script = format!("echo x >> {}; exec \"$0\" \"$@\"", count.display());
+    let mut args = vec!["-c".to_string(), script, fixture_program().display().to_string(), "stdio".into()];
+    args.extend_from_slice(arguments);
+    let entry = server("bad", Transport::Stdio { command: "/bin/sh".into(), args });
+    (entry, move || std::fs::read_to_string(&count).map_or(0, |text| text.lines().count()))
+}
+
 #[test]
 fn row_04_a_crash_loop_is_given_up_after_five_starts() {
     let house = House::new();
     let (file, bind) = house.bound_fault("crash-loop");
-    let count = house.file("starts");
-    let script = format!("echo x >> {}; exec \"$0\" \"$@\"", count.display());
-    let mut args = vec!["-c".to_string(), script, fixture_program().display().to_string(), "stdio".into()];
-    args.extend(bind);
-    house.add(server("bad", Transport::Stdio { command: "/bin/sh".into(), args }));
-    let starts = || std::fs::read_to_string(&count).map_or(0, |text| text.lines().count());
+    let (entry, starts) = counted(&house, &bind);
+    house.add(entry);
     let mut last = None;
     within(ms(40_000), "the loop is recognised", || match house.call("bad.echo", r#"{"text":"x"}"#) {
         Err(error) if error.is(&codes::UPSTREAM_LOOPING) => true,
@@ -97,6 +103,22 @@ fn row_04_a_crash_loop_is_given_up_after_five_starts() {
     within(ms(1500), "a second passes", || since.elapsed() > ms(1000));
     assert!(cpu(house.pid()) - before < ms(50), "a given-up server costs CPU");
     assert_eq!(starts(), 5);
+    std::fs::remove_file(file).unwrap();
+    house.live(Live::Restart { names: vec!["bad".into()] }).unwrap();
+    house.recovers(4, "bad", RESTART);
+}
+
+#[test]
+fn row_04_a_server_that_never_gets_up_is_given_up_after_five_starts() {
+    let house = House::new();
+    let (file, bind) = house.bound_fault("exit-at-start");
+    let (entry, starts) = counted(&house, &bind);
+    house.add(entry);
+    within(ms(40_000), "the loop is recognised", || {
+        house.call("bad.echo", "{}").is_err_and(|error| error.is(&codes::UPSTREAM_LOOPING))
+    });
+    assert_eq!(starts(), 5, "the second try as a legacy server is a start too");
+    house.good_answers();
     std::fs::remove_file(file).unwrap();
     house.live(Live::Restart { names: vec!["bad".into()] }).unwrap();
     house.recovers(4, "bad", RESTART);
@@ -345,7 +367,7 @@ fn row_21_a_server_that_burns_cpu_does_not_slow_the_others() {
             .map(|call| {
                 let started = Instant::now();
                 let target = format!("s{}.echo", 1 + call % (count - 1));
-                super::house::call_over(&mut client, &target, r#"{"text":"x"}"#).unwrap();
+                call_over(&mut client, &target, r#"{"text":"x"}"#).unwrap();
                 started.elapsed()
             })
             .collect();
@@ -370,6 +392,35 @@ fn row_21_a_server_that_burns_cpu_does_not_slow_the_others() {
 }
 
 #[test]
+fn many_faults_cost_neither_memory_nor_descriptors() {
+    let house = House::new();
+    house.add(fixture("bad", &[]));
+    let mut client = house.client();
+    let names = vec!["bad".to_string()];
+    let mut cycle = |number: usize| {
+        let fault =
+            ["duplicate-ids", "invalid-json", "banner", "invalid-utf8", "unknown-content"][number % 5];
+        // Some of them fail, as they should; the breaker must not end the series.
+        let _ = call_over(&mut client, "bad.fault", &format!(r#"{{"name":"{fault}"}}"#));
+        client.call(&Live::ResetBreakers { names: names.clone() }.into(), &mut |_| {}).unwrap();
+        assert_eq!(call_over(&mut client, "bad.echo", r#"{"text":"x"}"#).unwrap(), "x", "after {fault}");
+        if number % 200 == 199 {
+            send_signal(pid_of(&house, "bad"), libc::SIGKILL);
+            client.call(&Live::Restart { names: names.clone() }.into(), &mut |_| {}).unwrap();
+        }
+    };
+    let usage = || (memory_kib(house.pid(), "VmRSS"), open_files(house.pid()));
+    let (warm, count) = if is_long() { (1000, 10_000) } else { (400, 1000) };
+    (0..warm).for_each(&mut cycle);
+    let (memory, files) = usage();
+    (0..count).for_each(&mut cycle);
+    within(ms(2000), "no descriptor is kept", || usage().1 <= files);
+    let grown = usage().0.saturating_sub(memory);
+    assert!(grown * 10 < memory, "{memory} KiB and {grown} KiB more after {count} faults");
+    house.good_answers();
+}
+
+#[test]
 fn large_answers_many_at_once_are_all_delivered() {
     let house = House::new();
     house.add(fixture("big", &[]));
@@ -386,6 +437,9 @@ fn large_answers_many_at_once_are_all_delivered() {
         assert_eq!(session.text(last, ms(1000)).len(), 1024);
         assert_eq!(session.answered_twice(), 0);
     }
+    let mut session = Session::bridged(&house);
+    let huge = session.call("big__echo", json!({"text": "w".repeat(10 << 20)}));
+    assert_eq!(session.text(huge, ms(20_000)).len(), 10 << 20);
 }
 
 #[test]
