@@ -76,6 +76,10 @@ impl Listener for CallListener {
                 self.sink().notify(message::notification(method, &params.to_string()));
             }
             ("notifications/message", _) => self.log(method, params),
+            // On the call's own stream, so that it comes before the result.
+            ("notifications/elicitation/complete", _) if self.era == Era::Legacy => {
+                self.sink().notify(message::notification(method, params));
+            }
             _ => {}
         }
     }

@@ -247,7 +247,7 @@ impl Link {
                     None => _ = self.counters.late.fetch_add(1, Relaxed),
                 }
             }
-            "notifications/message" => {
+            "notifications/message" | "notifications/elicitation/complete" => {
                 let listeners = self.listeners();
                 if listeners.is_empty() {
                     self.inbox.notification(method, params);
