@@ -267,7 +267,7 @@ impl HttpLink {
                     None => _ = self.counters.late.fetch_add(1, Relaxed),
                 }
             }
-            "notifications/message" => {
+            "notifications/message" | "notifications/elicitation/complete" => {
                 let listeners = self.concerned(call);
                 if listeners.is_empty() {
                     self.inbox.notification(method, params);
