@@ -4,19 +4,20 @@
 
 #[cfg(unix)]
 mod conformance;
-mod gateway;
-mod generated;
 mod examples;
 #[cfg(target_os = "linux")]
 mod faults;
+mod gateway;
+mod generated;
+mod house;
 #[cfg(unix)]
 mod init;
 #[cfg(unix)]
 mod install;
 mod interface;
-mod profile;
 #[cfg(unix)]
 mod peers;
+mod profile;
 mod search;
 mod server;
 mod support;
