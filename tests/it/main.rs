@@ -14,9 +14,9 @@ mod init;
 #[cfg(unix)]
 mod install;
 mod interface;
-mod profile;
 #[cfg(unix)]
 mod peers;
+mod profile;
 mod search;
 mod server;
 mod support;
