@@ -166,11 +166,12 @@ fn take_tools(items: Vec<Box<RawValue>>, mirrors: bool, warnings: &mut Vec<Strin
             warnings.push(format!("tool {} `{}` left out: its name is empty or taken", i + 1, head.name));
             continue;
         }
-        if mirrors && item.get().contains("x-mcp-header") {
-            if let Err(broken) = mirrored(&head.input_schema) {
-                warnings.push(format!("tool {} `{}` left out: {broken}", i + 1, head.name));
-                continue;
-            }
+        if mirrors
+            && item.get().contains("x-mcp-header")
+            && let Err(broken) = mirrored(&head.input_schema)
+        {
+            warnings.push(format!("tool {} `{}` left out: {broken}", i + 1, head.name));
+            continue;
         }
         if head.input_schema.get("type").is_some_and(|kind| kind != "object") {
             warnings.push(format!("tool `{}`: the type of its input schema is not `object`", head.name));

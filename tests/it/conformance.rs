@@ -107,7 +107,7 @@ fn clients(name: &str, scenarios: &[&str], which: &[&str]) {
 #[test]
 #[ignore = "started by the conformance suite against its mock server"]
 fn reference_client() {
-    let (Some(url), Ok(scenario)) = (std::env::args().last(), std::env::var("MCP_CONFORMANCE_SCENARIO"))
+    let (Some(url), Ok(scenario)) = (std::env::args().next_back(), std::env::var("MCP_CONFORMANCE_SCENARIO"))
     else {
         return;
     };

@@ -40,30 +40,14 @@ pub struct Http {
 }
 
 impl Wire {
-    pub fn lines(
-        out: impl Write + Send + 'static,
-        read: impl Read + Send + 'static,
-    ) -> (Self, Receiver<Value>) {
-        let (sender, inbox) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(read).lines() {
-                let Ok(line) = line else { return };
-                let message = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
-                if sender.send(message).is_err() {
-                    return;
-                }
-            }
-        });
-        (Self::Lines { out: Box::new(out), bridge: None }, inbox)
+    fn lines(out: impl Write + Send + 'static, read: impl Read + Send + 'static) -> (Self, Receiver<Value>) {
+        (Self::Lines { out: Box::new(out), bridge: None }, read_lines(read))
     }
 
     pub fn bridge(mut command: std::process::Command) -> (Self, Receiver<Value>) {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (mut wire, inbox) = Self::lines(child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        if let Self::Lines { bridge, .. } = &mut wire {
-            *bridge = Some(child);
-        }
-        (wire, inbox)
+        let (out, inbox) = (child.stdin.take().unwrap(), read_lines(child.stdout.take().unwrap()));
+        (Self::Lines { out: Box::new(out), bridge: Some(child) }, inbox)
     }
 
     pub fn socket(daemon: &Daemon, profile: Option<&str>) -> (Self, Receiver<Value>) {
@@ -100,6 +84,21 @@ impl Wire {
             _ => false,
         }
     }
+}
+
+/// Every line as JSON, from a thread that ends with the stream.
+fn read_lines(read: impl Read + Send + 'static) -> Receiver<Value> {
+    let (sender, inbox) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(read).lines() {
+            let Ok(line) = line else { return };
+            let message = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+            if sender.send(message).is_err() {
+                return;
+            }
+        }
+    });
+    inbox
 }
 
 impl Http {
