@@ -64,10 +64,11 @@ impl Caller {
         };
         let outcome = self.relay(&tool.upstream, request, context).await;
         recorder.outcome = Some(class_of(&outcome));
-        if let (Some((ttl, key)), Ok(reply)) = (key, &outcome) {
-            if reply.answer.ok && !says_error(&reply.answer.body) {
-                self.cache.put(key, reply.clone(), ttl);
-            }
+        if let (Some((ttl, key)), Ok(reply)) = (key, &outcome)
+            && reply.answer.ok
+            && !says_error(&reply.answer.body)
+        {
+            self.cache.put(key, reply.clone(), ttl);
         }
         outcome
     }

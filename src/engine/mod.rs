@@ -93,7 +93,7 @@ impl Engine {
 
     /// All servers, by name.
     pub fn servers(&self) -> Result<Vec<servers::Server>> {
-        self.store.read(|tx| servers::all(tx))
+        self.store.read(servers::all)
     }
 
     /// One server by name or id.

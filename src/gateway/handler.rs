@@ -86,10 +86,10 @@ impl Gateway {
             }
             "notifications/roots/list_changed" => {
                 for upstream in self.world().all() {
-                    if upstream.entry.sharing == crate::servers::model::Sharing::PerClient {
-                        if let Some(running) = upstream.running(session.id) {
-                            running.connection.notify(method, params);
-                        }
+                    if upstream.entry.sharing == crate::servers::model::Sharing::PerClient
+                        && let Some(running) = upstream.running(session.id)
+                    {
+                        running.connection.notify(method, params);
                     }
                 }
             }

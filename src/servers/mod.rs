@@ -37,7 +37,7 @@ pub enum Request {
     },
     /// Writes an entry back, found by its id.
     Update {
-        server: Server,
+        server: Box<Server>,
     },
     Rename {
         from: String,
@@ -92,7 +92,7 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
             }
             server.revision = old.revision + 1;
             tx.put(&SERVERS, &server.id.clone(), &server)?;
-            Ok(Reply::Server(Box::new(server)))
+            Ok(Reply::Server(server))
         }
         Request::Rename { from, to } => {
             check_name(&to)?;
@@ -249,6 +249,6 @@ mod tests {
         let store = Store::memory();
         let batch = Request::Add { servers: vec![server("a", "git"), server("b", "git")], replace: false };
         assert!(store.write(|tx| write(tx, batch)).is_err());
-        assert!(store.read(|tx| all(tx)).unwrap().is_empty());
+        assert!(store.read(all).unwrap().is_empty());
     }
 }

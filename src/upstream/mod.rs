@@ -295,10 +295,11 @@ impl World {
     pub fn view(&self, profile: &Arc<Profile>) -> Arc<View> {
         let generation = self.generation.load(Relaxed);
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((made, view)) = views.get(&profile.name) {
-            if *made == generation && (Arc::ptr_eq(&view.profile, profile) || view.profile == *profile) {
-                return view.clone();
-            }
+        if let Some((made, view)) = views.get(&profile.name)
+            && *made == generation
+            && (Arc::ptr_eq(&view.profile, profile) || view.profile == *profile)
+        {
+            return view.clone();
         }
         let preferences = read(&self.preferences);
         let view = Arc::new(View::build(profile, &self.all(), &preferences, &self.shared));

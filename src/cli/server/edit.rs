@@ -44,7 +44,7 @@ impl Edit {
         if edited == server {
             ctx.ui.note("nothing was changed");
         }
-        change::change(ctx, "changed", servers::Request::Update { server: edited })
+        change::change(ctx, "changed", servers::Request::Update { server: Box::new(edited) })
     }
 }
 

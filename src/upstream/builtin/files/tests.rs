@@ -48,8 +48,7 @@ fn without_roots_every_call_is_refused_with_the_way_to_add_one() {
     for tool in ALL {
         let refusal = call(&Files::new(Vec::new()), tool, json!({"path": "/"})).unwrap_err();
         assert!(
-            refusal.starts_with("no directory is allowed")
-                && refusal.contains("--root DIR"),
+            refusal.starts_with("no directory is allowed") && refusal.contains("--root DIR"),
             "{refusal}"
         );
     }
