@@ -1,7 +1,7 @@
 //! The four cells: a legacy or modern client in front of a legacy or modern server, through the stdio bridge and
 //! over HTTP. Each feature is one function; each cell runs them all.
 
-use crate::support::daemon::{Daemon, fixture_server};
+use crate::support::daemon::{Daemon, HttpFixture, fixture_server};
 use crate::support::mcp::{Era, Mcp};
 use crate::support::wire::Door;
 use serde_json::{Value, json};
@@ -27,11 +27,19 @@ fn a_modern_client_and_a_modern_server() {
     cell(Era::Modern, EraChoice::Modern);
 }
 
+/// The server over stdio, then over streamable HTTP.
 fn cell(client: Era, server: EraChoice) {
     let daemon = Daemon::start();
     daemon.add(fixture_server("fx", server, &[]));
+    through_both_doors(&daemon, client, server);
+    let over_http = HttpFixture::start(server);
+    daemon.add(over_http.server("fx"));
+    through_both_doors(&daemon, client, server);
+}
+
+fn through_both_doors(daemon: &Daemon, client: Era, server: EraChoice) {
     for door in [Door::Bridge, Door::Http] {
-        let mut mcp = Mcp::connect(&daemon, door, client);
+        let mut mcp = Mcp::connect(daemon, door, client);
         tools(&mut mcp);
         results(&mut mcp);
         progress(&mut mcp);
@@ -40,7 +48,7 @@ fn cell(client: Era, server: EraChoice) {
         prompts(&mut mcp);
         resources(&mut mcp, client);
         completion(&mut mcp);
-        subscriptions(&daemon, door, client);
+        subscriptions(daemon, door, client);
         metadata(&mut mcp);
         logs(&mut mcp, client);
         mistakes(&mut mcp, client);

@@ -1,8 +1,9 @@
 //! A daemon with a home of its own in a temporary folder, driven through its socket.
 //! Not here: the command line, MCP clients. Rule: when it is dropped the daemon ends, and nothing it started is left.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -135,13 +136,46 @@ pub fn stdio<S: Into<String>>(command: impl Into<PathBuf>, args: impl IntoIterat
     }
 }
 
-/// The fixture over stdio, held to one era; `more` are options of the fixture.
-pub fn fixture_server(name: &str, era: EraChoice, more: &[&str]) -> Server {
-    let word = match era {
+fn word(era: EraChoice) -> &'static str {
+    match era {
         EraChoice::Auto => "both",
         EraChoice::Legacy => "legacy",
         EraChoice::Modern => "modern",
-    };
-    let args = [&["--era", word], more, &["stdio"]].concat();
+    }
+}
+
+/// The fixture over stdio, held to one era; `more` are options of the fixture.
+pub fn fixture_server(name: &str, era: EraChoice, more: &[&str]) -> Server {
+    let args = [&["--era", word(era)], more, &["stdio"]].concat();
     Server { era, ..server(name, stdio(fixture(), args)) }
+}
+
+/// The fixture over streamable HTTP, beside the daemon; it ends when dropped.
+pub struct HttpFixture {
+    child: Child,
+    port: String,
+    era: EraChoice,
+}
+
+impl HttpFixture {
+    pub fn start(era: EraChoice) -> Self {
+        let mut command = Command::new(fixture());
+        command.args(["--era", word(era), "http"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        Self { child, port: port.trim().into(), era }
+    }
+
+    pub fn server(&self, name: &str) -> Server {
+        let url = format!("http://127.0.0.1:{}/mcp", self.port);
+        Server { era: self.era, ..server(name, Transport::Http { url, probe: false }) }
+    }
+}
+
+impl Drop for HttpFixture {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
