@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::store::{Row, Series, Store, Writer};
 use crate::{environments, policy, servers, tools, usage};
 pub use live::{Live, LiveReply};
+use names_index::NamesIndex;
 pub use request::{Reply, Request, StoreRequest};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub type Watcher = Arc<dyn Fn(&StoreRequest) + Send + Sync>;
 pub struct Engine {
     store: Store,
     clock: Clock,
-    names_index: Option<PathBuf>,
+    names_index: Option<Arc<NamesIndex>>,
     watcher: Option<Watcher>,
 }
 
@@ -34,7 +35,7 @@ impl Engine {
     /// Keeps the names for shell completion in this file after every change of them.
     #[must_use]
     pub fn with_names_index(mut self, path: PathBuf) -> Self {
-        self.names_index = Some(path);
+        self.names_index = Some(Arc::new(NamesIndex::new(path)));
         self
     }
 
@@ -77,8 +78,8 @@ impl Engine {
 
     /// Makes the names index anew; a failure costs only completions, so it is not an error of the command.
     pub fn refresh_names(&self) {
-        if let Some(path) = &self.names_index {
-            let _ = names_index::write(self, path);
+        if let Some(index) = &self.names_index {
+            index.refresh(self);
         }
     }
 

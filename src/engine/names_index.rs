@@ -5,7 +5,9 @@ use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
 use crate::{environments, paths, tools};
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// What a name names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +27,34 @@ impl NameKind {
     }
 }
 
+/// The file, and who is writing it. Many changes at once make few files: a change that meets a writer leaves the
+/// next file to it.
+#[derive(Debug)]
+pub(super) struct NamesIndex {
+    path: PathBuf,
+    stale: AtomicBool,
+    writing: Mutex<()>,
+}
+
+impl NamesIndex {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, stale: AtomicBool::new(false), writing: Mutex::new(()) }
+    }
+
+    /// Has the file written after this moment, here or by whoever is writing it now.
+    pub(super) fn refresh(&self, engine: &Engine) {
+        self.stale.store(true, SeqCst);
+        while self.stale.load(SeqCst) {
+            // Whoever holds the lock looks at `stale` again after letting it go.
+            let Ok(_writing) = self.writing.try_lock() else { return };
+            self.stale.store(false, SeqCst);
+            let _ = write(engine, &self.path);
+        }
+    }
+}
+
 /// Writes all names, replacing the file as a whole.
-pub(super) fn write(engine: &Engine, path: &Path) -> Result<()> {
+fn write(engine: &Engine, path: &Path) -> Result<()> {
     let mut text = String::new();
     let servers = engine.servers()?;
     let catalogues = match engine.call(StoreRequest::Tool(tools::Request::Catalogues))? {

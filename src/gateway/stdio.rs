@@ -104,11 +104,10 @@ impl Gateway {
                 let (abort, registration) = AbortHandle::new_pair();
                 session.started(&id, abort);
                 let (gateway, session) = (self.clone(), session.clone());
-                // A cancelled request is not answered.
-                tokio::spawn(Abortable::new(
-                    async move { gateway.request(&line, &id, session).await },
-                    registration,
-                ));
+                // A cancelled request is not answered. Boxed, because a task's future is moved three times in its
+                // life, and this one is several KiB.
+                let request = Box::pin(async move { gateway.request(&line, &id, session).await });
+                tokio::spawn(Abortable::new(request, registration));
             }
             (None, Some(id)) => {
                 let body = envelope.result.or(envelope.error).map_or("null", |raw| raw.get());

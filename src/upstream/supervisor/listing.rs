@@ -7,6 +7,16 @@ use crate::tools::{self, Catalogue};
 use crate::upstream::{Happening, catalogue};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
+use tokio::task::JoinHandle;
+
+/// A catalogue on its way to the disk; `None` when there was nothing to write.
+type Storing = Option<JoinHandle<()>>;
+
+async fn stored(storing: Storing) {
+    if let Some(storing) = storing {
+        let _ = storing.await;
+    }
+}
 
 impl Upstream {
     /// What the server offers, as last seen.
@@ -27,12 +37,19 @@ impl Upstream {
     pub async fn listed(self: &Arc<Self>) -> Result<Arc<Catalogue>> {
         match self.catalogue().filter(|known| known.entry_revision == self.entry.revision) {
             Some(catalogue) => Ok(catalogue),
-            None => self.list_now().await,
+            // A client waits for this: it need not wait for the disk too.
+            None => Ok(self.list().await?.0),
         }
     }
 
-    /// Asks the server for its lists now.
+    /// Asks the server for its lists now; they are stored when this returns.
     pub async fn list_now(self: &Arc<Self>) -> Result<Arc<Catalogue>> {
+        let (catalogue, storing) = self.list().await?;
+        stored(storing).await;
+        Ok(catalogue)
+    }
+
+    async fn list(self: &Arc<Self>) -> Result<(Arc<Catalogue>, Storing)> {
         let before = self.catalogue();
         let _permit = self.admit().await?;
         let running = self.connect(0).await?;
@@ -40,7 +57,7 @@ impl Upstream {
         if let Some(now) =
             self.catalogue().filter(|now| before.as_ref().is_none_or(|old| !Arc::ptr_eq(old, now)))
         {
-            return Ok(now);
+            return Ok((now, None));
         }
         let fetched = self.fetch_locked(&running).await;
         self.judge(fetched.as_ref().map(|_| ()));
@@ -50,31 +67,38 @@ impl Upstream {
     /// Asks the server for its lists over a running connection and keeps them.
     pub async fn fetch(self: &Arc<Self>, running: &Running) -> Result<Arc<Catalogue>> {
         let _fetching = self.fetching.lock().await;
-        self.fetch_locked(running).await
+        let (catalogue, storing) = self.fetch_locked(running).await?;
+        stored(storing).await;
+        Ok(catalogue)
     }
 
-    async fn fetch_locked(self: &Arc<Self>, running: &Running) -> Result<Arc<Catalogue>> {
+    async fn fetch_locked(self: &Arc<Self>, running: &Running) -> Result<(Arc<Catalogue>, Storing)> {
         let mut fetched = self.look(running).await?;
         fetched.transport = running.transport.map(Into::into);
         let old = self.catalogue();
         let same =
             old.as_ref().is_some_and(|old| Catalogue { fetched: old.fetched, ..fetched.clone() } == **old);
         if let (true, Some(old)) = (same, old) {
-            return Ok(old);
+            return Ok((old, None));
         }
         let fetched = Arc::new(fetched);
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
-        let put = tools::Request::PutCatalogue {
-            server: self.id().into(),
-            catalogue: Box::new((*fetched).clone()),
-        };
-        let engine = self.shared.engine.clone();
-        let stored = tokio::task::spawn_blocking(move || engine.call(StoreRequest::Tool(put)));
+        let storing = self.store(&fetched);
         self.shared.happened(Happening::ListChanged);
-        if let Ok(Err(error)) = stored.await {
-            locked(&self.note).last_error = Some(format!("the catalogue could not be stored: {error}"));
-        }
-        Ok(fetched)
+        Ok((fetched, Some(storing)))
+    }
+
+    /// Stores the catalogue beside the runtime. That it could not be stored is noted with the server.
+    fn store(self: &Arc<Self>, catalogue: &Catalogue) -> JoinHandle<()> {
+        let put =
+            tools::Request::PutCatalogue { server: self.id().into(), catalogue: Box::new(catalogue.clone()) };
+        let upstream = self.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = upstream.shared.engine.call(StoreRequest::Tool(put)) {
+                let message = format!("the catalogue could not be stored: {error}");
+                locked(&upstream.note).last_error = Some(message);
+            }
+        })
     }
 
     pub(in crate::upstream) fn forget_catalogue(&self) {
