@@ -1,10 +1,9 @@
 //! Faults of the daemon itself: killed, started twice, asked to end, out of descriptors.
 //! The numbers are the rows of the fault table: 40, 44 and 45.
 
-use super::house::{
-    House, Terms, call_over, failed_with, fixture, hasty, is_alive, is_long, ms, note, open_files, report,
-    within,
-};
+use super::entries::{fixture, hasty};
+use super::house::{House, Terms, call_over, failed_with, is_long, ms, note, report, within};
+use super::process::{is_alive, open_files};
 use super::session::{Session, text};
 use serde_json::json;
 use std::time::Instant;
@@ -25,7 +24,7 @@ fn row_40_of_two_daemons_started_at_once_one_wins() {
         note(40, started.elapsed());
         let winner = both[usize::from(ready[1])].id();
         assert_eq!(house.client().welcome().pid, winner);
-        assert_eq!(lifecycle::stop(&house.paths).unwrap(), true);
+        assert!(lifecycle::stop(&house.paths).unwrap());
         both.iter_mut().for_each(|daemon| assert!(daemon.wait().unwrap().success()));
     }
 }
