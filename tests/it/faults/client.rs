@@ -1,7 +1,9 @@
 //! Faults of clients: they vanish, they stop reading, they ask too much.
 //! The numbers are the rows of the fault table: 32 to 34.
 
-use super::house::{House, fixture, is_alive, memory_kib, ms, note, send_signal, within};
+use super::entries::fixture;
+use super::house::{House, ms, note, within};
+use super::process::{is_alive, memory_kib, send_signal};
 use super::session::{Deaf, Session, text};
 use serde_json::json;
 use std::io::Write;

@@ -1,10 +1,9 @@
 //! Faults of the daemon itself: killed, started twice, asked to end, out of descriptors.
 //! The numbers are the rows of the fault table: 40, 44 and 45.
 
-use super::house::{
-    House, Terms, call_over, failed_with, fixture, hasty, is_alive, is_long, ms, note, open_files, report,
-    within,
-};
+use super::entries::{fixture, hasty};
+use super::house::{House, Terms, call_over, failed_with, is_long, ms, note, report, within};
+use super::process::{is_alive, open_files};
 use super::session::{Session, text};
 use serde_json::json;
 use std::time::Instant;

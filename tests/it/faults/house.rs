@@ -1,21 +1,21 @@
 //! A home of its own with the real daemon, a healthy server, and whatever misbehaves beside it.
 //! It speaks with the daemon through the library's client and knows nothing of single faults.
 //! Rule: when a house ends, no process and no socket of it is left; a test that leaves some fails.
-//! Long because what starts, watches and ends the processes of a house has to agree on them.
 
-use std::io::{BufRead, BufReader};
+use super::entries::fixture;
+use super::process::{has_variable, is_alive, pids, send_signal};
+use std::io::BufReader;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use umcp::clock::Timestamp;
 use umcp::daemon::client::Client;
 use umcp::daemon::report::Report;
 use umcp::engine::live::{CallRequest, Called, Live, LiveReply, ServerStatus, Status};
 use umcp::engine::{Reply, Request};
 use umcp::error::{Code, Error, Result};
 use umcp::paths::Paths;
-use umcp::servers::model::{Limits, Server, Transport};
+use umcp::servers::Server;
 
 /// Polls until `reached`; fails the test when `bound` passes first. Gives the time it took.
 pub fn within(bound: Duration, what: &str, mut reached: impl FnMut() -> bool) -> Duration {
@@ -34,30 +34,6 @@ pub const fn ms(millis: u64) -> Duration {
 /// Whether the whole counts were asked for, rather than those of a quick run.
 pub fn is_long() -> bool {
     std::env::var_os("UMCP_LONG").is_some_and(|value| value == "1")
-}
-
-pub fn fixture_program() -> PathBuf {
-    let program = Path::new(env!("CARGO_BIN_EXE_umcp")).with_file_name("examples").join("fixture-server");
-    assert!(program.exists(), "{}: build it with `cargo build --example fixture-server`", program.display());
-    program
-}
-
-/// An entry without limits of its own.
-pub fn server(name: &str, transport: Transport) -> Server {
-    Server::new(umcp::ids::fresh("srv"), name, transport, Timestamp(0))
-}
-
-/// An entry for the fixture server over stdio.
-pub fn fixture(name: &str, arguments: &[&str]) -> Server {
-    let mut args = vec!["stdio".to_string()];
-    args.extend(arguments.iter().map(ToString::to_string));
-    server(name, Transport::Stdio { command: fixture_program().display().to_string(), args })
-}
-
-/// The same with deadlines in milliseconds for start and call.
-pub fn hasty(name: &str, start: u64, call: u64, arguments: &[&str]) -> Server {
-    let limits = Limits { start_timeout_ms: Some(start), call_timeout_ms: Some(call), ..Limits::default() };
-    Server { limits, ..fixture(name, arguments) }
 }
 
 /// How a daemon is started.
@@ -226,6 +202,11 @@ impl House {
         servers.into_iter().find(|server| server.name == name).expect("the server exists")
     }
 
+    /// Pid of a server that runs.
+    pub fn pid_of(&self, name: &str) -> u32 {
+        self.server(name).pid.expect("the server runs")
+    }
+
     pub fn stop_server(&self, name: &str) {
         self.live(Live::StopServers { names: vec![name.into()] }).unwrap();
     }
@@ -340,90 +321,10 @@ pub fn failed_with<T: std::fmt::Debug>(outcome: Result<T>, code: &Code) -> Error
     error
 }
 
-pub fn send_signal(pid: u32, signal: i32) {
-    // SAFETY: `kill` takes any number; a process that is gone is no error of ours.
-    unsafe { libc::kill(i32::try_from(pid).unwrap(), signal) };
-}
-
-/// A process that is there and no zombie.
-pub fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
-}
-
-pub fn exists(pid: u32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
-}
-
-/// A number of kibibytes from the status of a process.
-pub fn memory_kib(pid: u32, key: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with(key)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// CPU time of a process so far, user and system.
-pub fn cpu(pid: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    ms((fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10)
-}
-
-pub fn open_files(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
-}
-
-fn pids() -> impl Iterator<Item = u32> {
-    let entries = std::fs::read_dir("/proc").unwrap();
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-}
-
-fn has_variable(pid: u32, start: &[u8]) -> bool {
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.windows(start.len()).any(|window| window == start)
-}
-
 /// Appends the recovery time of a row to the file named in `UMCP_FAULT_REPORT`, if there is one.
 pub fn note(row: u32, took: Duration) {
     let Some(path) = std::env::var_os("UMCP_FAULT_REPORT") else { return };
     use std::io::Write;
     let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
     writeln!(file, "{row} {}", took.as_millis()).unwrap();
-}
-
-/// The fixture server over HTTP, a process of the test and not of the daemon.
-pub struct HttpFixture {
-    child: Child,
-    pub port: u16,
-}
-
-impl HttpFixture {
-    pub fn start(port: u16, arguments: &[String]) -> Self {
-        let mut command = Command::new(fixture_program());
-        command.args(["http", "--port", &port.to_string()]).args(arguments);
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().parse().unwrap_or_else(|_| panic!("no port: {line}"));
-        Self { child, port }
-    }
-
-    /// An entry for it, with a deadline for calls in milliseconds.
-    pub fn entry(&self, name: &str, call: u64) -> Server {
-        http_entry(name, self.port, call)
-    }
-}
-
-pub fn http_entry(name: &str, port: u16, call: u64) -> Server {
-    let limits = Limits { start_timeout_ms: Some(3000), call_timeout_ms: Some(call), ..Limits::default() };
-    let url = format!("http://127.0.0.1:{port}/mcp");
-    Server { limits, ..server(name, Transport::Http { url, probe: false }) }
-}
-
-impl Drop for HttpFixture {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -1,7 +1,9 @@
 //! Faults of servers behind HTTP: closed ports, silence, broken streams, drips and refusals; large bodies at our own door.
 //! The numbers are the rows of the fault table: 22 to 27.
 
-use super::house::{House, HttpFixture, failed_with, http_entry, memory_kib, ms, note, within};
+use super::entries::{HttpFixture, http_entry};
+use super::house::{House, failed_with, ms, note, within};
+use super::process::memory_kib;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};

@@ -6,8 +6,11 @@
 
 mod client;
 mod daemon;
+mod entries;
 mod house;
 mod http;
+mod load;
+mod process;
 mod server;
 mod session;
 mod store;

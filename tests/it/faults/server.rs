@@ -1,13 +1,9 @@
-//! Faults of servers that are child processes: deaths, silence, noise, floods and leftovers.
-//! The numbers in names and notes are the rows of the fault table: 1 to 17 and 21.
-//! Long because each fault is told whole: what breaks, the neighbour meanwhile, the recovery.
+//! Faults of servers that are child processes: deaths, silence, noise and leftovers. Much at once is `load.rs`.
+//! The numbers in names and notes are the rows of the fault table: 1 to 14 and 16.
 
-use super::house::{
-    House, call_over, cpu, exists, failed_with, fixture, fixture_program, hasty, is_alive, is_long,
-    memory_kib, ms, note, open_files, send_signal, server, within,
-};
-use super::session::{Session, text};
-use serde_json::json;
+use super::entries::{fixture, fixture_program, hasty, server};
+use super::house::{House, failed_with, ms, note, within};
+use super::process::{cpu, exists, is_alive, memory_kib, send_signal};
 use std::time::{Duration, Instant};
 use umcp::engine::live::{Breaker, Live, State};
 use umcp::error::codes;
@@ -19,10 +15,6 @@ const RESTART: Duration = ms(2000);
 
 fn words(arguments: &[String]) -> Vec<&str> {
     arguments.iter().map(String::as_str).collect()
-}
-
-fn pid_of(house: &House, name: &str) -> u32 {
-    house.server(name).pid.expect("the server runs")
 }
 
 #[test]
@@ -64,7 +56,7 @@ fn row_03_a_server_killed_while_idle_is_noticed() {
     let house = House::new();
     house.add(fixture("bad", &[]));
     house.call("bad.echo", r#"{"text":"x"}"#).unwrap();
-    let pid = pid_of(&house, "bad");
+    let pid = house.pid_of("bad");
     send_signal(pid, libc::SIGKILL);
     within(ms(1000), "the death is noticed", || house.server("bad").state == State::Waiting);
     within(ms(1000), "no zombie is left", || !exists(pid));
@@ -157,7 +149,7 @@ fn row_06_an_unanswered_call_is_cancelled_and_the_server_kept() {
         let house = House::new();
         house.add(Server { era, ..hasty("bad", 5000, 300, &[]) });
         house.call("bad.echo", r#"{"text":"x"}"#).unwrap();
-        let pid = pid_of(&house, "bad");
+        let pid = house.pid_of("bad");
         let started = Instant::now();
         failed_with(house.misbehave("bad", "never-answer"), &codes::UPSTREAM_TIMEOUT);
         assert!(started.elapsed() < ms(1300));
@@ -165,7 +157,7 @@ fn row_06_an_unanswered_call_is_cancelled_and_the_server_kept() {
         let cancelled = || house.call("bad.cancelled_count", "{}").unwrap() == "1";
         within(ms(1000), "the cancel has arrived", cancelled);
         house.recovers(6, "bad", RESTART);
-        assert_eq!(pid_of(&house, "bad"), pid, "{era:?}");
+        assert_eq!(house.pid_of("bad"), pid, "{era:?}");
     }
 }
 
@@ -174,12 +166,12 @@ fn row_07_a_late_answer_is_dropped_and_counted() {
     let house = House::new();
     house.add(hasty("bad", 5000, 300, &[]));
     house.call("bad.echo", r#"{"text":"x"}"#).unwrap();
-    let pid = pid_of(&house, "bad");
+    let pid = house.pid_of("bad");
     failed_with(house.misbehave("bad", "ignore-cancel=600"), &codes::UPSTREAM_TIMEOUT);
     house.good_answers();
     within(ms(2000), "the late answer is counted", || house.server("bad").late == 1);
     house.recovers(7, "bad", RESTART);
-    assert_eq!((house.server("bad").late, pid_of(&house, "bad")), (1, pid));
+    assert_eq!((house.server("bad").late, house.pid_of("bad")), (1, pid));
 }
 
 #[test]
@@ -187,7 +179,7 @@ fn row_08_a_stopped_server_opens_its_breaker_and_heals() {
     let house = House::new();
     house.add(hasty("bad", 5000, 200, &[]));
     house.call("bad.echo", r#"{"text":"x"}"#).unwrap();
-    let pid = pid_of(&house, "bad");
+    let pid = house.pid_of("bad");
     send_signal(pid, libc::SIGSTOP);
     for _ in 0..5 {
         failed_with(house.call("bad.echo", "{}"), &codes::UPSTREAM_TIMEOUT);
@@ -200,7 +192,7 @@ fn row_08_a_stopped_server_opens_its_breaker_and_heals() {
     assert!(started.elapsed() < ms(150), "an open breaker answers at once");
     send_signal(pid, libc::SIGCONT);
     house.recovers(8, "bad", ms(7500));
-    assert_eq!((house.server("bad").breaker, pid_of(&house, "bad")), (Breaker::Closed, pid));
+    assert_eq!((house.server("bad").breaker, house.pid_of("bad")), (Breaker::Closed, pid));
 }
 
 #[test]
@@ -208,7 +200,7 @@ fn row_09_a_server_deaf_to_everything_is_killed() {
     let mut house = House::new();
     house.add(fixture("bad", &["--fault", "ignore-eof-and-term"]));
     house.call("bad.echo", r#"{"text":"x"}"#).unwrap();
-    let pid = pid_of(&house, "bad");
+    let pid = house.pid_of("bad");
     std::thread::scope(|scope| {
         let stop = scope.spawn(|| {
             let started = Instant::now();
@@ -258,11 +250,11 @@ fn row_12_half_a_line_then_silence_restarts_the_stream() {
     let house = House::new();
     house.add(hasty("bad", 5000, 400, &[]));
     house.call("bad.echo", r#"{"text":"x"}"#).unwrap();
-    let pid = pid_of(&house, "bad");
+    let pid = house.pid_of("bad");
     failed_with(house.misbehave("bad", "half-line"), &codes::UPSTREAM_TIMEOUT);
     house.good_answers();
     house.recovers(12, "bad", ms(4000));
-    assert_ne!(pid_of(&house, "bad"), pid);
+    assert_ne!(house.pid_of("bad"), pid);
     within(ms(5000), "the stuck process is gone", || !exists(pid));
 }
 
@@ -271,7 +263,7 @@ fn row_13_a_huge_line_is_an_error_and_no_hang() {
     let house = House::new();
     house.add(fixture("bad", &[]));
     house.call("bad.echo", r#"{"text":"x"}"#).unwrap();
-    let (pid, before) = (pid_of(&house, "bad"), memory_kib(house.pid(), "VmRSS"));
+    let (pid, before) = (house.pid_of("bad"), memory_kib(house.pid(), "VmRSS"));
     // Other work on the machine may spoil one measurement, hence the best of three.
     let took = (0..3).map(|_| {
         let started = Instant::now();
@@ -282,7 +274,7 @@ fn row_13_a_huge_line_is_an_error_and_no_hang() {
     assert!(took < ms(1000), "{took:?}");
     house.good_answers();
     house.recovers(13, "bad", RESTART);
-    assert_eq!(pid_of(&house, "bad"), pid);
+    assert_eq!(house.pid_of("bad"), pid);
     let grown = memory_kib(house.pid(), "VmRSS").saturating_sub(before);
     assert!(grown < 40 << 10, "the daemon grew by {grown} KiB");
 }
@@ -292,30 +284,13 @@ fn row_14_an_invalid_answer_fails_its_call_alone() {
     let house = House::new();
     house.add(fixture("bad", &[]));
     house.call("bad.echo", r#"{"text":"x"}"#).unwrap();
-    let pid = pid_of(&house, "bad");
+    let pid = house.pid_of("bad");
     for fault in ["invalid-utf8", "invalid-json"] {
         failed_with(house.misbehave("bad", fault), &codes::UPSTREAM_PROTOCOL);
         house.good_answers();
         house.recovers(14, "bad", RESTART);
     }
-    assert_eq!((pid_of(&house, "bad"), house.server("bad").noise), (pid, 2));
-}
-
-#[test]
-fn row_15_answers_in_any_order_find_their_calls() {
-    let house = House::new();
-    house.add(fixture("bad", &["--fault", "out-of-order=100"]));
-    house.call("bad.echo", r#"{"text":"x"}"#).unwrap();
-    let mut session = Session::direct(&house);
-    let started = Instant::now();
-    let ids: Vec<u64> =
-        (0..100).map(|n| session.call("bad__echo", json!({"text": format!("word {n}")}))).collect();
-    house.good_answers();
-    for (n, answer) in session.answers(&ids, ms(5000)).into_iter().enumerate() {
-        assert_eq!(text(&answer.expect("an answer")), format!("word {n}"));
-    }
-    note(15, started.elapsed());
-    assert_eq!(house.server("bad").late, 0);
+    assert_eq!((house.pid_of("bad"), house.server("bad").noise), (pid, 2));
 }
 
 #[test]
@@ -327,139 +302,4 @@ fn row_16_duplicate_and_unknown_ids_are_dropped_and_counted() {
     house.good_answers();
     within(ms(1000), "both strays are counted", || house.server("bad").late == 2);
     house.recovers(16, "bad", RESTART);
-}
-
-#[test]
-fn row_17_a_flood_on_stderr_costs_neither_memory_nor_disk() {
-    let house = House::new();
-    house.add(fixture("bad", &[]));
-    house.call("bad.echo", r#"{"text":"x"}"#).unwrap();
-    let before = memory_kib(house.pid(), "VmRSS");
-    let size = if is_long() { 1024 } else { 128 };
-    std::thread::scope(|scope| {
-        let flood = scope.spawn(|| house.misbehave("bad", &format!("stderr-flood={size}")));
-        while !flood.is_finished() {
-            house.good_answers();
-        }
-        flood.join().unwrap().unwrap();
-    });
-    let grown = memory_kib(house.pid(), "VmHWM").saturating_sub(before);
-    assert!(grown < 32 << 10, "the daemon grew by {grown} KiB");
-    let log = house.paths.server_log(&house.server("bad").id);
-    let logs = std::fs::read_dir(log.parent().unwrap()).unwrap();
-    let bytes: u64 = logs.map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
-    assert!(bytes > 0 && bytes < 4 << 20, "{bytes} bytes of logs");
-    house.recovers(17, "bad", RESTART);
-}
-
-#[test]
-fn row_21_a_server_that_burns_cpu_does_not_slow_the_others() {
-    let house = House::new();
-    let count = if is_long() { 50 } else { 12 };
-    for n in 0..count {
-        house.add(fixture(&format!("s{n}"), &[]));
-    }
-    let warm = |n: usize| house.call(&format!("s{n}.echo"), r#"{"text":"x"}"#).unwrap();
-    (0..count).for_each(|n| _ = warm(n));
-    let mut client = house.client();
-    let mut slowest = || {
-        let mut times: Vec<Duration> = (0..200)
-            .map(|call| {
-                let started = Instant::now();
-                let target = format!("s{}.echo", 1 + call % (count - 1));
-                call_over(&mut client, &target, r#"{"text":"x"}"#).unwrap();
-                started.elapsed()
-            })
-            .collect();
-        times.sort();
-        times[197]
-    };
-    // Other work on the machine spoils a single comparison, hence the best of three.
-    let mut seen = Vec::new();
-    let calm = (0..3).any(|_| {
-        let quiet = slowest();
-        std::thread::scope(|scope| {
-            scope.spawn(|| house.misbehave("s0", "burn-cpu=2").unwrap());
-            within(ms(2000), "the burning has begun", || house.server("s0").in_flight == 1);
-            seen.push((quiet, slowest()));
-        });
-        seen.last().is_some_and(|(quiet, loaded)| *loaded <= (*quiet * 3).max(ms(10)))
-    });
-    assert!(calm, "99 of 100 calls: (quiet, loaded) {seen:?}");
-    note(21, seen.last().unwrap().1);
-    house.good_answers();
-    house.recovers(21, "s0", ms(4000));
-}
-
-#[test]
-fn many_faults_cost_neither_memory_nor_descriptors() {
-    let house = House::new();
-    house.add(fixture("bad", &[]));
-    let mut client = house.client();
-    let names = vec!["bad".to_string()];
-    let mut cycle = |number: usize| {
-        let fault =
-            ["duplicate-ids", "invalid-json", "banner", "invalid-utf8", "unknown-content"][number % 5];
-        // Some of them fail, as they should; the breaker must not end the series.
-        let _ = call_over(&mut client, "bad.fault", &format!(r#"{{"name":"{fault}"}}"#));
-        client.call(&Live::ResetBreakers { names: names.clone() }.into(), &mut |_| {}).unwrap();
-        assert_eq!(call_over(&mut client, "bad.echo", r#"{"text":"x"}"#).unwrap(), "x", "after {fault}");
-        if number % 200 == 199 {
-            send_signal(pid_of(&house, "bad"), libc::SIGKILL);
-            client.call(&Live::Restart { names: names.clone() }.into(), &mut |_| {}).unwrap();
-        }
-    };
-    let usage = || (memory_kib(house.pid(), "VmRSS"), open_files(house.pid()));
-    let (warm, count) = if is_long() { (1000, 10_000) } else { (400, 1000) };
-    (0..warm).for_each(&mut cycle);
-    let (memory, files) = usage();
-    (0..count).for_each(&mut cycle);
-    within(ms(2000), "no descriptor is kept", || usage().1 <= files);
-    let grown = usage().0.saturating_sub(memory);
-    assert!(grown * 10 < memory, "{memory} KiB and {grown} KiB more after {count} faults");
-    house.good_answers();
-}
-
-#[test]
-fn large_answers_many_at_once_are_all_delivered() {
-    let house = House::new();
-    house.add(fixture("big", &[]));
-    house.call("big.echo", r#"{"text":"x"}"#).unwrap();
-    for count in [16, 64] {
-        let mut session = Session::bridged(&house);
-        let body = "y".repeat(100 << 10);
-        let ids: Vec<u64> = (0..count).map(|_| session.call("big__echo", json!({"text": body}))).collect();
-        house.good_answers();
-        for answer in session.answers(&ids, ms(20_000)) {
-            assert_eq!(text(&answer.expect("an answer")).len(), body.len(), "{count} at once");
-        }
-        let last = session.call("big__echo", json!({"text": "z".repeat(1024)}));
-        assert_eq!(session.text(last, ms(1000)).len(), 1024);
-        assert_eq!(session.answered_twice(), 0);
-    }
-    let mut session = Session::bridged(&house);
-    let huge = session.call("big__echo", json!({"text": "w".repeat(10 << 20)}));
-    assert_eq!(session.text(huge, ms(20_000)).len(), 10 << 20);
-}
-
-#[test]
-fn one_dead_server_among_ten_delays_a_list_by_its_bound_only() {
-    let house = House::new();
-    for n in 0..9 {
-        house.add(fixture(&format!("s{n}"), &[]));
-    }
-    house.add(hasty("dead", 1500, 1000, &["--fault", "never-initialize"]));
-    let started = Instant::now();
-    let mut session = Session::direct(&house);
-    let list = |session: &mut Session| {
-        let id = session.ask("tools/list", json!({}));
-        let tools = session.answer(id, ms(10_000))["result"]["tools"].as_array().unwrap().clone();
-        tools.iter().filter(|tool| tool["name"].as_str().unwrap().ends_with("__echo")).count()
-    };
-    assert_eq!(list(&mut session), 10, "the nine and the neighbour");
-    assert!(started.elapsed() < ms(4500), "the first list took {:?}", started.elapsed());
-    let again = Instant::now();
-    assert_eq!(list(&mut session), 10);
-    assert!(again.elapsed() < ms(300), "the second list took {:?}", again.elapsed());
-    house.good_answers();
 }

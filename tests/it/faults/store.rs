@@ -1,7 +1,8 @@
 //! Faults of the store as the real daemon meets them; full disks, failed syncs and power cuts stand in the store's own tests.
 //! The numbers are the rows of the fault table: 35, 38 and 39.
 
-use super::house::{House, failed_with, is_long, ms, note, server, within};
+use super::entries::server;
+use super::house::{House, failed_with, is_long, ms, note, within};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
