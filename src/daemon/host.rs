@@ -18,8 +18,8 @@ use crate::paths::Paths;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::tools;
-use crate::upstream::World;
 use crate::upstream::process::{Children, MARKER, sweep};
+use crate::upstream::{Change, World};
 use crate::usage::{self, Door};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -117,9 +117,10 @@ async fn host(
     let children = Children::start(&nonce)?;
     let world_cell: Arc<OnceLock<Arc<Gateway>>> = Arc::default();
     let watching = world_cell.clone();
+    let indexed = Engine::new(store.clone(), clock).with_names_index(paths.names_index());
+    let names = indexed.clone();
     let engine = Engine::new(store, clock)
-        .with_names_index(paths.names_index())
-        .with_watcher(Arc::new(move |request| watched(&watching, request)));
+        .with_watcher(Arc::new(move |request| watched(&watching, &indexed, request)));
     let settings = Settings::load(paths)?;
     let world = World::load(engine.clone(), settings, paths.clone(), children)?;
     let gateway = Gateway::new(Caller::new(world));
@@ -131,7 +132,7 @@ async fn host(
         Some(address) => Some(jobs.listen(address, options.insecure, options.no_key).await?),
         None => None,
     };
-    engine.refresh_names();
+    tokio::task::spawn_blocking(move || names.refresh_names());
     announce(Ready::Serving(http));
     if swept > 0 {
         jobs.log(&format!("ended {swept} processes that a former daemon left behind"));
@@ -191,20 +192,28 @@ fn nonce(paths: &Paths) -> String {
     format!("{:08x}", crc32fast::hash(paths.store().as_os_str().as_encoded_bytes()))
 }
 
-/// After a commit: the running world takes over what changed, and clients are told.
-fn watched(gateway: &OnceLock<Arc<Gateway>>, request: &StoreRequest) {
+/// After a commit: the running world takes over what changed, and clients are told. Whoever changed it waits for
+/// this, so it reads no more than that; the names for completion are written later.
+fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRequest) {
+    let change = match request {
+        StoreRequest::Server(_) => Some(Change::Servers),
+        StoreRequest::Tool(tools::Request::PutCatalogue { .. }) => None,
+        StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
+        StoreRequest::Tool(_) => Some(Change::Preferences),
+        StoreRequest::Profile(_) => Some(Change::Profiles),
+        StoreRequest::Token(_) | StoreRequest::Usage(_) => None,
+    };
+    if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_)) {
+        let indexed = indexed.clone();
+        tokio::task::spawn_blocking(move || indexed.refresh_names());
+    }
     let Some(gateway) = gateway.get() else { return };
-    let own = matches!(request, StoreRequest::Tool(tools::Request::PutCatalogue { .. }));
-    let matters =
-        matches!(request, StoreRequest::Server(_) | StoreRequest::Tool(_) | StoreRequest::Profile(_));
     if matches!(request, StoreRequest::Token(_)) {
         gateway.forget_tokens();
     }
-    if own || !matters {
-        return;
-    }
+    let Some(change) = change else { return };
     // A store that cannot be read is told to the next one who asks it.
-    let _ = gateway.world().sync();
+    let _ = gateway.world().sync(&change);
     if gateway.hub.count() > 0 {
         let gateway = gateway.clone();
         tokio::spawn(async move { gateway.world().list_missing().await });

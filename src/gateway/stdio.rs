@@ -85,7 +85,10 @@ impl Gateway {
         if text.first() == Some(&b'[') {
             // Batches existed in 2025-03-26 only; each message is answered by itself.
             if let Ok(batch) = serde_json::from_slice::<Vec<&serde_json::value::RawValue>>(text) {
-                batch.iter().for_each(|one| self.line(line.slice_ref(one.get().as_bytes()), session));
+                // A batch holds messages, never batches: so nothing nests.
+                for one in batch.iter().filter(|one| one.get().starts_with('{')) {
+                    self.line(line.slice_ref(one.get().as_bytes()), session);
+                }
                 return;
             }
         }
@@ -99,14 +102,16 @@ impl Gateway {
         };
         match (&envelope.method, envelope.id) {
             (Some(method), None) => self.notified_by_client(session, method, envelope.params_text()),
-            (Some(_), Some(id)) => {
+            (Some(method), Some(id)) => {
                 let id = id.get().to_string();
                 let (abort, registration) = AbortHandle::new_pair();
                 session.started(&id, abort);
                 let (gateway, session) = (self.clone(), session.clone());
+                let method = method.to_string();
+                let params = envelope.params.map(|params| line.slice_ref(params.get().as_bytes()));
                 // A cancelled request is not answered. Boxed, because a task's future is moved three times in its
                 // life, and this one is several KiB.
-                let request = Box::pin(async move { gateway.request(&line, &id, session).await });
+                let request = Box::pin(async move { gateway.request(&method, params, &id, session).await });
                 tokio::spawn(Abortable::new(request, registration));
             }
             (None, Some(id)) => {
@@ -119,17 +124,10 @@ impl Gateway {
         }
     }
 
-    async fn request(self: Arc<Self>, line: &Bytes, id: &str, session: Arc<Session>) {
-        let Ok(envelope) = Envelope::parse(line.trim_ascii()) else { return };
-        let method = envelope.method.as_deref().unwrap_or_default();
+    async fn request(self: Arc<Self>, method: &str, params: Option<Bytes>, id: &str, session: Arc<Session>) {
+        let params = params.as_deref().and_then(|params| std::str::from_utf8(params).ok()).unwrap_or("{}");
         let sink = session.outbox.clone();
-        let incoming = Incoming {
-            session: session.clone(),
-            id,
-            method,
-            params: envelope.params_text(),
-            sink: sink.clone(),
-        };
+        let incoming = Incoming { session: session.clone(), id, method, params, sink: sink.clone() };
         let answer = self.handle(incoming).await;
         session.finished(id);
         sink.send(with_break(answer.line(id)));

@@ -133,6 +133,15 @@ impl Shared {
     }
 }
 
+/// What of the store changed.
+pub enum Change {
+    Servers,
+    Preferences,
+    Profiles,
+    /// Catalogues of these servers (by id; none means all) were forgotten.
+    Forgotten(Vec<String>),
+}
+
 /// All servers, and the views of them.
 pub struct World {
     pub shared: Arc<Shared>,
@@ -184,7 +193,13 @@ impl World {
             generation: AtomicU64::new(1),
             views: Mutex::default(),
         });
-        world.sync()?;
+        world.read_preferences()?;
+        world.read_profiles()?;
+        let engine = &world.shared.engine;
+        match engine.call(StoreRequest::Tool(tools::Request::Catalogues))? {
+            Reply::Tool(tools::Reply::Catalogues(stored)) => world.take(engine.servers()?, &stored),
+            other => return unexpected(&other),
+        }
         Ok(world)
     }
 
@@ -193,44 +208,59 @@ impl World {
         let _ = self.shared.handler.set(Box::new(handler));
     }
 
-    /// Takes over what the store says: new, changed and removed servers, preferences, profiles.
-    pub fn sync(&self) -> Result<()> {
+    /// Takes over what changed in the store: new, changed and removed servers, preferences, profiles.
+    /// Reads no more than that, since whoever changed it waits.
+    pub fn sync(&self, change: &Change) -> Result<()> {
         let engine = &self.shared.engine;
-        let catalogues = match engine.call(StoreRequest::Tool(tools::Request::Catalogues))? {
-            Reply::Tool(tools::Reply::Catalogues(catalogues)) => catalogues,
-            other => return unexpected(&other),
-        };
-        match engine.call(StoreRequest::Tool(tools::Request::Preferences))? {
+        match change {
+            Change::Servers => self.take(engine.servers()?, &BTreeMap::new()),
+            Change::Preferences => self.read_preferences()?,
+            Change::Profiles => self.read_profiles()?,
+            Change::Forgotten(ids) => {
+                let upstreams = read(&self.upstreams);
+                let forgotten =
+                    |upstream: &&Arc<Upstream>| ids.is_empty() || ids.iter().any(|id| id == upstream.id());
+                upstreams.values().filter(forgotten).for_each(|upstream| upstream.forget_catalogue());
+            }
+        }
+        self.changed();
+        Ok(())
+    }
+
+    fn read_preferences(&self) -> Result<()> {
+        match self.shared.engine.call(StoreRequest::Tool(tools::Request::Preferences))? {
             Reply::Tool(tools::Reply::Preferences(preferences)) => {
                 put(&self.preferences, Arc::new(preferences))
             }
             other => return unexpected(&other),
         }
-        match engine.call(StoreRequest::Profile(environments::Request::List))? {
+        Ok(())
+    }
+
+    fn read_profiles(&self) -> Result<()> {
+        match self.shared.engine.call(StoreRequest::Profile(environments::Request::List))? {
             Reply::Profile(environments::Reply::Profiles(profiles)) => {
                 put(&self.profiles, Arc::new(profiles.into_iter().map(Arc::new).collect()));
             }
             other => return unexpected(&other),
         }
-        self.take(engine.servers()?, catalogues);
-        self.changed();
         Ok(())
     }
 
-    fn take(&self, servers: Vec<Server>, mut catalogues: BTreeMap<String, tools::Catalogue>) {
+    /// `stored`: catalogues of servers that are not in the world yet. One that was changed keeps what is known of it
+    /// until it is listed again.
+    fn take(&self, servers: Vec<Server>, stored: &BTreeMap<String, tools::Catalogue>) {
         let old = read(&self.upstreams);
         let mut new = BTreeMap::new();
         for server in servers {
-            let catalogue = catalogues.remove(&server.id);
-            let kept = old.get(&server.id).filter(|upstream| upstream.entry.revision == server.revision);
-            let upstream = match kept {
-                Some(upstream) => {
-                    if catalogue.is_none() {
-                        upstream.forget_catalogue();
-                    }
-                    upstream.clone()
+            let before = old.get(&server.id);
+            let upstream = match before.filter(|upstream| upstream.entry.revision == server.revision) {
+                Some(kept) => kept.clone(),
+                None => {
+                    let known = before.and_then(|upstream| upstream.catalogue());
+                    let known = known.or_else(|| stored.get(&server.id).cloned().map(Arc::new));
+                    Upstream::new(server, known, self.shared.clone())
                 }
-                None => Upstream::new(server, catalogue.map(Arc::new), self.shared.clone()),
             };
             new.insert(upstream.id().to_string(), upstream);
         }

@@ -74,9 +74,12 @@ impl Restarts {
             self.reset();
         }
         self.looping = self.is_full(now);
-        let doubled = BACKOFF.saturating_mul(1 << self.ends.min(16)).min(BACKOFF_MAX);
+        // The first end may be an accident: the next call starts it at once.
+        if self.ends > 0 {
+            let doubled = BACKOFF.saturating_mul(1 << (self.ends - 1).min(16)).min(BACKOFF_MAX);
+            self.until = Some(now + doubled.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0)).min(BACKOFF_MAX));
+        }
         self.ends += 1;
-        self.until = Some(now + doubled.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0)).min(BACKOFF_MAX));
     }
 
     /// It was stopped on purpose: idle, by the user, or replaced.
@@ -106,9 +109,13 @@ mod tests {
     const MIDDLE: f64 = 0.5;
 
     /// Starts as soon as it may, runs for `run`, ends; returns the waits until it is given up or `count` is reached.
+    /// The first end of all costs no wait.
     fn waits(count: usize, run: Duration) -> (Vec<u128>, bool) {
         let (mut restarts, mut now, mut waits) = (Restarts::default(), Instant::now(), Vec::new());
-        while waits.len() < count && !restarts.looping() {
+        for _ in 0..=count {
+            if restarts.looping() {
+                break;
+            }
             restarts.started(now);
             now += run;
             restarts.ended(now, MIDDLE);
@@ -121,16 +128,16 @@ mod tests {
     }
 
     #[test]
-    fn the_waits_double_and_five_quick_ends_are_a_loop() {
+    fn the_first_end_costs_nothing_then_waits_double_and_five_quick_ends_are_a_loop() {
         let cases = [
-            (Duration::ZERO, vec![500, 1000, 2000, 4000], true),
-            (Duration::from_secs(20), vec![500, 1000, 2000, 4000], true),
+            (Duration::ZERO, vec![500, 1000, 2000], true),
+            (Duration::from_secs(20), vec![500, 1000, 2000], true),
             (
                 Duration::from_secs(30),
                 vec![500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000],
                 false,
             ),
-            (Duration::from_secs(300), vec![500; 10], false),
+            (Duration::from_secs(300), vec![], false),
         ];
         for (run, expected, looping) in cases {
             assert_eq!(waits(10, run), (expected, looping), "runs of {run:?}");

@@ -21,7 +21,7 @@ impl Jobs {
             http: self.listening().clone(),
             sessions: self.gateway.hub.count() as u64,
             calls: self.gateway.caller.calls.load(Relaxed),
-            memory: usages(&[std::process::id()]).pop().flatten().map(|_| own_memory()),
+            memory: own_memory(),
             servers: self.statuses(&all),
         }
     }
@@ -29,7 +29,8 @@ impl Jobs {
     pub(super) fn statuses(&self, all: &[Arc<Upstream>]) -> Vec<ServerStatus> {
         let pids: Vec<Vec<u32>> = all.iter().map(|upstream| upstream.pids()).collect();
         let flat: Vec<u32> = pids.iter().flatten().copied().collect();
-        let mut used = usages(&flat).into_iter();
+        // A look at every process of the system, so only when there is one to find.
+        let mut used = if flat.is_empty() { Vec::new() } else { usages(&flat) }.into_iter();
         let now = self.gateway.world().shared.engine.now();
         all.iter()
             .zip(pids)
@@ -102,8 +103,10 @@ fn status_of(upstream: &Arc<Upstream>, now: Timestamp) -> ServerStatus {
     }
 }
 
-/// Resident memory of this process in bytes; 0 where the system does not tell.
-fn own_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+/// Resident memory of this process in bytes, where the system tells.
+fn own_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
 }

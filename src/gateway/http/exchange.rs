@@ -25,10 +25,20 @@ const SESSION: &str = "mcp-session-id";
 /// A message with the era and session it belongs to.
 struct Message {
     session: Arc<Session>,
-    body: Bytes,
+    method: String,
+    /// Raw JSON, a part of the body; nothing when there are none.
+    params: Option<Bytes>,
     modern: bool,
     /// Of a modern message: nobody else uses its session.
     own: bool,
+}
+
+impl Message {
+    fn new(session: Arc<Session>, body: &Bytes, envelope: &Envelope<'_>, modern: bool) -> Self {
+        let method = envelope.method.as_deref().unwrap_or_default().to_string();
+        let params = envelope.params.map(|params| body.slice_ref(params.get().as_bytes()));
+        Self { session, method, params, modern, own: modern }
+    }
 }
 
 impl Door {
@@ -70,8 +80,7 @@ impl Door {
             if version.is_some_and(|version| !LEGACY.contains(&version)) && method != "initialize" {
                 return plain(StatusCode::BAD_REQUEST, "MCP-Protocol-Version is not that of the session");
             }
-            let message =
-                Message { session: known.session.clone(), body: body.clone(), modern: false, own: false };
+            let message = Message::new(known.session.clone(), &body, &envelope, false);
             return self.take(message, &envelope).await;
         }
         if !is_modern(&head.headers, &envelope) {
@@ -155,7 +164,7 @@ impl Door {
         if let Err(answer) = checked {
             return json(StatusCode::BAD_REQUEST, answer.line(id.get()));
         }
-        self.take(Message { session, body: body.clone(), modern: true, own: true }, envelope).await
+        self.take(Message::new(session, body, envelope, true), envelope).await
     }
 
     async fn take(self: &Arc<Self>, message: Message, envelope: &Envelope<'_>) -> Response<Body> {
@@ -236,12 +245,10 @@ impl Door {
 
 /// Runs one request to its answer.
 async fn answer(door: Arc<Door>, message: Message, id: String, sink: Arc<Outbox>) -> Answer {
-    let Message { session, body, own, .. } = message;
+    let Message { session, method, params, own, .. } = message;
     let leaving = own.then(|| Leaving { door: door.clone(), session: session.clone() });
-    let Ok(envelope) = Envelope::parse(&body) else { return cancelled() };
-    let method = envelope.method.as_deref().unwrap_or_default();
-    let incoming =
-        Request { session: session.clone(), id: &id, method, params: envelope.params_text(), sink };
+    let params = params.as_deref().and_then(|params| std::str::from_utf8(params).ok()).unwrap_or("{}");
+    let incoming = Request { session: session.clone(), id: &id, method: &method, params, sink };
     let answer = door.gateway.handle(incoming).await;
     session.finished(&id);
     drop(leaving);
