@@ -159,6 +159,9 @@ impl Upstream {
         }
         let asked = Instant::now();
         let starting = slot.starting.clone().lock_owned().await;
+        while slot.is_ending() {
+            tokio::task::yield_now().await;
+        }
         if let Some(running) = slot.current() {
             running.touch();
             return Ok(running);
@@ -314,6 +317,7 @@ impl Upstream {
             }
         };
         refresh.abort();
+        let wanted = self.account(reason.as_ref());
         if slot.current().is_none_or(|current| Arc::ptr_eq(&current, &running)) {
             slot.set(None);
         }
@@ -325,7 +329,11 @@ impl Upstream {
             Some(child) => child.stop(STOP_GRACE).await.map(|exit| exit.to_string()),
             None => None,
         };
-        self.ended(reason, ended);
+        match reason {
+            Some(reason) if !wanted => self.explain(&slot, &reason, ended),
+            _ if slot.current().is_some() => {}
+            _ => self.set_state(if self.entry.enabled { State::Idle } else { State::Disabled }, None),
+        }
     }
 
     fn until_idle(&self, running: &Running) -> Duration {
@@ -339,29 +347,39 @@ impl Upstream {
         !locked(&self.subscribed).is_empty()
     }
 
-    fn ended(&self, reason: Option<Error>, exit: Option<String>) {
-        let wanted =
-            self.retired.load(Relaxed) || reason.as_ref().is_none_or(|reason| reason.is(&codes::CANCELLED));
+    /// Enters an end into the account of starts, before anybody can start anew. True: it was wanted.
+    fn account(&self, reason: Option<&Error>) -> bool {
+        let wanted = self.retired.load(Relaxed) || reason.is_none_or(|reason| reason.is(&codes::CANCELLED));
         if wanted {
             locked(&self.restarts).stopped(Instant::now());
-            let state = if self.entry.enabled { State::Idle } else { State::Disabled };
-            self.set_state(state, None);
-            return;
+            return true;
         }
         self.stats.restarts.fetch_add(1, Relaxed);
         if self.is_process() {
             locked(&self.restarts).ended(Instant::now(), self.shared.jitter());
         }
+        false
+    }
+
+    /// Tells why it ended, with how the process went and its last words.
+    fn explain(&self, slot: &Slot, reason: &Error, exit: Option<String>) {
         self.shared.logs.finish(self.id(), self.shared.engine.now());
         let tail = self.shared.logs.tail(self.id());
-        let mut detail = reason.map(|reason| reason.to_string()).unwrap_or_default();
+        let mut detail = reason.to_string();
         if let Some(exit) = exit {
             detail = format!("{detail} ({exit})");
         }
         if !tail.is_empty() {
             detail = format!("{detail}: {tail}");
         }
-        self.set_state(State::Waiting, Some(detail));
+        // A slow end may be over when the next start has begun.
+        let restarted = slot.current().is_some() || slot.starting.try_lock().is_err();
+        let looping = locked(&self.restarts).looping();
+        match (restarted, looping) {
+            (true, _) => locked(&self.note).last_error = Some(detail),
+            (false, true) => self.set_state(State::CrashLoop, Some(detail)),
+            (false, false) => self.set_state(State::Waiting, Some(detail)),
+        }
     }
 
     /// After every start: subscribe again to what clients wait for, and see whether the lists changed.

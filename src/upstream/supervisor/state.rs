@@ -56,6 +56,12 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// Its connection is closed, and the one who watches it has not come round to that yet.
+    pub(super) fn is_ending(&self) -> bool {
+        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().is_some_and(|running| running.connection.is_closed())
+    }
+
     pub(super) fn current(&self) -> Option<Arc<Running>> {
         let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
         running.as_ref().filter(|running| !running.connection.is_closed()).cloned()
