@@ -67,16 +67,17 @@ impl Restarts {
             && self.starts.front().is_some_and(|start| now.saturating_duration_since(*start) <= LOOP_WINDOW)
     }
 
-    /// It ended by itself, or could not be started. `jitter`: from 0 to 1.
-    pub fn ended(&mut self, now: Instant, jitter: f64) {
+    /// It ended by itself after it was `ready`, or could not be started. `jitter`: from 0 to 1.
+    pub fn ended(&mut self, now: Instant, ready: bool, jitter: f64) {
         let since = |start: &Instant| now.saturating_duration_since(*start);
         if self.starts.back().is_some_and(|start| since(start) >= HEALTHY) {
             self.reset();
         }
         self.looping = self.is_full(now);
-        // The first end may be an accident: the next call starts it at once.
-        if self.ends > 0 {
-            let doubled = BACKOFF.saturating_mul(1 << (self.ends - 1).min(16)).min(BACKOFF_MAX);
+        // The first death of a server that worked may be an accident: the next call starts it at once.
+        let accident = ready && self.ends == 0;
+        if !accident {
+            let doubled = BACKOFF.saturating_mul(1 << self.ends.min(16)).min(BACKOFF_MAX);
             self.until = Some(now + doubled.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0)).min(BACKOFF_MAX));
         }
         self.ends += 1;
@@ -118,7 +119,7 @@ mod tests {
             }
             restarts.started(now);
             now += run;
-            restarts.ended(now, MIDDLE);
+            restarts.ended(now, true, MIDDLE);
             if let Start::Wait { until } = restarts.may_start(now) {
                 waits.push((until - now).as_millis());
                 now = until;
@@ -130,11 +131,11 @@ mod tests {
     #[test]
     fn the_first_end_costs_nothing_then_waits_double_and_five_quick_ends_are_a_loop() {
         let cases = [
-            (Duration::ZERO, vec![500, 1000, 2000], true),
-            (Duration::from_secs(20), vec![500, 1000, 2000], true),
+            (Duration::ZERO, vec![1000, 2000, 4000], true),
+            (Duration::from_secs(20), vec![1000, 2000, 4000], true),
             (
                 Duration::from_secs(30),
-                vec![500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000],
+                vec![1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000],
                 false,
             ),
             (Duration::from_secs(300), vec![], false),
@@ -155,7 +156,7 @@ mod tests {
         assert_eq!(restarts, Restarts::default());
         for _ in 0..5 {
             restarts.started(now);
-            restarts.ended(now, 1.0);
+            restarts.ended(now, false, 1.0);
         }
         assert_eq!(restarts.may_start(now + HEALTHY), Start::Looping);
         restarts.reset();
@@ -170,7 +171,7 @@ mod tests {
         while !restarts.looping() {
             restarts.started(now);
             starts += 1 + usize::from(restarts.once_more(now));
-            restarts.ended(now, MIDDLE);
+            restarts.ended(now, false, MIDDLE);
         }
         assert_eq!(starts, LOOP_STARTS);
     }
@@ -193,7 +194,7 @@ mod tests {
                     continue;
                 }
                 crashed.push((start, now));
-                restarts.ended(now, jitter);
+                restarts.ended(now, false, jitter);
                 if let Start::Wait { until } = restarts.may_start(now) {
                     proptest::prop_assert!(until - now >= BACKOFF.mul_f64(0.79) && until - now <= BACKOFF_MAX);
                 }

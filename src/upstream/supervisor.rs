@@ -281,7 +281,7 @@ impl Upstream {
         }
         let now = Instant::now();
         if self.is_process() {
-            locked(&self.restarts).ended(now, self.shared.jitter());
+            locked(&self.restarts).ended(now, false, self.shared.jitter());
         }
         locked(&self.breaker).failure(now, self.shared.jitter());
         self.set_state(State::Waiting, Some(error.to_string()));
@@ -356,7 +356,7 @@ impl Upstream {
         }
         self.stats.restarts.fetch_add(1, Relaxed);
         if self.is_process() {
-            locked(&self.restarts).ended(Instant::now(), self.shared.jitter());
+            locked(&self.restarts).ended(Instant::now(), true, self.shared.jitter());
         }
         false
     }
