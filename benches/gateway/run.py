@@ -169,7 +169,7 @@ def lost_line(run: Run, era: str, front: str) -> Line:
         runs = run.results.get(("calls", era, name), [])
         return sum(1 if r is None else sum(c["errors"] + (not c.get("n")) for c in r["cases"]) for r in runs)
     ours = lost(f"umcp-{front}")
-    return Line(7, f"lost or hung calls, {front}, {era}", str(lost(f"floor-{front}")), "–", str(ours), "–", "0", 99 if ours else 0)
+    return Line(7, f"lost or hung calls, {front}, {era}", str(lost(f"floor-{front}")), "–", str(ours), "–", "0", WRONG if ours else 0)
 
 
 def start_lines(run: Run):
