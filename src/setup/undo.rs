@@ -101,7 +101,7 @@ impl Report {
 pub struct Options {
     pub which: Which,
     pub dry_run: bool,
-    /// Overwrites files changed since, after keeping a copy in the journal.
+    /// Overwrites files whose changes since cannot be kept, after a copy in the journal.
     pub force: bool,
     pub now: Timestamp,
 }
@@ -242,29 +242,34 @@ fn plan(entry: &Entry, index: usize, options: Options, imagined: &Imagined) -> R
     };
     let client = record.client.as_deref().map(clients::find).transpose()?;
     let path = record.path.clone();
-    let mut edit =
+    let edit =
         Edit { path, before: now, after: entry.before(index)?, client: client.map(|client| client.id) };
     let digest = edit.before.as_deref().map(ids::digest);
     // Where there is no file any more, nothing of somebody's can be lost.
     if digest.is_none() || digest == record.after || digest == record.before {
         return Ok(Step { edit, how: How::Exact });
     }
-    if options.force {
-        return Ok(Step { edit, how: How::Forced });
+    match merge(entry, index, &edit) {
+        Ok((after, done)) => Ok(Step { edit: Edit { after, ..edit }, how: How::Merged(done) }),
+        Err(_) if options.force => Ok(Step { edit, how: How::Forced }),
+        Err(error) => Err(error),
     }
-    let written = entry.after(index)?;
-    let (Some(client), Some(written), Some(now)) = (client, written, edit.before.clone()) else {
-        return Err(changed_since(entry, &edit));
+}
+
+/// What a changed file becomes when only umcp's edit goes.
+fn merge(entry: &Entry, index: usize, edit: &Edit) -> Result<(Option<Vec<u8>>, Done)> {
+    let client = edit.client.map(clients::find).transpose()?;
+    let (Some(client), Some(written), Some(now)) = (client, entry.after(index)?, edit.before.clone()) else {
+        return Err(changed_since(entry, edit));
     };
     let file = edit.path.display().to_string();
     let before = decode(&file, edit.after.clone().unwrap_or_default())?;
     let merged = decode(&file, written)
         .and_then(|written| revert::revert(client, &file, &before, &written, &decode(&file, now)?))
-        .map_err(|error| not_merged(entry, &edit, &error))?;
+        .map_err(|error| not_merged(entry, edit, &error))?;
     // A file that umcp made and that holds nothing of anybody else goes again.
     let hollow = edit.after.is_none() && texts::hollow(client, &merged.text);
-    edit.after = (!hollow).then(|| merged.text.into_bytes());
-    Ok(Step { edit, how: How::Merged(merged.done) })
+    Ok(((!hollow).then(|| merged.text.into_bytes()), merged.done))
 }
 
 fn changed_since(entry: &Entry, edit: &Edit) -> Error {

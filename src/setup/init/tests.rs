@@ -234,6 +234,7 @@ fn what_cannot_be_taken_back_keeps_nothing_else_up() {
     let mine = rewrite(&home, ".cursor/mcp.json", |document| {
         document["mcpServers"]["umcp"]["command"] = "/my/umcp".into();
     });
+    rewrite(&home, ".claude.json", |document| document["firstStartTime"] = "2026".into());
     let back = home.undo(Which::Id(id), false).unwrap();
     let error = back.failure().unwrap();
     assert!(error.is(&codes::PARTIAL) && error.hints[1].contains("--force"), "{error:?}");
@@ -249,6 +250,8 @@ fn what_cannot_be_taken_back_keeps_nothing_else_up() {
     let forced = home.undo(Which::Id(id), true).unwrap();
     assert!(forced.failure().is_none() && home.names().is_empty());
     assert_eq!(home.read(".cursor/mcp.json"), CURSOR);
+    // Force is for what cannot be kept only.
+    assert!(home.read(".claude.json").contains("firstStartTime"));
     // What was overwritten can be had back.
     let copy = forced.entries[0].files.iter().find_map(|file| file.copy).unwrap();
     home.undo(Which::Id(copy), false).unwrap();
