@@ -112,7 +112,7 @@ pub fn edit_for_shell(ctx: &Context) -> Result<Option<Edit>> {
 
 fn edit(file: &Path, script: &str) -> Result<Edit> {
     refuse_foreign(file)?;
-    Ok(Edit { path: file.into(), before: journal::read(file)?, after: Some(script.into()) })
+    Ok(Edit { path: file.into(), before: journal::read(file)?, after: Some(script.into()), client: None })
 }
 
 /// A file of that name that umcp did not write is left alone.

@@ -6,7 +6,7 @@ use super::machine::machine;
 use crate::daemon::lifecycle;
 use crate::engine::Reply;
 use crate::error::{Error, Result, codes};
-use crate::setup::doctor::{self, Area, Facts, Level, Report};
+use crate::setup::doctor::{self, Area, Facts, Level, Report, StoreRead};
 use crate::store::{ReadOnly, Store};
 use crate::ui::{Output, Page, State, text};
 use crate::{settings, tools};
@@ -55,16 +55,19 @@ fn facts(ctx: &Context) -> Facts {
     let daemon =
         lifecycle::running(&ctx.paths).map(|welcome| welcome.map(|welcome| (welcome.pid, welcome.version)));
     let servers = crate::setup::servers(&mut |request| ctx.call(request));
-    let store = match &servers {
+    let checked = match &servers {
         Err(error) => Err(error.clone()),
         // The daemon has the store open: that it answers is all that can be seen from here.
-        Ok(_) if matches!(daemon, Ok(Some(_))) => Ok(Vec::new()),
+        Ok(_) if matches!(daemon, Ok(Some(_))) => Ok((StoreRead::Served, Vec::new())),
         Ok(_) => check_store(ctx),
     };
+    let store_read = checked.as_ref().map_or(StoreRead::Missing, |checked| checked.0);
+    let store = checked.map(|checked| checked.1);
     Facts {
         settings: settings::load(&ctx.paths, env),
         daemon,
         store,
+        store_read,
         servers: servers.unwrap_or_default(),
         catalogues,
         http: status.as_ref().map(|status| status.http.clone()).unwrap_or_default(),
@@ -73,8 +76,14 @@ fn facts(ctx: &Context) -> Facts {
 }
 
 /// Reads every record of a store that nobody has open.
-fn check_store(ctx: &Context) -> Result<Vec<String>> {
-    let ReadOnly::Open(store) = Store::open_read_only(&ctx.paths.store())? else { return Ok(Vec::new()) };
+fn check_store(ctx: &Context) -> Result<(StoreRead, Vec<String>)> {
+    let unread = |why| Ok((why, Vec::new()));
+    let store = match Store::open_read_only(&ctx.paths.store())? {
+        ReadOnly::Open(store) => store,
+        ReadOnly::Locked => return unread(StoreRead::Busy),
+        ReadOnly::NeedsRepair => return unread(StoreRead::Unclean),
+        ReadOnly::Missing => return unread(StoreRead::Missing),
+    };
     let report = store.check()?;
     let mut problems: Vec<String> = report
         .damage
@@ -87,7 +96,7 @@ fn check_store(ctx: &Context) -> Result<Vec<String>> {
     if report.pages_whole == Some(false) {
         problems.push("a page of the store is damaged".into());
     }
-    Ok(problems)
+    Ok((StoreRead::Whole, problems))
 }
 
 impl Output for Report {

@@ -176,20 +176,29 @@ fn tell(ctx: &Context, found: &[ClientState]) {
         ctx.ui.note("no client that umcp knows is on this machine");
     }
     for state in found {
-        let count: usize = state.files.iter().map(|file| file.servers.len()).sum();
-        ctx.ui.note(&format!("{}: {}", state.client.name, text::plural(count, "server")));
-        for file in &state.files {
-            for server in file.servers.iter().map(Added::of) {
-                ctx.ui.note(&format!("  {} ({}: {})", server.name, server.transport, server.target));
-                for caution in &server.cautions {
-                    ctx.ui.note(&format!("    look twice: it {caution}"));
-                }
+        let servers = state.servers();
+        ctx.ui.note(&format!("{}: {}", state.client.name, text::plural(servers.len(), "server")));
+        for (server, scopes) in servers {
+            let Added { name, transport, target, cautions, .. } = Added::of(server);
+            ctx.ui.note(&format!("  {name} ({transport}: {target}), {}", places(&scopes)));
+            for caution in &cautions {
+                ctx.ui.note(&format!("    look twice: it {caution}"));
             }
+        }
+        for file in &state.files {
             if let Some(error) = &file.error {
                 ctx.ui.warn(&format!("{}: {error}", file.path.display()));
             }
         }
     }
+}
+
+fn places(scopes: &[Scope]) -> String {
+    let word = |scope: &Scope| match scope {
+        Scope::User => "user",
+        Scope::Project => "project",
+    };
+    scopes.iter().map(word).collect::<Vec<_>>().join(" and ")
 }
 
 /// A real call through the endpoint, as a client would make it.

@@ -1,10 +1,11 @@
 //! `umcp undo`: takes back what umcp did to files outside its store.
 
 use super::context::Context;
+use crate::clients::revert::{Done, Own};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::setup::journal::{self, Entry};
-use crate::setup::undo::{self, Action, Options, Report, Which};
+use crate::setup::undo::{self, Action, Options, Report, Restored, Which};
 use crate::ui::{Cell, Column, Output, Page, State, Table, text};
 use clap::Args;
 use serde::Serialize;
@@ -61,7 +62,9 @@ impl Undo {
         };
         let options = Options { which, dry_run: self.dry_run, force: self.force, now };
         let report = undo::undo(&ctx.paths, options, &mut |request| ctx.call(request))?;
-        ctx.ui.show(&report)
+        let Some(error) = report.failure() else { return ctx.ui.show(&report) };
+        ctx.ui.show_failed(&report, &error)?;
+        Err(error)
     }
 }
 
@@ -114,6 +117,37 @@ impl Output for Entries {
     }
 }
 
+/// What happened to a file, in one line.
+fn file_line(file: &Restored) -> (State, String) {
+    let path = file.path.display();
+    match (file.action, &file.merge, &file.error) {
+        (Action::Refused, _, error) => {
+            // A difference of many lines stands below, with the error.
+            let why = error.as_ref().map(ToString::to_string).unwrap_or_default();
+            (State::Fail, why.lines().next().unwrap_or_default().into())
+        }
+        (Action::Restored, ..) => (State::Ok, format!("{path} is as it was")),
+        (Action::Deleted, ..) => (State::Ok, format!("{path} is gone again")),
+        (Action::AsBefore, ..) => (State::Off, format!("{path} was as before already")),
+        (Action::Merged, merge, _) => {
+            let done = merge.as_ref().map(merged).unwrap_or_default();
+            (State::Ok, format!("{path} was changed since; {done}, kept the rest"))
+        }
+    }
+}
+
+fn merged(done: &Done) -> String {
+    let own = match done.entry {
+        Own::AsBefore => None,
+        Own::TakenOut => Some("took umcp out".to_string()),
+        Own::PutBack => Some("gave umcp its old entry back".to_string()),
+    };
+    let back =
+        (!done.back.is_empty()).then(|| format!("put {} back", text::plural(done.back.len(), "server")));
+    let words: Vec<String> = own.into_iter().chain(back).collect();
+    words.join(" and ")
+}
+
 impl Output for Report {
     const KIND: &'static str = "undo/1";
 
@@ -121,18 +155,33 @@ impl Output for Report {
         for entry in &self.entries {
             page.heading(format!("{} (entry {})", entry.command, entry.id));
             for file in &entry.files {
-                let path = file.path.display();
-                match file.action {
-                    Action::Restored => page.mark(State::Ok, format!("{path} is as it was")),
-                    Action::Deleted => page.mark(State::Ok, format!("{path} is gone again")),
-                    Action::AsBefore => page.mark(State::Off, format!("{path} was as before already")),
-                };
+                let (state, line) = file_line(file);
+                page.mark(state, line);
+                for name in file.merge.iter().flat_map(|done| &done.other) {
+                    page.mark(
+                        State::Warn,
+                        format!(
+                            "{path} has another server {name} by now, which stays",
+                            path = file.path.display()
+                        ),
+                    );
+                }
+                if let Some(copy) = file.copy {
+                    page.text(format!("     as it was until now: umcp undo {copy}"));
+                }
                 if self.dry_run && !file.diff.is_empty() {
                     page.text(&file.diff);
                 }
             }
             for name in &entry.servers {
                 page.mark(State::Ok, format!("server {name} is removed from umcp again"));
+            }
+            if let Some(error) = &entry.error {
+                page.mark(State::Fail, error.to_string());
+            }
+            if !entry.held.is_empty() {
+                let names = entry.held.join(", ");
+                page.mark(State::Warn, format!("still in umcp, for the file that stays: {names}"));
             }
             for name in &entry.kept {
                 page.mark(State::Warn, format!("server {name} was changed since and stays"));

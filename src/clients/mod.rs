@@ -5,6 +5,7 @@ pub mod beside;
 pub mod model;
 mod places;
 pub mod plan;
+pub mod revert;
 mod shape;
 mod table;
 

@@ -3,6 +3,7 @@
 //! Rule: only entries of umcp and entries the user asked to move are ever touched.
 
 use super::Machine;
+use super::import;
 use super::journal::{self, Edit};
 use crate::clients::{self, Client, Entry, Location, Scope, beside, plan};
 use crate::clock::Timestamp;
@@ -44,6 +45,23 @@ impl ClientState {
     /// Whether umcp stands in one of the files.
     pub fn connected(&self) -> bool {
         self.files.iter().any(|file| file.entry.is_some())
+    }
+
+    /// Each server once, with the scopes of the files that name it.
+    pub fn servers(&self) -> Vec<(&Server, Vec<Scope>)> {
+        let mut distinct: Vec<(&Server, Vec<Scope>)> = Vec::new();
+        let all = self.files.iter().flat_map(|file| file.servers.iter().map(|server| (server, file.scope)));
+        for (server, scope) in all {
+            let known = |other: &&mut (&Server, Vec<Scope>)| {
+                other.0.name == server.name && import::same(other.0, server)
+            };
+            match distinct.iter_mut().find(known) {
+                Some((_, scopes)) if scopes.contains(&scope) => {}
+                Some((_, scopes)) => scopes.push(scope),
+                None => distinct.push((server, vec![scope])),
+            }
+        }
+        distinct
     }
 }
 
@@ -182,6 +200,7 @@ pub fn connect(
         path: path.to_path_buf(),
         before: before.map(String::into_bytes),
         after: Some(after.into_bytes()),
+        client: Some(client.id),
     };
     Ok(Connection { edit, moved, left })
 }
@@ -196,7 +215,9 @@ pub fn disconnect(client: &Client, path: &Path, entries: &[journal::Entry]) -> R
         return Ok(None);
     }
     let before = Some(text.clone().into_bytes());
-    let edit = |after| Some(Edit { path: path.to_path_buf(), before: before.clone(), after });
+    let edit = |after| {
+        Some(Edit { path: path.to_path_buf(), before: before.clone(), after, client: Some(client.id) })
+    };
     if let Some(original) = original(client, path, &text, entries)? {
         return Ok(edit(original));
     }

@@ -78,14 +78,19 @@ pub fn set(paths: &Paths, key: &str, value: Option<&str>) -> Result<Edit> {
     };
     settings::parse_file(&path, &after)?;
     let unwritten = before.is_none() && after.is_empty();
-    Ok(Edit { path, before: before.map(String::into_bytes), after: (!unwritten).then(|| after.into_bytes()) })
+    Ok(Edit {
+        path,
+        before: before.map(String::into_bytes),
+        after: (!unwritten).then(|| after.into_bytes()),
+        client: None,
+    })
 }
 
 /// Plans a whole new text into the file, after checking it.
 pub fn replace(paths: &Paths, text: String) -> Result<Edit> {
     let path = paths.settings_file();
     settings::parse_file(&path, &text)?;
-    Ok(Edit { before: journal::read(&path)?, after: Some(text.into_bytes()), path })
+    Ok(Edit { before: journal::read(&path)?, after: Some(text.into_bytes()), path, client: None })
 }
 
 /// Makes an edit through the journal, or says what it would be.

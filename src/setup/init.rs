@@ -53,6 +53,7 @@ pub struct Report {
 pub struct ClientReport {
     pub id: String,
     pub name: String,
+    /// Servers of its files, each once.
     pub imported: usize,
     pub connected: Vec<PathBuf>,
     /// Names of servers that stay in its files beside umcp.
@@ -171,8 +172,8 @@ impl Planning<'_> {
         };
         let imports = choice.import.contains(&client.id);
         if imports {
+            report.imported = state.servers().len();
             for file in &state.files {
-                report.imported += file.servers.len();
                 if file.scope == Scope::Project && !file.servers.is_empty() {
                     report.shared.push(file.path.clone());
                 }

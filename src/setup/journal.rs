@@ -24,6 +24,8 @@ pub struct Edit {
     pub before: Option<Vec<u8>>,
     /// `None`: the file goes away.
     pub after: Option<Vec<u8>>,
+    /// Id of the client whose file it is; `None` for umcp's own files.
+    pub client: Option<&'static str>,
 }
 
 impl Edit {
@@ -65,6 +67,9 @@ pub struct FileRecord {
     pub before: Option<String>,
     /// SHA-256 of the new content; `None` when the file was deleted.
     pub after: Option<String>,
+    /// Id of the client whose file it is. The new content of such a file stands beside the manifest too.
+    #[serde(default)]
+    pub client: Option<String>,
     /// Unix permission bits of the old file.
     #[serde(default)]
     pub mode: Option<u32>,
@@ -107,14 +112,25 @@ pub struct Entry {
 impl Entry {
     /// The content of a file from before the edit.
     pub fn before(&self, index: usize) -> Result<Option<Vec<u8>>> {
-        let Some(expected) = &self.manifest.files[index].before else { return Ok(None) };
-        let path = self.folder.join(saved_name(index));
+        let record = &self.manifest.files[index];
+        record.before.as_ref().map(|digest| self.saved(&before_name(index), digest)).transpose()
+    }
+
+    /// The content of a client's file as umcp wrote it; `None` when it was not kept.
+    pub fn after(&self, index: usize) -> Result<Option<Vec<u8>>> {
+        let record = &self.manifest.files[index];
+        let kept = record.after.as_ref().filter(|_| record.client.is_some());
+        kept.map(|digest| self.saved(&after_name(index), digest)).transpose()
+    }
+
+    fn saved(&self, name: &str, digest: &str) -> Result<Vec<u8>> {
+        let path = self.folder.join(name);
         let bytes = fs::read(&path).map_err(|error| io_error("read", &path, &error))?;
-        if ids::digest(&bytes) != *expected {
+        if ids::digest(&bytes) != digest {
             let message = format!("the saved copy `{}` is damaged", path.display());
             return Err(Error::new(&codes::STORE_DAMAGED, message));
         }
-        Ok(Some(bytes))
+        Ok(bytes)
     }
 
     /// Writes the manifest back, such as after it was undone.
@@ -189,7 +205,10 @@ pub fn prepare(
     let (id, place) = new_folder(folder)?;
     for (index, edit) in edits.iter().enumerate() {
         if let Some(bytes) = &edit.before {
-            write_synced(&place.join(saved_name(index)), bytes)?;
+            write_synced(&place.join(before_name(index)), bytes)?;
+        }
+        if let (Some(bytes), Some(_)) = (&edit.after, edit.client) {
+            write_synced(&place.join(after_name(index)), bytes)?;
         }
     }
     write_synced(&place.join("manifest.json"), &manifest_text(&manifest))?;
@@ -260,8 +279,12 @@ pub fn entries(folder: &Path) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-fn saved_name(index: usize) -> String {
+fn before_name(index: usize) -> String {
     format!("{index}.before")
+}
+
+fn after_name(index: usize) -> String {
+    format!("{index}.after")
 }
 
 fn manifest_text(manifest: &Manifest) -> Vec<u8> {
@@ -290,6 +313,7 @@ fn file_record(edit: &Edit) -> Result<FileRecord> {
         path: edit.path.clone(),
         before: edit.before.as_deref().map(ids::digest),
         after: edit.after.as_deref().map(ids::digest),
+        client: edit.client.map(String::from),
         mode: mode_of(&edit.path),
         created,
     })

@@ -174,6 +174,7 @@ mod tests {
             tool("b", true, true, &[]),
             tool("c", true, false, &["x"]),
             json!({"name": "d"}),
+            json!({"name": "memory__read_graph", "annotations": {"openWorldHint": false}}),
         ];
         assert_eq!(harmless(&bad), None);
         assert_eq!(harmless(&[bad[0].clone(), own.clone()]), Some("umcp__list"));

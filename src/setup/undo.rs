@@ -1,10 +1,14 @@
 //! Taking back what the journal recorded: files byte for byte, servers that are still as they were added.
+//! A client's file that its owner changed since loses umcp's own edit only; `clients::revert` decides how.
 //! It shows nothing; the report says what was done and what was left alone.
-//! Rule: a file that somebody else changed since is never overwritten unasked.
+//! Rule: a change of somebody else is never lost unasked, and what cannot be taken back keeps nothing else up.
 
-use super::journal::{self, Edit, Entry, FileRecord};
+use super::journal::{self, Edit, Entry, FileRecord, Manifest};
 use super::{Call, servers};
+use crate::clients::revert::{self, Done};
+use crate::clients::{self, plan as texts};
 use crate::clock::Timestamp;
+use crate::documents::limits::decode;
 use crate::error::{Error, Result, codes};
 use crate::paths::Paths;
 use crate::{ids, servers as noun};
@@ -20,14 +24,14 @@ pub enum Which {
 }
 
 /// What taking back does, or would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Report {
     pub dry_run: bool,
     pub entries: Vec<Undone>,
 }
 
-/// One entry taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// One entry taken back, as far as that was possible.
+#[derive(Debug, Clone, Serialize)]
 pub struct Undone {
     pub id: u64,
     pub command: String,
@@ -36,15 +40,24 @@ pub struct Undone {
     pub servers: Vec<String>,
     /// Names of servers that were changed since and stay.
     pub kept: Vec<String>,
+    /// Names of servers that stay because a file still leads to them through umcp.
+    pub held: Vec<String>,
+    /// Why the servers or the journal could not be brought up to date.
+    pub error: Option<Error>,
 }
 
 /// One file taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Restored {
     pub path: PathBuf,
     pub action: Action,
     /// Unified, from the file now to the file afterwards.
     pub diff: String,
+    /// What was done beside the changes of others, where there are any.
+    pub merge: Option<Done>,
+    /// The entry that holds the file as it was until now.
+    pub copy: Option<u64>,
+    pub error: Option<Error>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -55,6 +68,32 @@ pub enum Action {
     Deleted,
     /// It is already what it was.
     AsBefore,
+    /// It was changed since; umcp's edit went, the changes stay.
+    Merged,
+    /// It stays as it is now; the error says why.
+    Refused,
+}
+
+impl Report {
+    /// The error to end with when something could not be taken back: `PARTIAL` when something else was.
+    pub fn failure(&self) -> Option<Error> {
+        let files = || self.entries.iter().flat_map(|entry| &entry.files);
+        let errors = files().filter_map(|file| file.error.as_ref());
+        let errors: Vec<&Error> =
+            errors.chain(self.entries.iter().filter_map(|entry| entry.error.as_ref())).collect();
+        let first = *errors.first()?;
+        let acted = |file: &Restored| !matches!(file.action, Action::AsBefore | Action::Refused);
+        if !files().any(acted) && self.entries.iter().all(|entry| entry.servers.is_empty()) {
+            return Some(first.clone());
+        }
+        let mut error = Error::new(&codes::PARTIAL, "not everything could be taken back");
+        for hint in errors.iter().flat_map(|error| &error.hints) {
+            if !error.hints.contains(hint) {
+                error = error.hint(hint.clone());
+            }
+        }
+        Some(error)
+    }
 }
 
 /// How undo was asked for.
@@ -62,36 +101,96 @@ pub enum Action {
 pub struct Options {
     pub which: Which,
     pub dry_run: bool,
-    /// Overwrites files changed since, after keeping a copy in the journal.
+    /// Overwrites files whose changes since cannot be kept, after a copy in the journal.
     pub force: bool,
     pub now: Timestamp,
 }
 
-/// What an undo of undo is called; `--last` passes these by.
+/// What the copies are called that undo itself keeps; `--last` passes these by.
+const MERGED: &str = "umcp undo";
 const FORCED: &str = "umcp undo --force";
 
-/// Takes entries back, newest first.
+/// What files would hold after the steps so far of a dry run.
+type Imagined = Vec<(PathBuf, Option<Vec<u8>>)>;
+
+/// Takes entries back, newest first. What fails is in the report, the rest is done.
+///
+/// # Errors
+/// There is nothing to take back, or the journal cannot be read.
 pub fn undo(paths: &Paths, options: Options, call: &mut Call<'_>) -> Result<Report> {
     let chosen = choose(journal::entries(&paths.undo())?, options.which)?;
-    let mut entries = Vec::new();
     // Later entries may have edited the same file: a dry run must see what they would leave.
-    let mut imagined: Vec<(PathBuf, Option<Vec<u8>>)> = Vec::new();
-    for mut entry in chosen {
-        let plan = plan(&entry, options, &imagined)?;
-        if options.dry_run {
-            imagined.extend(plan.iter().map(|(edit, ..)| (edit.path.clone(), edit.after.clone())));
-        } else {
-            restore(paths, &plan, options)?;
-        }
-        let (gone, kept) = take_servers(&entry, options.dry_run, call)?;
-        if !options.dry_run {
-            entry.manifest.undone = Some(options.now);
-            entry.save()?;
-        }
-        let files = plan.into_iter().map(|step| step_report(&step)).collect();
-        entries.push(Undone { id: entry.id, command: entry.manifest.command, files, servers: gone, kept });
-    }
+    let mut imagined = Imagined::new();
+    let entries =
+        chosen.into_iter().map(|entry| take_back(entry, paths, options, &mut imagined, call)).collect();
     Ok(Report { dry_run: options.dry_run, entries })
+}
+
+fn take_back(
+    mut entry: Entry,
+    paths: &Paths,
+    options: Options,
+    imagined: &mut Imagined,
+    call: &mut Call<'_>,
+) -> Undone {
+    let files: Vec<Restored> = (0..entry.manifest.files.len())
+        .map(|index| {
+            let path = entry.manifest.files[index].path.clone();
+            file(&entry, index, paths, options, imagined).unwrap_or_else(|error| refused(path, error))
+        })
+        .collect();
+    let command = entry.manifest.command.clone();
+    let mut undone =
+        Undone { id: entry.id, command, files, servers: vec![], kept: vec![], held: vec![], error: None };
+    let records = undone.files.iter().zip(&entry.manifest.files);
+    let whole = undone.files.iter().all(|file| file.error.is_none());
+    if records.into_iter().any(|(file, record)| file.error.is_some() && record.client.is_some()) {
+        undone.held = entry.manifest.servers.iter().map(|server| server.name.clone()).collect();
+    } else {
+        match take_servers(&entry, options.dry_run, call) {
+            Ok((gone, kept)) => (undone.servers, undone.kept) = (gone, kept),
+            Err(error) => undone.error = Some(error),
+        }
+    }
+    // What is left can be taken back another time.
+    if !options.dry_run && whole && undone.error.is_none() {
+        entry.manifest.undone = Some(options.now);
+        undone.error = entry.save().err();
+    }
+    undone
+}
+
+fn file(
+    entry: &Entry,
+    index: usize,
+    paths: &Paths,
+    options: Options,
+    imagined: &mut Imagined,
+) -> Result<Restored> {
+    let Step { edit, how } = plan(entry, index, options, imagined)?;
+    let mut copy = None;
+    if options.dry_run {
+        imagined.push((edit.path.clone(), edit.after.clone()));
+    } else {
+        copy = restore(paths, &edit, &how, &entry.manifest.files[index], options.now)?;
+    }
+    let action = match (&edit.after, &how) {
+        _ if !edit.changes() => Action::AsBefore,
+        (None, _) => Action::Deleted,
+        (Some(_), How::Merged(_)) => Action::Merged,
+        (Some(_), _) => Action::Restored,
+    };
+    let diff = edit.diff();
+    let merge = match how {
+        How::Merged(done) if action == Action::Merged => Some(done),
+        _ => None,
+    };
+    Ok(Restored { path: edit.path, action, diff, merge, copy, error: None })
+}
+
+fn refused(path: PathBuf, error: Error) -> Restored {
+    let (diff, action) = (String::new(), Action::Refused);
+    Restored { path, action, diff, merge: None, copy: None, error: Some(error) }
 }
 
 fn choose(entries: Vec<Entry>, which: Which) -> Result<Vec<Entry>> {
@@ -110,33 +209,67 @@ fn choose(entries: Vec<Entry>, which: Which) -> Result<Vec<Entry>> {
             }
         }
         Which::Last(count) => {
-            let open = |entry: &Entry| entry.manifest.undone.is_none() && entry.manifest.command != FORCED;
+            let open = |entry: &Entry| {
+                let Manifest { undone, command, .. } = &entry.manifest;
+                undone.is_none() && ![MERGED, FORCED].contains(&command.as_str())
+            };
             let chosen: Vec<Entry> = entries.into_iter().rev().filter(open).take(count).collect();
             if chosen.is_empty() { Err(nothing()) } else { Ok(chosen) }
         }
     }
 }
 
-/// An edit that leads back, with the record it comes from and whether the file was changed since.
-type Step = (Edit, FileRecord, bool);
+/// An edit that leads back.
+struct Step {
+    edit: Edit,
+    how: How,
+}
 
-fn plan(entry: &Entry, options: Options, imagined: &[(PathBuf, Option<Vec<u8>>)]) -> Result<Vec<Step>> {
-    let mut steps = Vec::new();
-    for (index, record) in entry.manifest.files.iter().enumerate() {
-        let now = match imagined.iter().rev().find(|(path, _)| *path == record.path) {
-            Some((_, bytes)) => bytes.clone(),
-            None => journal::read(&record.path)?,
-        };
-        let before = entry.before(index)?;
-        let digest = now.as_deref().map(ids::digest);
-        let changed = digest != record.after && digest != record.before;
-        let edit = Edit { path: record.path.clone(), before: now, after: before };
-        if changed && !options.force {
-            return Err(changed_since(entry, &edit));
-        }
-        steps.push((edit, record.clone(), changed));
+enum How {
+    /// To the very bytes from before; nobody changed the file since.
+    Exact,
+    /// The same over somebody's changes, after a copy.
+    Forced,
+    /// Beside somebody's changes, after a copy.
+    Merged(Done),
+}
+
+fn plan(entry: &Entry, index: usize, options: Options, imagined: &Imagined) -> Result<Step> {
+    let record = &entry.manifest.files[index];
+    let now = match imagined.iter().rev().find(|(path, _)| *path == record.path) {
+        Some((_, bytes)) => bytes.clone(),
+        None => journal::read(&record.path)?,
+    };
+    let client = record.client.as_deref().map(clients::find).transpose()?;
+    let path = record.path.clone();
+    let edit =
+        Edit { path, before: now, after: entry.before(index)?, client: client.map(|client| client.id) };
+    let digest = edit.before.as_deref().map(ids::digest);
+    // Where there is no file any more, nothing of somebody's can be lost.
+    if digest.is_none() || digest == record.after || digest == record.before {
+        return Ok(Step { edit, how: How::Exact });
     }
-    Ok(steps)
+    match merge(entry, index, &edit) {
+        Ok((after, done)) => Ok(Step { edit: Edit { after, ..edit }, how: How::Merged(done) }),
+        Err(_) if options.force => Ok(Step { edit, how: How::Forced }),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a changed file becomes when only umcp's edit goes.
+fn merge(entry: &Entry, index: usize, edit: &Edit) -> Result<(Option<Vec<u8>>, Done)> {
+    let client = edit.client.map(clients::find).transpose()?;
+    let (Some(client), Some(written), Some(now)) = (client, entry.after(index)?, edit.before.clone()) else {
+        return Err(changed_since(entry, edit));
+    };
+    let file = edit.path.display().to_string();
+    let before = decode(&file, edit.after.clone().unwrap_or_default())?;
+    let merged = decode(&file, written)
+        .and_then(|written| revert::revert(client, &file, &before, &written, &decode(&file, now)?))
+        .map_err(|error| not_merged(entry, edit, &error))?;
+    // A file that umcp made and that holds nothing of anybody else goes again.
+    let hollow = edit.after.is_none() && texts::hollow(client, &merged.text);
+    Ok(((!hollow).then(|| merged.text.into_bytes()), merged.done))
 }
 
 fn changed_since(entry: &Entry, edit: &Edit) -> Error {
@@ -144,22 +277,51 @@ fn changed_since(entry: &Entry, edit: &Edit) -> Error {
     Error::new(&codes::UNDO_CHANGED, format!("`{path}` was changed after `{}`", entry.manifest.command))
         .because(format!("undo would make this of it:\n{}", edit.diff()))
         .hint("umcp undo --list    # a later entry may have to go first")
-        .hint(format!("umcp undo {} --force    # keeps a copy of the file as it is now", entry.id))
+        .hint(force(entry))
 }
 
-fn restore(paths: &Paths, plan: &[Step], options: Options) -> Result<()> {
-    let forced: Vec<Edit> = plan.iter().filter(|step| step.2).map(|step| step.0.clone()).collect();
-    journal::record(&paths.undo(), options.now, FORCED, &forced)?;
-    for (edit, record, forced) in plan {
-        if !*forced && edit.changes() {
-            journal::put(&edit.path, edit.after.as_deref())?;
-        }
-        match edit.after {
-            Some(_) => journal::set_mode(&edit.path, record.mode)?,
-            None => journal::remove_empty(&record.created),
+fn not_merged(entry: &Entry, edit: &Edit, why: &Error) -> Error {
+    let path = edit.path.display();
+    Error::new(&codes::UNDO_CHANGED, format!("`{path}` was changed after `{}`", entry.manifest.command))
+        .because(why)
+        .hint("umcp undo --list    # a later entry may have to go first")
+        .hint(force(entry))
+}
+
+fn force(entry: &Entry) -> String {
+    format!("umcp undo {} --force    # keeps a copy of the file as it is now", entry.id)
+}
+
+/// Makes the edit; the number of the copy where one was kept.
+fn restore(
+    paths: &Paths,
+    edit: &Edit,
+    how: &How,
+    record: &FileRecord,
+    now: Timestamp,
+) -> Result<Option<u64>> {
+    let mut copy = None;
+    if edit.changes() {
+        let command = match how {
+            How::Exact => None,
+            How::Forced => Some(FORCED),
+            How::Merged(_) => Some(MERGED),
+        };
+        match command {
+            None => journal::put(&edit.path, edit.after.as_deref())?,
+            Some(command) => {
+                let kept = journal::record(&paths.undo(), now, command, std::slice::from_ref(edit))?;
+                copy = kept.map(|entry| entry.id);
+            }
         }
     }
-    Ok(())
+    match (&edit.after, how) {
+        (None, _) => journal::remove_empty(&record.created),
+        // The bits of a changed file are its owner's.
+        (Some(_), How::Merged(_)) => {}
+        (Some(_), _) => journal::set_mode(&edit.path, record.mode)?,
+    }
+    Ok(copy)
 }
 
 /// Removes the servers the entry added, as far as they are still what was added.
@@ -179,13 +341,4 @@ fn take_servers(entry: &Entry, dry_run: bool, call: &mut Call<'_>) -> Result<(Ve
         list.into_iter().map(|(_, server)| server.name.clone()).collect()
     };
     Ok((names(gone), names(kept)))
-}
-
-fn step_report((edit, ..): &Step) -> Restored {
-    let action = match (&edit.after, edit.changes()) {
-        (_, false) => Action::AsBefore,
-        (Some(_), true) => Action::Restored,
-        (None, true) => Action::Deleted,
-    };
-    Restored { path: edit.path.clone(), action, diff: edit.diff() }
 }

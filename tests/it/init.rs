@@ -102,6 +102,53 @@ fn init_ends_with_a_real_call_and_undo_gives_every_byte_back() {
 }
 
 #[test]
+fn undo_works_after_the_client_rewrote_its_file() {
+    let claude = format!(
+        "{{\"mcpServers\": {{\"echo\": {{\"command\": \"{}\", \"args\": [\"stdio\"]}}}}}}",
+        fixture().display()
+    );
+    let codex = "# mine\nmodel = \"x\"\n";
+    let home = Home::new(&[(".claude.json", &claude), (".codex/config.toml", codex)]);
+    assert_eq!(home.json(&["init", "--yes", "--no-completions"]).1, Some(0));
+    let mut written: Value = serde_json::from_str(&home.read(".claude.json")).unwrap();
+    assert_eq!(written["mcpServers"].as_object().unwrap().keys().collect::<Vec<_>>(), ["umcp"]);
+    written["firstStartTime"] = json!("2026-01-01T00:00:00Z");
+    fs::write(home.path(".claude.json"), written.to_string()).unwrap();
+
+    let undone = home.run(&["undo"]);
+    let said = String::from_utf8_lossy(&undone.stdout);
+    assert_eq!(undone.status.code(), Some(0), "{said} {}", String::from_utf8_lossy(&undone.stderr));
+    assert!(said.contains("was changed since; took umcp out and put 1 server back, kept the rest"), "{said}");
+    let mut expected: Value = serde_json::from_str(&claude).unwrap();
+    expected["firstStartTime"] = written["firstStartTime"].clone();
+    assert_eq!(serde_json::from_str::<Value>(&home.read(".claude.json")).unwrap(), expected);
+    assert_eq!(home.read(".codex/config.toml"), codex);
+    // The file as its client had written it can be had back too.
+    assert!(said.contains("umcp undo 2"), "{said}");
+    assert_eq!(home.json(&["undo", "2"]).1, Some(0));
+    assert_eq!(home.read(".claude.json"), written.to_string());
+}
+
+#[test]
+fn one_file_edited_by_hand_makes_undo_partial() {
+    let cursor = cursor();
+    let codex = "# mine\nmodel = \"x\"\n";
+    let home = Home::new(&[(".cursor/mcp.json", &cursor), (".codex/config.toml", codex)]);
+    assert_eq!(home.json(&["init", "--yes", "--no-completions"]).1, Some(0));
+    let mine = home.read(".cursor/mcp.json").replace("\"serve\"", "\"serve\", \"--profile\", \"mine\"");
+    fs::write(home.path(".cursor/mcp.json"), &mine).unwrap();
+
+    let (undone, code) = home.json(&["undo"]);
+    assert_eq!((undone["error"]["code"].clone(), code), (json!("UM0009"), Some(12)), "{undone:#}");
+    let files = undone["data"]["entries"][0]["files"].as_array().unwrap();
+    let actions: Vec<&str> = files.iter().map(|file| file["action"].as_str().unwrap()).collect();
+    assert!(actions.contains(&"refused") && actions.contains(&"restored"), "{undone:#}");
+    assert_eq!((home.read(".cursor/mcp.json"), home.read(".codex/config.toml")), (mine, codex.to_string()));
+    assert_eq!(home.json(&["undo", "--force"]).1, Some(0));
+    assert_eq!(home.read(".cursor/mcp.json"), cursor);
+}
+
+#[test]
 fn a_bare_machine_gets_a_clock_that_works() {
     let home = Home::new(&[]);
     let (done, code) = home.json(&["init", "--minimal"]);

@@ -115,6 +115,21 @@ impl Check {
     }
 }
 
+/// How much of the store a check could read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreRead {
+    /// Every record of every table.
+    Whole,
+    /// What the daemon answered with; it has the store open.
+    Served,
+    /// Nothing: another process has it open.
+    Busy,
+    /// Nothing: it has to be opened for writing once.
+    Unclean,
+    /// Nothing: there is none.
+    Missing,
+}
+
 /// What the caller found out by asking the daemon and the store.
 pub struct Facts {
     pub settings: Result<Resolved>,
@@ -122,6 +137,8 @@ pub struct Facts {
     pub daemon: Result<Option<(u32, String)>>,
     /// Problems of the store, one line each; an error when it cannot be opened.
     pub store: Result<Vec<String>>,
+    /// How much of it was read for that.
+    pub store_read: StoreRead,
     pub servers: Vec<Server>,
     /// By id of the server.
     pub catalogues: BTreeMap<String, Catalogue>,

@@ -1,6 +1,6 @@
 //! Checks of what belongs to umcp: settings, folders and their permissions, the store, the daemon and its socket.
 
-use super::{Area, Check, Facts, Fix, Level};
+use super::{Area, Check, Facts, Fix, Level, StoreRead};
 use crate::error::{Result, codes};
 use crate::setup::{Machine, journal};
 use std::net::TcpListener;
@@ -73,7 +73,7 @@ pub fn make_private(path: &Path) -> Result<()> {
 pub fn store(facts: &Facts) -> Vec<Check> {
     match &facts.store {
         Ok(problems) if problems.is_empty() => {
-            vec![Check::new(Area::Store, Level::Ok, "the store can be read, every checksum holds")]
+            vec![Check::new(Area::Store, Level::Ok, healthy(facts.store_read))]
         }
         Ok(problems) => problems
             .iter()
@@ -88,6 +88,20 @@ pub fn store(facts: &Facts) -> Vec<Check> {
                     .cure(cure),
             ]
         }
+    }
+}
+
+fn healthy(read: StoreRead) -> &'static str {
+    match read {
+        StoreRead::Whole => "every record of the store was read, every checksum holds",
+        StoreRead::Served => {
+            "the daemon answers from the store; checksums were not checked, that needs `umcp gateway stop` first"
+        }
+        StoreRead::Busy => "another process has the store open; checksums were not checked",
+        StoreRead::Unclean => {
+            "the store was not closed cleanly, the next command mends that; checksums were not checked"
+        }
+        StoreRead::Missing => "there is no store yet",
     }
 }
 

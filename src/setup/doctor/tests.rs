@@ -13,6 +13,7 @@ fn facts(paths: &Paths) -> Facts {
         settings: settings::load(paths, []),
         daemon: Ok(None),
         store: Ok(Vec::new()),
+        store_read: StoreRead::Whole,
         servers: Vec::new(),
         catalogues: BTreeMap::new(),
         statuses: Vec::new(),
@@ -43,6 +44,20 @@ fn a_fresh_home_is_well() {
     with_home(|_, machine| {
         let report = run(machine, &facts(machine.paths), None, Timestamp::default());
         assert_eq!((report.failed, report.warned), (0, 0), "{:#?}", report.checks);
+    });
+}
+
+#[test]
+fn only_a_store_that_was_read_has_good_checksums() {
+    with_home(|_, machine| {
+        for read in
+            [StoreRead::Whole, StoreRead::Served, StoreRead::Busy, StoreRead::Unclean, StoreRead::Missing]
+        {
+            let facts = Facts { store_read: read, ..facts(machine.paths) };
+            let report = run(machine, &facts, Some(Area::Store), Timestamp::default());
+            let said = &report.checks[0].what;
+            assert_eq!(said.contains("every checksum holds"), read == StoreRead::Whole, "{said}");
+        }
     });
 }
 

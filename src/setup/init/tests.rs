@@ -114,6 +114,19 @@ fn a_mess_becomes_one_endpoint_and_a_mess_again() {
 }
 
 #[test]
+fn a_server_of_the_user_and_the_project_is_one() {
+    let both =
+        r#"{"mcpServers": {"time": {"command": "uvx", "args": ["mcp-server-time"]}, "b": {"command": "b"}}}"#;
+    let home = Home::new(&[(".claude.json", both), ("project/.mcp.json", PROJECT)]);
+    let found = survey(&home.machine(), now());
+    let shown: Vec<(&str, Vec<Scope>)> =
+        found[0].servers().into_iter().map(|(server, scopes)| (server.name.as_str(), scopes)).collect();
+    assert_eq!(shown, [("time", vec![Scope::User, Scope::Project]), ("b", vec![Scope::User])]);
+    let report = home.init(&everything());
+    assert_eq!((report.clients[0].imported, home.names()), (2, vec!["b".to_string(), "time".into()]));
+}
+
+#[test]
 fn a_second_init_changes_nothing() {
     let home = mess();
     home.init(&everything());
@@ -150,25 +163,116 @@ fn a_broken_file_is_told_and_left_alone() {
     assert!(home.read(".codex/config.toml").contains("/opt/umcp"));
 }
 
+/// The file of that path as JSON, changed and written as its owner would write it.
+fn rewrite(home: &Home, path: &str, change: impl FnOnce(&mut serde_json::Value)) -> String {
+    let source = home.read(path).replace("// my servers", "");
+    let mut document = serde_json::from_str(&source).unwrap();
+    change(&mut document);
+    let text = serde_json::to_string_pretty(&document).unwrap();
+    fs::write(home.dir.path().join(path), &text).unwrap();
+    text
+}
+
+fn actions(undone: &undo::Undone) -> Vec<undo::Action> {
+    undone.files.iter().map(|file| file.action).collect()
+}
+
 #[test]
-fn undo_asks_before_it_loses_somebodys_change() {
+fn undo_works_beside_what_the_owner_changed() {
+    use undo::Action::{Deleted, Merged, Restored};
+    let home = mess();
+    home.init(&everything());
+    let rewritten = rewrite(&home, ".cursor/mcp.json", |document| document["theme"] = "light".into());
+    rewrite(&home, ".claude.json", |document| document["firstStartTime"] = "2026".into());
+    let call = &mut |request| home.call(request);
+    let dry = Options { which: Which::Last(1), dry_run: true, force: false, now: now() };
+    let planned = undo(&home.paths, dry, call).unwrap();
+    assert_eq!(home.read(".cursor/mcp.json"), rewritten);
+
+    let back = home.undo(Which::Last(1), false).unwrap();
+    assert!(back.failure().is_none());
+    let entry = &back.entries[0];
+    assert_eq!(actions(entry), actions(&planned.entries[0]));
+    assert_eq!(actions(entry).iter().filter(|action| **action == Merged).count(), 2);
+    assert!(actions(entry).contains(&Restored) && !actions(entry).contains(&Deleted));
+    let mut cursor: serde_json::Value = serde_json::from_str(&CURSOR.replace("// my servers", "")).unwrap();
+    cursor["theme"] = "light".into();
+    let read = |path: &str| serde_json::from_str::<serde_json::Value>(&home.read(path)).unwrap();
+    assert_eq!(read(".cursor/mcp.json"), cursor);
+    assert_eq!(read(".claude.json"), serde_json::json!({"firstStartTime": "2026"}));
+    assert_eq!(home.read(".codex/config.toml"), CODEX);
+    assert!(home.names().is_empty());
+    let file = entry.files.iter().find(|file| file.path.ends_with(".cursor/mcp.json")).unwrap();
+    assert_eq!(file.merge.as_ref().unwrap().back, ["git", "shell"]);
+
+    // The copy is no entry of its own for `--last`, and still can be had back.
+    assert!(home.undo(Which::Last(1), false).unwrap_err().is(&codes::UNDO_NOTHING));
+    home.undo(Which::Id(file.copy.unwrap()), false).unwrap();
+    assert_eq!(home.read(".cursor/mcp.json"), rewritten);
+}
+
+#[test]
+fn a_file_that_only_umcp_filled_goes_though_it_was_rewritten() {
+    let home = mess();
+    home.init(&everything());
+    rewrite(&home, ".claude.json", |document| {
+        document["mcpServers"]["umcp"]["disabled"] = true.into();
+    });
+    let back = home.undo(Which::Last(1), false).unwrap();
+    assert!(back.failure().is_none() && !home.dir.path().join(".claude.json").exists());
+    // One that is gone comes back: there is nothing to lose.
+    home.init(&everything());
+    fs::remove_file(home.dir.path().join(".cursor/mcp.json")).unwrap();
+    assert!(home.undo(Which::Last(1), false).unwrap().failure().is_none());
+    assert_eq!(home.read(".cursor/mcp.json"), CURSOR);
+}
+
+#[test]
+fn what_cannot_be_taken_back_keeps_nothing_else_up() {
     let home = mess();
     let id = home.init(&everything()).undo.unwrap();
-    let path = home.dir.path().join(".cursor/mcp.json");
-    fs::write(&path, "{\"theme\": \"light\"}").unwrap();
-    let error = home.undo(Which::Id(id), false).unwrap_err();
-    assert!(
-        error.is(&codes::UNDO_CHANGED) && error.to_string().contains("-{\"theme\": \"light\"}"),
-        "{error}"
-    );
-    // Nothing is half undone.
-    assert!(home.read(".codex/config.toml").contains("/opt/umcp") && home.names().len() == 4);
+    let mine = rewrite(&home, ".cursor/mcp.json", |document| {
+        document["mcpServers"]["umcp"]["command"] = "/my/umcp".into();
+    });
+    rewrite(&home, ".claude.json", |document| document["firstStartTime"] = "2026".into());
+    let back = home.undo(Which::Id(id), false).unwrap();
+    let error = back.failure().unwrap();
+    assert!(error.is(&codes::PARTIAL) && error.hints[1].contains("--force"), "{error:?}");
+    assert_eq!(home.read(".cursor/mcp.json"), mine);
+    assert_eq!(home.read(".codex/config.toml"), CODEX);
+    // What the file still leads to through umcp stays in umcp.
+    assert_eq!((back.entries[0].held.len(), home.names().len()), (4, 4));
+    let refused = back.entries[0].files.iter().find(|file| file.action == undo::Action::Refused).unwrap();
+    assert!(refused.error.as_ref().unwrap().is(&codes::UNDO_CHANGED));
 
-    home.undo(Which::Id(id), true).unwrap();
+    // Nothing else is left to do: now that is the error.
+    assert!(home.undo(Which::Last(1), false).unwrap().failure().unwrap().is(&codes::UNDO_CHANGED));
+    let forced = home.undo(Which::Id(id), true).unwrap();
+    assert!(forced.failure().is_none() && home.names().is_empty());
     assert_eq!(home.read(".cursor/mcp.json"), CURSOR);
+    // Force is for what cannot be kept only.
+    assert!(home.read(".claude.json").contains("firstStartTime"));
     // What was overwritten can be had back.
-    home.undo(Which::Id(id + 1), false).unwrap();
-    assert_eq!(home.read(".cursor/mcp.json"), "{\"theme\": \"light\"}");
+    let copy = forced.entries[0].files.iter().find_map(|file| file.copy).unwrap();
+    home.undo(Which::Id(copy), false).unwrap();
+    assert_eq!(home.read(".cursor/mcp.json"), mine);
+}
+
+#[test]
+fn one_entry_that_fails_does_not_keep_the_older_ones() {
+    let home = mess();
+    connect(&home, "cursor", true, None);
+    connect(&home, "codex", false, None);
+    connect(&home, "gemini", false, None);
+    fs::write(home.dir.path().join(".codex/config.toml"), "model = ").unwrap();
+    let back = home.undo(Which::Last(3), false).unwrap();
+    assert!(back.failure().unwrap().is(&codes::PARTIAL));
+    let failed: Vec<bool> =
+        back.entries.iter().map(|entry| entry.files.iter().any(|file| file.error.is_some())).collect();
+    assert_eq!(failed, [false, true, false]);
+    assert_eq!((home.read(".cursor/mcp.json"), home.names()), (CURSOR.to_string(), Vec::new()));
+    assert!(!home.dir.path().join(".gemini").exists());
+    assert_eq!(home.read(".codex/config.toml"), "model = ");
 }
 
 #[test]
