@@ -6,7 +6,7 @@ use super::jobs::Jobs;
 use super::lock::Guard;
 use super::report::Report;
 use super::socket::{Listener, Peer};
-use super::wire::{Frame, Mode};
+use super::wire::{Frame, Hello, Mode};
 use crate::calls::Caller;
 use crate::clock::Clock;
 use crate::engine::live::Event;
@@ -237,7 +237,15 @@ async fn visit(peer: Peer, jobs: Arc<Jobs>) {
         Err(_) => return,
     };
     let mode = visitor.hello.mode;
-    if !visitor.welcome(None).await.unwrap_or(false) {
+    // A client of a profile that is gone is told why, instead of a stream that ends without a word.
+    let refused = match mode {
+        Mode::Mcp => {
+            let Hello { profile, client, cwd, .. } = &visitor.hello;
+            jobs.gateway().world().profile(profile.as_deref(), client, cwd.as_deref()).err()
+        }
+        _ => None,
+    };
+    if !visitor.welcome(refused).await.unwrap_or(false) {
         return;
     }
     // The client has gone, or never was: nobody is left to be told.

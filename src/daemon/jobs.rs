@@ -212,7 +212,7 @@ impl Jobs {
             }
             view = world.view(&profile);
         }
-        let tool = view.target(&call.target).ok_or_else(|| tool_not_found(&view, &call.target))?;
+        let tool = view.target(&call.target).ok_or_else(|| self.not_shown(&view, &call.target))?;
         let text = format!(r#"{{"name":{},"arguments":{}}}"#, quote(&tool.tool), call.arguments);
         let params = Params::parse(&text)?;
         let mut context = Context::plain(&call.client, Door::Cli);
@@ -338,6 +338,27 @@ fn found_tool(tool: &ViewTool, score: f32) -> Found {
         tool: tool.tool.clone(),
         description: facts.description.unwrap_or_default(),
         score,
+    }
+}
+
+impl Jobs {
+    /// Why a view has no such tool: hidden, or unknown.
+    fn not_shown(&self, view: &View, target: &str) -> Error {
+        let split = target.split_once('.').or_else(|| target.split_once("__"));
+        let upstream = split.and_then(|(server, tool)| Some((self.gateway.world().find(server).ok()?, tool)));
+        let offered = |(upstream, tool): &(Arc<Upstream>, &str)| {
+            upstream.catalogue().is_some_and(|catalogue| catalogue.tools.iter().any(|it| it.name == *tool))
+        };
+        if upstream.filter(offered).is_none() {
+            return tool_not_found(view, target);
+        }
+        let error = Error::new(&codes::TOOL_DISABLED, format!("the tool `{target}` is hidden"));
+        match view.profile.name.as_str() {
+            crate::environments::DEFAULT => error.hint(format!("umcp tool enable {target}")),
+            profile => error
+                .hint(format!("umcp tool enable {target}"))
+                .hint(format!("or it is not in profile `{profile}`: umcp profile show {profile}")),
+        }
     }
 }
 

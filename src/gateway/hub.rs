@@ -109,7 +109,10 @@ impl Gateway {
             }
             session.lists_changed(tags);
         }
-        self.tell(|at| Event::ListChanged { at, tools: 0 });
+        self.tell(|at| {
+            let catalogues = self.world().all().into_iter().filter_map(|upstream| upstream.catalogue());
+            Event::ListChanged { at, tools: catalogues.map(|catalogue| catalogue.tools.len() as u64).sum() }
+        });
     }
 
     fn notified(&self, server: &str, session: Option<u64>, method: &str, params: &str) {
