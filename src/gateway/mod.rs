@@ -137,7 +137,7 @@ impl Gateway {
         session.close();
         self.hub.remove(session.id);
         self.world().leave(session.id);
-        let waited = session.waited_for();
+        let waited = session.stop_waiting();
         if !waited.is_empty() {
             let gateway = self.clone();
             let session = session.clone();

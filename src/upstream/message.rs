@@ -102,17 +102,17 @@ impl Answer {
         line.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
         line.extend_from_slice(id.as_bytes());
         line.extend_from_slice(key);
-        line.extend_from_slice(&self.body);
+        push_flat(&mut line, &self.body);
         line.push(b'}');
         line
     }
 }
 
-/// A request of ours, with its line break.
-pub fn request(id: u64, method: &str, params: &str) -> Vec<u8> {
+/// A request of ours, with its line break. `id` as raw JSON.
+pub fn request(id: impl std::fmt::Display, method: &str, params: &str) -> Vec<u8> {
     let mut line = Vec::with_capacity(params.len() + method.len() + 64);
-    let _ = write!(line, r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":"#);
-    line.extend_from_slice(params.as_bytes());
+    let _ = write!(line, r#"{{"jsonrpc":"2.0","id":{id},"method":{},"params":"#, quote(method));
+    push_flat(&mut line, params.as_bytes());
     line.extend_from_slice(b"}\n");
     line
 }
@@ -120,11 +120,23 @@ pub fn request(id: u64, method: &str, params: &str) -> Vec<u8> {
 /// A notification, with its line break.
 pub fn notification(method: &str, params: &str) -> Vec<u8> {
     let mut line = Vec::with_capacity(params.len() + method.len() + 48);
-    let _ = write!(line, r#"{{"jsonrpc":"2.0","method":"{method}","params":"#);
-    line.extend_from_slice(params.as_bytes());
+    let _ = write!(line, r#"{{"jsonrpc":"2.0","method":{},"params":"#, quote(method));
+    push_flat(&mut line, params.as_bytes());
     line.extend_from_slice(b"}\n");
     line
 }
+
+/// Appends JSON text as part of one line. Whoever wrote it may have put line breaks between its tokens (inside its
+/// strings they are escaped); left in, they would end the message, and what follows would pass for another one.
+fn push_flat(line: &mut Vec<u8>, text: &[u8]) {
+    let from = line.len();
+    line.extend_from_slice(text);
+    if memchr::memchr2(b'\n', b'\r', text).is_some() {
+        let breaks = line[from..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r'));
+        breaks.for_each(|byte| *byte = b' ');
+    }
+}
+
 
 /// Adds `"key":value,` at the front of a JSON object given as text. `fields` ends without a comma.
 pub fn prepend(object: &[u8], fields: &str) -> Vec<u8> {
@@ -168,6 +180,20 @@ mod tests {
         assert_eq!(envelope.id.unwrap().get(), r#""a\"b""#);
         assert_eq!(envelope.params_text(), r#"{"x": 1.50}"#);
         assert_eq!(Answer::result(r#"{"a":1}"#).line("7"), br#"{"jsonrpc":"2.0","id":7,"result":{"a":1}}"#);
+    }
+
+    #[test]
+    fn a_message_is_one_line_whatever_its_parts_hold() {
+        let params = "{\"a\":\r\n{\"method\":\"x\"}\n}";
+        let flat = r#"{"a":  {"method":"x"} }"#;
+        let expected = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":{flat}}}\n");
+        assert_eq!(request(1, "m", params), expected.as_bytes());
+        let expected = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{flat}}}");
+        assert_eq!(Answer::result(params).line("1"), expected.as_bytes());
+        let forged = "m\"}\n{\"id\":1,\"result\":{}";
+        let line = notification(forged, params);
+        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert_eq!(Envelope::parse(&line).unwrap().method.as_deref(), Some(forged));
     }
 
     #[test]
