@@ -263,7 +263,11 @@ impl World {
                 None => {
                     let known = before.and_then(|upstream| upstream.catalogue());
                     let known = known.or_else(|| stored.get(&server.id).cloned().map(Arc::new));
-                    Upstream::new(server, known, self.shared.clone())
+                    let upstream = Upstream::new(server, known, self.shared.clone());
+                    if let Some(before) = before {
+                        upstream.subscriptions().clone_from(&before.subscriptions());
+                    }
+                    upstream
                 }
             };
             new.insert(upstream.id().to_string(), upstream);

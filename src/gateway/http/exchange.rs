@@ -104,6 +104,8 @@ impl Door {
             }
         };
         let id = envelope.id.map_or("null", |id| id.get());
+        // The client may hang up before it has its answer, and with it the name of the session.
+        let mut leaving = Leaving { door: self.clone(), session: Some(session.clone()) };
         let incoming = Request {
             session: session.clone(),
             id,
@@ -113,9 +115,9 @@ impl Door {
         };
         let answer = self.gateway.handle(incoming).await;
         if !answer.ok {
-            self.gateway.leave(&session);
             return json(StatusCode::OK, answer.line(id));
         }
+        leaving.session = None;
         let session = HttpSession::new(session, queue);
         let mut response = json(StatusCode::OK, answer.line(id));
         if let Ok(value) = HeaderValue::from_str(&session.id) {
@@ -246,24 +248,37 @@ impl Door {
 /// Runs one request to its answer.
 async fn answer(door: Arc<Door>, message: Message, id: String, sink: Arc<Outbox>) -> Answer {
     let Message { session, method, params, own, .. } = message;
-    let leaving = own.then(|| Leaving { door: door.clone(), session: session.clone() });
+    let _leaving = own.then(|| Leaving { door: door.clone(), session: Some(session.clone()) });
+    let _running = Running { session: &session, id: &id };
     let params = params.as_deref().and_then(|params| std::str::from_utf8(params).ok()).unwrap_or("{}");
     let incoming = Request { session: session.clone(), id: &id, method: &method, params, sink };
-    let answer = door.gateway.handle(incoming).await;
-    session.finished(&id);
-    drop(leaving);
-    answer
+    door.gateway.handle(incoming).await
 }
 
-/// A modern request's session ends with it, however it ends.
+/// A request in flight of its session, however it ends.
+struct Running<'a> {
+    session: &'a Session,
+    id: &'a str,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.session.finished(self.id);
+    }
+}
+
+/// A session that ends with the request it came with, however that ends: that of a modern request, and a legacy
+/// one whose client has not got its name yet.
 struct Leaving {
     door: Arc<Door>,
-    session: Arc<Session>,
+    session: Option<Arc<Session>>,
 }
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.door.gateway.end_visit(&self.session);
+        if let Some(session) = self.session.take() {
+            self.door.gateway.end_visit(&session);
+        }
     }
 }
 
