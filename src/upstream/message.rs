@@ -137,7 +137,6 @@ fn push_flat(line: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-
 /// Adds `"key":value,` at the front of a JSON object given as text. `fields` ends without a comma.
 pub fn prepend(object: &[u8], fields: &str) -> Vec<u8> {
     let mut joined = Vec::with_capacity(object.len() + fields.len() + 2);
