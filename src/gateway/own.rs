@@ -132,8 +132,8 @@ impl Gateway {
 
     /// Counts of use, read again when they are old.
     fn used(&self) -> Arc<Use> {
-        let mut recent = self.recent.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, used)) = recent.as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
+        let recent = || self.recent.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, used)) = recent().as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
             return used.clone();
         }
         let engine = &self.world().shared.engine;
@@ -144,7 +144,7 @@ impl Gateway {
         };
         let used: Arc<Use> =
             Arc::new(counts.into_iter().map(|it| ((it.server, it.tool), it.calls)).collect());
-        *recent = Some((Instant::now(), used.clone()));
+        *recent() = Some((Instant::now(), used.clone()));
         used
     }
 
@@ -198,12 +198,18 @@ impl Gateway {
                     Box::pin(self.call_shown(view.clone(), &exposed, &incoming, &params, asker)).await,
                 );
             }
-            "find_tools" if view.is_searched() => self.find(view, &arguments, 8),
+            "find_tools" if view.is_searched() => {
+                let view = view.clone();
+                self.beside(move |gateway| gateway.find(&view, &arguments, 8)).await
+            }
             "describe_tool" if view.is_searched() => describe(view, &arguments),
-            "read_result" => self.read_stored(&arguments),
-            "umcp__tool_search" => self.find(view, &arguments, 10),
+            "read_result" => self.beside(move |gateway| gateway.read_stored(&arguments)).await,
+            "umcp__tool_search" => {
+                let view = view.clone();
+                self.beside(move |gateway| gateway.find(&view, &arguments, 10)).await
+            }
             "umcp__server_list" => Ok(self.server_list()),
-            "umcp__tool_history" => self.history(&arguments),
+            "umcp__tool_history" => self.beside(move |gateway| gateway.history(&arguments)).await,
             _ => return None,
         };
         let answer = own_answer(outcome, asker);
@@ -211,6 +217,16 @@ impl Gateway {
         let length = params.raw("arguments").map_or(0, str::len);
         self.caller.record_own(name, length, &answer.body, started, &context);
         Some(answer)
+    }
+
+    /// Does work that reads files, many records or all tools beside the runtime, where no call waits for it.
+    async fn beside(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<String> + Send + 'static,
+    ) -> Result<String> {
+        let gateway = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&gateway)).await;
+        done.map_err(|error| Error::bug("one of umcp's own tools did not end").because(error))?
     }
 
     fn find(&self, view: &View, arguments: &Value, default: u64) -> Result<String> {
