@@ -1,12 +1,12 @@
 //! One POST: a message in, an answer out. The answer is plain JSON unless something is to be said before it;
 //! then it becomes an event stream. A client that hangs up cancels its request.
 
-use super::body::{Body, event};
+use super::body::Body;
 use super::sessions::HttpSession;
 use super::{Door, checks, plain};
 use crate::calls::Params;
 use crate::gateway::handler::Incoming as Request;
-use crate::gateway::outbox::{OutQueue, Outbox};
+use crate::gateway::outbox::Outbox;
 use crate::gateway::session::{Arrival, Session};
 use crate::upstream::era::LEGACY;
 use crate::upstream::message::{Answer, Envelope, code};
@@ -18,7 +18,6 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 const SESSION: &str = "mcp-session-id";
 
@@ -193,8 +192,8 @@ impl Door {
         let (abort, registration) = AbortHandle::new_pair();
         message.session.started(id, abort);
         let id = id.to_string();
-        let future = Abortable::new(answer(self.clone(), message, id.clone(), sink), registration);
-        let mut future = Box::pin(future);
+        let future = answer(self.clone(), message, id.clone(), sink.clone());
+        let mut future = Box::pin(Abortable::new(future, registration));
         tokio::select! {
             biased;
             answer = &mut future => {
@@ -202,21 +201,15 @@ impl Door {
                 match queue.try_recv() {
                     None => json(status_of(&answer, modern), answer.line(&id)),
                     Some(first) => {
-                        let (events, body) = mpsc::unbounded_channel();
-                        let _ = events.send(event(&first));
-                        while let Some(line) = queue.try_recv() {
-                            let _ = events.send(event(&line));
-                        }
-                        let _ = events.send(event(&answer.line(&id)));
-                        stream(Body::events(body))
+                        sink.send(answer.line(&id));
+                        sink.end();
+                        stream(Body::events(first, queue))
                     }
                 }
             }
             Some(first) = queue.recv() => {
-                let (events, body) = mpsc::unbounded_channel();
-                let _ = events.send(event(&first));
-                tokio::spawn(pump(future, queue, events, id));
-                stream(Body::events(body))
+                tokio::spawn(conclude(future, sink, id));
+                stream(Body::events(first, queue))
             }
         }
     }
@@ -282,27 +275,20 @@ impl Drop for Leaving {
     }
 }
 
-/// Carries messages and then the answer to the event stream. Ends, and with it the request, when the client hangs up.
-async fn pump(
-    mut future: impl Future<Output = Result<Answer, futures_util::future::Aborted>> + Unpin,
-    mut queue: OutQueue,
-    events: mpsc::UnboundedSender<Bytes>,
+/// Puts the answer at the end of the request's event stream. Ends, and with it the request, when the client hangs up
+/// or has stopped reading.
+async fn conclude(
+    future: impl Future<Output = Result<Answer, futures_util::future::Aborted>>,
+    sink: Arc<Outbox>,
     id: String,
 ) {
-    loop {
-        tokio::select! {
-            biased;
-            Some(line) = queue.recv() => drop(events.send(event(&line))),
-            answer = &mut future => {
-                while let Some(line) = queue.try_recv() {
-                    let _ = events.send(event(&line));
-                }
-                let _ = events.send(event(&answer.unwrap_or_else(|_| cancelled()).line(&id)));
-                return;
-            }
-            () = events.closed() => return,
-        }
+    tokio::select! {
+        biased;
+        answer = future => sink.send(answer.unwrap_or_else(|_| cancelled()).line(&id)),
+        () = sink.stuck() => {}
+        () = sink.hung_up() => {}
     }
+    sink.end();
 }
 
 fn cancelled() -> Answer {
