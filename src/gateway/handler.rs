@@ -230,6 +230,9 @@ impl Gateway {
         let Some(level) = params.text("level") else {
             return Answer::error(code::INVALID_PARAMS, "`level` is missing");
         };
+        if level_word(severity(&level)) != level {
+            return Answer::error(code::INVALID_PARAMS, &format!("unknown log level: {level}"));
+        }
         session.set_level(severity(&level));
         let lowest = self.hub.all().iter().filter_map(|session| session.level()).min().unwrap_or(1);
         self.world().set_level(level_word(lowest));

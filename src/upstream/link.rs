@@ -280,7 +280,11 @@ impl Link {
         let link = self.clone();
         let id = id.to_string();
         tokio::spawn(async move {
-            let answer = match tokio::time::timeout(ASK_DEADLINE, answer).await {
+            let answer = tokio::select! {
+                answer = tokio::time::timeout(ASK_DEADLINE, answer) => answer,
+                _ = link.closed() => return,
+            };
+            let answer = match answer {
                 Ok(Ok(answer)) => answer,
                 _ => Answer::error(code::METHOD_NOT_FOUND, "the client cannot answer this request"),
             };

@@ -72,7 +72,7 @@ impl Door {
             return self.open(&envelope, profile).await;
         }
         if let Some(id) = known {
-            let Some(known) = self.sessions.get(id) else {
+            let Some(known) = self.sessions.get(id, profile.as_deref()) else {
                 return plain(StatusCode::NOT_FOUND, "the session is not known (any more)");
             };
             let version = checks::get(&head.headers, "mcp-protocol-version");
@@ -214,8 +214,9 @@ impl Door {
         }
     }
 
-    pub(super) fn get(&self, headers: &HeaderMap) -> Response<Body> {
-        let Some(session) = checks::get(headers, SESSION).and_then(|id| self.sessions.get(id)) else {
+    pub(super) fn get(&self, headers: &HeaderMap, profile: Option<&str>) -> Response<Body> {
+        let known = checks::get(headers, SESSION).and_then(|id| self.sessions.get(id, profile));
+        let Some(session) = known else {
             return match headers.contains_key(SESSION) {
                 true => plain(StatusCode::NOT_FOUND, "the session is not known (any more)"),
                 false => plain(StatusCode::METHOD_NOT_ALLOWED, "Mcp-Session-Id is missing"),
@@ -227,9 +228,10 @@ impl Door {
         }
     }
 
-    pub(super) fn delete(&self, headers: &HeaderMap) -> Response<Body> {
-        match checks::get(headers, SESSION).and_then(|id| self.sessions.remove(id)) {
+    pub(super) fn delete(&self, headers: &HeaderMap, profile: Option<&str>) -> Response<Body> {
+        match checks::get(headers, SESSION).and_then(|id| self.sessions.get(id, profile)) {
             Some(session) => {
+                self.sessions.remove(&session.id);
                 self.gateway.leave(&session.session);
                 empty(StatusCode::OK)
             }
