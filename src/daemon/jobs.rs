@@ -141,10 +141,13 @@ impl Jobs {
             }
             Live::Restart { names } => {
                 let chosen = world.select(&names)?;
-                for upstream in &chosen {
+                let restart = |upstream: Arc<Upstream>| async move {
                     upstream.stop().await;
                     upstream.reset();
-                    upstream.connect(0).await?;
+                    upstream.connect(0).await
+                };
+                for outcome in futures_util::future::join_all(chosen.iter().cloned().map(restart)).await {
+                    outcome?;
                 }
                 Ok(LiveReply::Servers(self.statuses(&chosen)))
             }

@@ -6,7 +6,7 @@ use super::handler::{Asker, Incoming};
 use super::relay::for_era;
 use crate::calls::{self, Params, results};
 use crate::engine::{Reply, StoreRequest};
-use crate::environments::Mode;
+use crate::environments::{Mode, Profile};
 use crate::error::{Error, Result, codes};
 use crate::tools::model::Facts;
 use crate::upstream::View;
@@ -204,12 +204,18 @@ impl Gateway {
             }
             "describe_tool" if view.is_searched() => describe(view, &arguments),
             "read_result" => self.beside(move |gateway| gateway.read_stored(&arguments)).await,
+            name if name.starts_with("umcp__") && !self.world().shared.settings.gateway.own_tools => {
+                return None;
+            }
             "umcp__tool_search" => {
                 let view = view.clone();
                 self.beside(move |gateway| gateway.find(&view, &arguments, 10)).await
             }
-            "umcp__server_list" => Ok(self.server_list()),
-            "umcp__tool_history" => self.beside(move |gateway| gateway.history(&arguments)).await,
+            "umcp__server_list" => Ok(self.server_list(&view.profile)),
+            "umcp__tool_history" => {
+                let profile = view.profile.clone();
+                self.beside(move |gateway| gateway.history(&profile, &arguments)).await
+            }
             _ => return None,
         };
         let answer = own_answer(outcome, asker);
@@ -256,7 +262,8 @@ impl Gateway {
         Ok(format!("{text}\n\n[page {page} of {pages}]"))
     }
 
-    fn server_list(&self) -> String {
+    /// The servers of the client's profile.
+    fn server_list(&self, profile: &Profile) -> String {
         let line = |upstream: &Arc<crate::upstream::Upstream>| {
             let tools = upstream
                 .catalogue()
@@ -269,13 +276,14 @@ impl Gateway {
             )
         };
         let all = self.world().all();
-        match all.is_empty() {
+        let shown: Vec<_> = all.iter().filter(|upstream| upstream.is_of(profile)).collect();
+        match shown.is_empty() {
             true => "No servers yet. Add one with `umcp server add`.".into(),
-            false => all.iter().map(line).collect::<Vec<_>>().join("\n"),
+            false => shown.into_iter().map(line).collect::<Vec<_>>().join("\n"),
         }
     }
 
-    fn history(&self, arguments: &Value) -> Result<String> {
+    fn history(&self, profile: &Profile, arguments: &Value) -> Result<String> {
         let text = |key: &str| arguments[key].as_str().map(ToString::to_string);
         let request = usage::Request::History {
             server: text("server"),
@@ -297,7 +305,13 @@ impl Gateway {
                         call.class.word()
                     )
                 };
-                Ok(entries.iter().map(line).collect::<Vec<_>>().join("\n"))
+                let all = self.world().all();
+                let hidden = |entry: &&usage::Entry| {
+                    all.iter()
+                        .any(|upstream| upstream.name() == entry.call.server && !upstream.is_of(profile))
+                };
+                let shown = entries.iter().filter(|entry| !hidden(entry));
+                Ok(shown.map(line).collect::<Vec<_>>().join("\n"))
             }
             other => crate::engine::unexpected(&other),
         }

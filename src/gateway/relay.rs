@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::tools::Era;
 use crate::upstream::link::Ask;
 use crate::upstream::message::{self, Answer, code, quote};
-use crate::upstream::{Upstream, View};
+use crate::upstream::{Upstream, View, names};
 use questions::Exchanged;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -328,6 +328,10 @@ pub(super) fn for_era(result: Vec<u8>, era: Era) -> Vec<u8> {
 
 /// "Unknown tool", with the nearest name.
 fn unknown_tool(view: &View, name: &str) -> String {
+    if name.len() > 2 * names::MAX {
+        // Comparing takes time and memory of its length, for each tool.
+        return "unknown tool; no tool has a name as long as this".into();
+    }
     let nearest = view
         .tools
         .iter()

@@ -222,8 +222,7 @@ impl World {
             Change::Profiles => self.read_profiles()?,
             Change::Forgotten(ids) => {
                 let upstreams = read(&self.upstreams);
-                let forgotten =
-                    |upstream: &&Arc<Upstream>| ids.is_empty() || ids.iter().any(|id| id == upstream.id());
+                let forgotten = |one: &&Arc<Upstream>| ids.is_empty() || ids.contains(&one.entry.id);
                 upstreams.values().filter(forgotten).for_each(|upstream| upstream.forget_catalogue());
             }
         }

@@ -196,9 +196,13 @@ fn searchable(tool: &ViewTool) -> (Facts, String) {
 impl Upstream {
     /// Whether clients of `profile` see anything of this server.
     pub fn is_shown(&self, profile: &Profile) -> bool {
+        self.entry.enabled && self.is_of(profile)
+    }
+
+    /// Whether this server belongs to `profile`, enabled or not.
+    pub fn is_of(&self, profile: &Profile) -> bool {
         let Profile { servers, tags, .. } = profile;
-        self.entry.enabled
-            && (servers.is_empty() || servers.iter().any(|name| matches(name, self.name())))
+        (servers.is_empty() || servers.iter().any(|name| matches(name, self.name())))
             && (tags.is_empty() || tags.iter().any(|tag| self.entry.tags.contains(tag)))
     }
 }
