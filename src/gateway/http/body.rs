@@ -124,3 +124,26 @@ impl hyper::body::Body for Body {
         matches!(self, Self::Full(None))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::outbox::Outbox;
+    use http_body_util::BodyExt;
+
+    #[test]
+    fn the_stream_of_a_request_ends_with_its_answer_and_tells_when_it_is_dropped() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (outbox, mut queue) = Outbox::new();
+            outbox.send(b"1\n".into());
+            outbox.send(b"2".into());
+            outbox.end();
+            outbox.send(b"late".into());
+            let first = queue.try_recv().unwrap();
+            let sent = Body::events(first, queue).collect().await.unwrap().to_bytes();
+            assert_eq!(sent, "event: message\ndata: 1\n\nevent: message\ndata: 2\n\n");
+            outbox.hung_up().await;
+        });
+    }
+}
