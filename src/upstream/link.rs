@@ -75,7 +75,7 @@ pub struct Counters {
     pub late: AtomicU64,
 }
 
-/// The connection. Pumps (`run_lines`, or a transport of its own) feed it and empty its queue.
+/// The connection. Pumps (`read_lines` and `write_lines`, or a transport's own) feed it and empty its queue.
 pub struct Link {
     out: mpsc::UnboundedSender<Bytes>,
     pending: Mutex<HashMap<u64, Pending>>,

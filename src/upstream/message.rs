@@ -155,17 +155,27 @@ pub fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Finds `"id":NUMBER` in text that is not valid JSON, to say which call it would have answered.
+/// Finds the message's own `"id":NUMBER` in text that is not valid JSON, to say which call it would have answered.
+/// An id within its result is that of something else.
 pub fn id_of_broken(text: &[u8]) -> Option<u64> {
     let head = &text[..text.len().min(512)];
-    let at = head.windows(5).position(|window| window == b"\"id\":")? + 5;
-    let digits: String = head[at..]
-        .iter()
-        .skip_while(|byte| byte.is_ascii_whitespace())
-        .take_while(|byte| byte.is_ascii_digit())
-        .map(|byte| char::from(*byte))
-        .collect();
-    digits.parse().ok()
+    let (mut depth, mut string, mut escaped) = (0, false, false);
+    for (at, byte) in head.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if string => escaped = true,
+            b'"' if !string && depth == 1 && head[at..].starts_with(b"\"id\":") => {
+                let rest = head[at + 5..].trim_ascii_start();
+                let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                return std::str::from_utf8(&rest[..length]).ok()?.parse().ok();
+            }
+            b'"' => string = !string,
+            b'{' | b'[' if !string => depth += 1,
+            b'}' | b']' if !string => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -205,5 +215,8 @@ mod tests {
     fn a_broken_line_may_still_tell_its_id() {
         assert_eq!(id_of_broken(br#"{"jsonrpc":"2.0","id": 42,"result":{"#), Some(42));
         assert_eq!(id_of_broken(b"hello"), None);
+        assert_eq!(id_of_broken(br#"{"result":{"id":7,"a":"}"},"id":42,"#), Some(42));
+        assert_eq!(id_of_broken(br#"{"result":{"id":7,"a":[1"#), None);
+        assert_eq!(id_of_broken(br#"{"result":"\"id\":7"#), None);
     }
 }
