@@ -92,7 +92,8 @@ pub fn serve(options: &Options, announce: &mut dyn FnMut(Ready)) -> Result<()> {
     // One thread: a relayed call is two wake-ups and no hand-over. Slow store work runs beside it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        // Names are looked up there too: a few that find no name server must not hold up the store.
+        .max_blocking_threads(64)
         .thread_keep_alive(Duration::from_secs(2))
         .build()
         .map_err(|error| Error::new(&codes::DAEMON_START, "the runtime cannot be started").because(error))?;

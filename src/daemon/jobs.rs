@@ -102,12 +102,10 @@ impl Jobs {
     }
 
     async fn store(&self, request: StoreRequest) -> Result<Reply> {
+        // Beside the runtime, reads too: a look at all records or catalogues takes longer than a call may wait.
         let engine = self.gateway.world().shared.engine.clone();
-        if !request.writes() {
-            return engine.call(request);
-        }
-        let written = tokio::task::spawn_blocking(move || engine.call(request)).await;
-        written.map_err(|error| Error::bug("a store request did not end").because(error))?
+        let answered = tokio::task::spawn_blocking(move || engine.call(request)).await;
+        answered.map_err(|error| Error::bug("a store request did not end").because(error))?
     }
 
     async fn live(
@@ -143,10 +141,13 @@ impl Jobs {
             }
             Live::Restart { names } => {
                 let chosen = world.select(&names)?;
-                for upstream in &chosen {
+                let restart = |upstream: Arc<Upstream>| async move {
                     upstream.stop().await;
                     upstream.reset();
-                    upstream.connect(0).await?;
+                    upstream.connect(0).await
+                };
+                for outcome in futures_util::future::join_all(chosen.iter().cloned().map(restart)).await {
+                    outcome?;
                 }
                 Ok(LiveReply::Servers(self.statuses(&chosen)))
             }
@@ -163,10 +164,15 @@ impl Jobs {
             }
             Live::Search { query, limit, profile } => {
                 let view = self.view(profile.as_deref(), "", None, hello).await?;
-                let found = self.gateway.search(&view, &query, limit as usize);
-                Ok(LiveReply::Search(
-                    found.into_iter().map(|(doc, score)| found_tool(&view.tools[doc], score)).collect(),
-                ))
+                let gateway = self.gateway.clone();
+                let found = tokio::task::spawn_blocking(move || {
+                    let found = gateway.search(&view, &query, limit as usize);
+                    found.into_iter().map(|(doc, score)| found_tool(&view.tools[doc], score)).collect()
+                });
+                let found = found.await;
+                found
+                    .map(LiveReply::Search)
+                    .map_err(|error| Error::bug("a search did not end").because(error))
             }
             Live::Raw { server, method, params } => {
                 self.raw(&server, &method, &params, hello).await.map(LiveReply::Raw)

@@ -141,8 +141,8 @@ impl Door {
         };
         match *request.method() {
             Method::POST => self.post(request, profile).await,
-            Method::GET => self.get(request.headers()),
-            Method::DELETE => self.delete(request.headers()),
+            Method::GET => self.get(request.headers(), profile.as_deref()),
+            Method::DELETE => self.delete(request.headers(), profile.as_deref()),
             _ => plain(StatusCode::METHOD_NOT_ALLOWED, "use POST, GET or DELETE"),
         }
     }
