@@ -4,6 +4,7 @@
 use super::door::{self, Guest, Visitor};
 use super::jobs::Jobs;
 use super::lock::Guard;
+use super::memory;
 use super::report::Report;
 use super::socket::{Listener, Peer};
 use super::wire::{Frame, Hello, Mode};
@@ -21,6 +22,7 @@ use crate::tools;
 use crate::upstream::process::{Children, MARKER, sweep};
 use crate::upstream::{Change, World};
 use crate::usage::{self, Door};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -141,6 +143,7 @@ async fn host(
     let mut tick = tokio::time::interval(TICK);
     let mut idle = Idle::new(Duration::from_millis(gateway.world().shared.settings.gateway.idle_exit_ms));
     let mut trimmed = Instant::now();
+    let mut rest = Rest::default();
     loop {
         tokio::select! {
             peer = listener.accept() => match peer {
@@ -151,6 +154,7 @@ async fn host(
             () = signals.next() => break,
             _ = left.recv() => break,
             _ = tick.tick() => {
+                rest.tick(gateway.caller.calls.load(Relaxed) + gateway.hub.count() as u64);
                 if !options.foreground && idle.is_over(&jobs) {
                     break;
                 }
@@ -306,6 +310,26 @@ async fn gone(read: &mut tokio::io::BufReader<super::socket::ReadHalf>) {
     match read.fill_buf().await {
         Ok(bytes) if !bytes.is_empty() => std::future::pending().await,
         _ => {}
+    }
+}
+
+/// Gives memory back once after every burst of work, and once after the start.
+#[derive(Default)]
+struct Rest {
+    /// What was done as of the last tick, in no unit: it only has to change with work.
+    done: u64,
+    rested: bool,
+}
+
+impl Rest {
+    fn tick(&mut self, done: u64) {
+        if self.done != done {
+            self.done = done;
+            self.rested = false;
+        } else if !self.rested {
+            self.rested = true;
+            memory::give_back();
+        }
     }
 }
 
