@@ -8,7 +8,7 @@ use crate::servers::model::{EraChoice, Sharing, Transport};
 use crate::servers::spec::{self, Guess};
 use crate::servers::{self, Server, formats};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Add a server from a package, URL, file or command
 ///
@@ -108,11 +108,16 @@ impl Add {
     fn server(self, ctx: &Context) -> Result<Server> {
         let guess = guess(self.spec.as_deref(), self.url.as_deref(), &self.command)?;
         let transport = force(guess.transport, self.transport)?;
+        let typed_here = !self.command.is_empty() && names_a_file(&self.command);
         let mut server = servers::fresh(self.name.unwrap_or(guess.name), transport, ctx.clock.now());
         server.env = pairs("--env", &self.env)?;
         server.headers = pairs("--header", &self.header)?;
         server.roots = self.root.iter().map(|root| absolute_root(root)).collect::<Result<_>>()?;
-        server.cwd = self.cwd.map(|dir| absolute(&dir)).transpose()?;
+        server.cwd = match self.cwd {
+            Some(dir) => Some(absolute(&dir)?),
+            // The daemon works elsewhere; what was typed here means files of this folder.
+            None => typed_here.then(|| absolute(".")).transpose()?,
+        };
         server.tags = self.tag;
         server.verbatim = self.verbatim;
         server.description = self.description;
@@ -139,7 +144,7 @@ fn guess(spec: Option<&str>, url: Option<&str>, command: &[String]) -> Result<Gu
         let name = spec.map_or_else(|| spec::command_name(program, args), String::from);
         return Ok(Guess {
             name,
-            transport: Transport::Stdio { command: program.clone(), args: args.to_vec() },
+            transport: Transport::Stdio { command: program_path(program)?, args: args.to_vec() },
         });
     }
     let Some(spec) = spec else {
@@ -155,6 +160,24 @@ fn locate(text: &str) -> Option<PathBuf> {
     let is_path = text.contains(['/', '\\']) || text.ends_with(".py") || text.ends_with(".js");
     let path = std::path::absolute(text).ok()?;
     (is_path && !text.starts_with('@') && path.is_file()).then_some(path)
+}
+
+/// Whether a word of a command line is a file or folder as seen from here.
+fn names_a_file(command: &[String]) -> bool {
+    command.iter().enumerate().any(|(index, word)| {
+        let path = Path::new(word);
+        // The program is looked up on PATH unless it has a folder before it.
+        let counts = index > 0 || word.contains(['/', '\\']);
+        counts && !word.is_empty() && path.is_relative() && path.exists()
+    })
+}
+
+/// A program with a folder before it, as it is known from anywhere; a bare word is looked up on PATH.
+fn program_path(program: &str) -> Result<String> {
+    match program.contains(['/', '\\']) && Path::new(program).is_file() {
+        true => absolute(program),
+        false => Ok(program.into()),
+    }
 }
 
 fn absolute(path: &str) -> Result<String> {
