@@ -89,7 +89,11 @@ impl Init {
         let statuses = statuses_if_running(ctx).ok().flatten().unwrap_or_default();
         let fails = |status: &ServerStatus| matches!(status.state, Running::Waiting | Running::CrashLoop);
         let failing = statuses.into_iter().filter(fails).map(|status| status.name).collect();
-        ctx.ui.show(&Shown { report, check: Some(check), failing })
+        let failed = check.error.clone();
+        let shown = Shown { report, check: Some(check), failing };
+        let Some(error) = failed else { return ctx.ui.show(&shown) };
+        ctx.ui.show_failed(&shown, &error)?;
+        Err(error)
     }
 
     /// The answers: from flags, from the defaults, or from the user. A dry run asks nothing.
@@ -203,6 +207,8 @@ fn places(scopes: &[Scope]) -> String {
 
 /// A real call through the endpoint, as a client would make it.
 fn check(ctx: &Context, machine: &Machine<'_>) -> FirstCall {
+    // The endpoint's daemon is to open the store; this process may still have it open for reading.
+    ctx.forget_daemon();
     let bar = ctx.ui.progress("trying the endpoint");
     let check = trial::first_call(machine, CHECK_DEADLINE);
     drop(bar);

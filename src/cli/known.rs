@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use crate::documents::near;
-use crate::engine::live::{Live, LiveReply};
+use crate::engine::live::{Live, LiveReply, ServerStatus, State};
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
 use crate::servers::{self, Server, model::matches};
@@ -50,15 +50,25 @@ impl Known {
         Ok(Self { servers, catalogues, preferences })
     }
 
-    /// As `read`, after asking the servers that were never asked. One that does not answer costs a warning.
+    /// As `read`, after asking the servers that were never asked. One that does not answer costs a warning, and
+    /// the wait for it once: one the daemon has seen fail or dawdle is asked again by `umcp tool refresh` alone.
     pub fn ask(ctx: &Context) -> Result<Self> {
         let known = Self::read(ctx)?;
-        let names: Vec<String> = known.never_listed().into_iter().map(Into::into).collect();
+        let mut names: Vec<String> = known.never_listed().into_iter().map(Into::into).collect();
+        if names.is_empty() {
+            return Ok(known);
+        }
+        for status in statuses(ctx)? {
+            let Some(why) = why_not_ask(&status) else { continue };
+            let Some(at) = names.iter().position(|name| *name == status.name) else { continue };
+            let name = names.remove(at);
+            ctx.ui.warn(&format!("{name} did not answer before: {why} (umcp tool refresh {name})"));
+        }
         if names.is_empty() {
             return Ok(known);
         }
         let bar = ctx.ui.progress(&format!("asking {} for their tools", names.join(", ")));
-        let reply = ctx.live(Live::Refresh { names })?;
+        let reply = ctx.live(Live::Refresh { names, bounded: true })?;
         drop(bar);
         let LiveReply::Refreshed(servers) = reply else { return super::context::unexpected(&reply) };
         for (server, error) in servers.into_iter().filter_map(|it| Some((it.server, it.error?))) {
@@ -173,6 +183,21 @@ impl Known {
             None => error.hint(format!("umcp tool search {tool}")).hint("umcp tool list"),
         }
     }
+}
+
+/// How the servers stand, where a daemon runs.
+fn statuses(ctx: &Context) -> Result<Vec<ServerStatus>> {
+    match ctx.live_if_running(Live::Status)? {
+        Some(LiveReply::Status(status)) => Ok(status.servers),
+        Some(other) => super::context::unexpected(&other),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Why asking a server that was never listed would only cost time.
+fn why_not_ask(status: &ServerStatus) -> Option<String> {
+    let failing = matches!(status.state, State::Waiting | State::CrashLoop);
+    status.last_error.clone().or_else(|| failing.then(|| status.state.word().into()))
 }
 
 pub fn all_servers(ctx: &Context) -> Result<Vec<Server>> {

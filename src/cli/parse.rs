@@ -62,7 +62,13 @@ fn parse(mut arguments: Vec<OsString>) -> Result<Cli, Box<Stop>> {
     let Some(Noun::Other(words)) = &cli.noun else { return Ok(cli) };
     let is_tool = words.first().and_then(|word| word.to_str()).is_some_and(|word| word.contains('.'));
     if !is_tool {
-        return Ok(cli);
+        // clap took the flags after the word for its arguments.
+        let outcome = Err(suggest::unknown_command(words));
+        let mut options = cli.global.options();
+        if options.json == JsonMode::Off {
+            options.json = json_mode(&arguments);
+        }
+        return Err(Box::new(Stop { options, outcome }));
     }
     let at = arguments.len() - words.len();
     arguments.insert(at, "call".into());
@@ -85,9 +91,14 @@ fn stop(arguments: &[OsString], error: &clap::Error) -> Box<Stop> {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(error.render().to_string()),
         _ => Err(usage_error(&words, error)),
     };
-    let json = words.iter().take_while(|word| **word != "--").any(|word| word.starts_with("--json"));
-    let options = Options { json: if json { JsonMode::Whole } else { JsonMode::Off }, ..Options::default() };
-    Box::new(Stop { options, outcome })
+    Box::new(Stop { options: Options { json: json_mode(arguments), ..Options::default() }, outcome })
+}
+
+/// What words that were not understood still say of how to answer.
+fn json_mode(arguments: &[OsString]) -> JsonMode {
+    let words = arguments.iter().skip(1).map_while(|word| word.to_str());
+    let json = words.take_while(|word| *word != "--").any(|word| word.starts_with("--json"));
+    if json { JsonMode::Whole } else { JsonMode::Off }
 }
 
 fn usage_error(words: &[&str], error: &clap::Error) -> Error {

@@ -38,6 +38,9 @@ enum Verb {
     Delete(Names),
 }
 
+/// What `delete` says it did; `default` cannot go and is said to be reset.
+const DELETED: &str = "deleted";
+
 #[derive(Debug, Args)]
 struct Name {
     #[arg(value_name = "PROFILE")]
@@ -122,7 +125,7 @@ impl Command {
                 save(ctx, "changed", Request::Update { profile })
             }
             Verb::Use(verb) => verb.run(ctx),
-            Verb::Delete(Names { names }) => save(ctx, "deleted", Request::Delete { names }),
+            Verb::Delete(Names { names }) => save(ctx, DELETED, Request::Delete { names }),
         }
     }
 }
@@ -181,9 +184,13 @@ impl Use {
                 }
             });
         };
+        let mut bound: Vec<String> = self.client.iter().map(|client| format!("for {client}")).collect();
+        bound.extend(directories.iter().map(|directory| format!("for clients started below {directory}")));
+        let verb = "in use:";
         add(&mut profile.clients, self.client);
         add(&mut profile.directories, directories);
-        save(ctx, "in use:", Request::Update { profile })
+        let profiles = changed(ctx, Request::Update { profile })?;
+        ctx.ui.show(&Changed { profiles, verb, bound })
     }
 }
 
@@ -214,12 +221,16 @@ fn find(ctx: &Context, name: &str) -> Result<Profile> {
 }
 
 fn save(ctx: &Context, verb: &'static str, request: Request) -> Result<()> {
-    let profiles = match ctx.call(request)? {
-        Reply::Profile(environments::Reply::Profile(profile)) => vec![*profile],
-        Reply::Profile(environments::Reply::Profiles(profiles)) => profiles,
-        other => return engine::unexpected(&other),
-    };
-    ctx.ui.show(&Changed { profiles, verb })
+    let profiles = changed(ctx, request)?;
+    ctx.ui.show(&Changed { profiles, verb, bound: Vec::new() })
+}
+
+fn changed(ctx: &Context, request: Request) -> Result<Vec<Profile>> {
+    match ctx.call(request)? {
+        Reply::Profile(environments::Reply::Profile(profile)) => Ok(vec![*profile]),
+        Reply::Profile(environments::Reply::Profiles(profiles)) => Ok(profiles),
+        other => engine::unexpected(&other),
+    }
 }
 
 #[derive(Serialize)]
@@ -293,6 +304,9 @@ struct Changed {
     profiles: Vec<Profile>,
     #[serde(skip)]
     verb: &'static str,
+    /// Whom `use` gave it to.
+    #[serde(skip)]
+    bound: Vec<String>,
 }
 
 impl Output for Changed {
@@ -300,7 +314,18 @@ impl Output for Changed {
 
     fn human(&self, page: &mut Page) {
         for profile in &self.profiles {
-            page.mark(State::Ok, format!("{} {} ({} mode)", self.verb, profile.name, profile.mode.word()));
+            let name = &profile.name;
+            if self.verb == DELETED && name == DEFAULT {
+                page.mark(
+                    State::Ok,
+                    format!("reset {name}: it is there always, and shows every server again"),
+                );
+            } else {
+                page.mark(State::Ok, format!("{} {name} ({} mode)", self.verb, profile.mode.word()));
+            }
+        }
+        for bound in &self.bound {
+            page.text(format!("     {bound}"));
         }
     }
 

@@ -23,12 +23,16 @@ pub fn files_on(
     project: Option<&Path>,
 ) -> Vec<Location> {
     let roots = Roots { os, home, env };
-    let user = roots.user(client).into_iter().map(|place| (place, Scope::User));
+    let own = roots.user(client);
     let project = project
         .map(|folder| in_project(client).iter().map(|path| folder.join(path)).collect::<Vec<_>>())
         .unwrap_or_default()
         .into_iter()
-        .map(|place| (place, Scope::Project));
+        // In the home folder some clients' project file is the user's own.
+        .filter(|place| !own.contains(place))
+        .map(|place| (place, Scope::Project))
+        .collect::<Vec<_>>();
+    let user = own.into_iter().map(|place| (place, Scope::User));
     let mut seen = Vec::new();
     user.chain(project)
         .map(|(path, scope)| {
@@ -188,6 +192,14 @@ mod tests {
         ] {
             assert_eq!(first(Os::Linux, id, &[(variable, value)]).as_deref(), Some(expected), "{id}");
         }
+    }
+
+    #[test]
+    fn a_file_of_the_user_is_not_the_project_s_too() {
+        let home = Path::new("/h");
+        let places = files_on(Os::Linux, find("cursor").unwrap(), home, &|_| None, Some(home));
+        let shown: Vec<_> = places.iter().map(|place| (place.path.as_path(), place.scope)).collect();
+        assert_eq!(shown, [(Path::new("/h/.cursor/mcp.json"), Scope::User)]);
     }
 
     #[test]

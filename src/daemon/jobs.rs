@@ -152,7 +152,7 @@ impl Jobs {
                 Ok(LiveReply::Servers(self.statuses(&chosen)))
             }
             Live::Test { name } => Ok(LiveReply::Test(Box::new(self.test(&name).await?))),
-            Live::Refresh { names } => self.refresh(&names).await.map(LiveReply::Refreshed),
+            Live::Refresh { names, bounded } => self.refresh(&names, bounded).await.map(LiveReply::Refreshed),
             Live::ResetBreakers { names } => {
                 let chosen = if names.is_empty() { world.all() } else { world.select(&names)? };
                 chosen.iter().for_each(|upstream| upstream.reset());
@@ -255,12 +255,15 @@ impl Jobs {
         Ok(reply.answer.text().into())
     }
 
-    async fn refresh(&self, names: &[String]) -> Result<Vec<Refreshed>> {
-        let chosen = self.gateway.world().select(names)?;
+    /// Lists anew; when `bounded`, one that dawdles costs the others no more than the wait of a first list.
+    async fn refresh(&self, names: &[String], bounded: bool) -> Result<Vec<Refreshed>> {
+        let world = self.gateway.world();
+        let chosen = world.select(names)?;
+        let patience = Duration::from_millis(world.shared.settings.gateway.first_list_ms);
         let lists = chosen.iter().map(|upstream| async move {
-            let fetched = match upstream.connect(0).await {
-                Ok(running) => upstream.fetch(&running).await,
-                Err(error) => Err(error),
+            let fetched = match bounded {
+                true => upstream.list_within(patience).await,
+                false => upstream.list_anew().await,
             };
             let tools = fetched.as_ref().map_or(0, |catalogue| catalogue.tools.len() as u64);
             Refreshed { server: upstream.name().into(), tools, error: fetched.err() }

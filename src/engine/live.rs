@@ -39,6 +39,9 @@ pub enum Live {
     /// Asks servers for their lists again. Empty means all enabled ones.
     Refresh {
         names: Vec<String>,
+        /// Answers after the wait of a first list; servers that take longer are listed behind it.
+        #[serde(default)]
+        bounded: bool,
     },
     /// Closes circuit breakers and forgets crash loops. Empty means all.
     ResetBreakers {

@@ -35,6 +35,11 @@ pub trait Output: Serialize {
 
     fn human(&self, page: &mut Page);
 
+    /// What a file or another program gets in place of the page, byte for byte; `None` for the page.
+    fn exact(&self) -> Option<String> {
+        None
+    }
+
     /// What `--quiet` prints, one per line.
     fn ids(&self) -> Vec<String> {
         Vec::new()
@@ -190,9 +195,12 @@ impl Ui {
                 value.ids().iter().map(|id| text::one_line(id) + "\n").collect()
             }
             JsonMode::Off => {
-                let mut page = Page::default();
-                value.human(&mut page);
-                page.render(self.terminal.out)
+                let exact = if self.terminal.stdout_terminal { None } else { value.exact() };
+                exact.unwrap_or_else(|| {
+                    let mut page = Page::default();
+                    value.human(&mut page);
+                    page.render(self.terminal.out)
+                })
             }
         };
         self.shown.store(true, Ordering::Relaxed);

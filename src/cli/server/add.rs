@@ -8,12 +8,13 @@ use crate::servers::model::{EraChoice, Sharing, Transport};
 use crate::servers::spec::{self, Guess};
 use crate::servers::{self, Server, formats};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Add a server from a package, URL, file or command
 ///
 /// SPEC is a URL, `npm:PACKAGE`, `pypi:PACKAGE`, `builtin:NAME`, or the path of a program or of a .py or .js file.
-/// With `--url` or `-- COMMAND` the word before is the server's name.
+/// With `--url` or `-- COMMAND` the word before is the server's name; after a package, `--` begins the arguments
+/// of its program.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  umcp server add npm:@modelcontextprotocol/server-everything\n  umcp server add https://example.com/mcp --header 'Authorization=Bearer ${TOKEN}'\n  umcp server add notes --env NOTES_DIR=/tmp -- python3 notes.py"
@@ -25,7 +26,7 @@ pub struct Add {
     /// Where the server listens: http(s), ws(s), unix or pipe
     #[arg(long, conflicts_with = "command")]
     url: Option<String>,
-    /// The command that runs the server
+    /// The command that runs the server, or the arguments of the package's program
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
     /// Call it this instead of the name derived from SPEC
@@ -108,11 +109,17 @@ impl Add {
     fn server(self, ctx: &Context) -> Result<Server> {
         let guess = guess(self.spec.as_deref(), self.url.as_deref(), &self.command)?;
         let transport = force(guess.transport, self.transport)?;
+        let only_arguments = self.spec.as_deref().is_some_and(is_package);
+        let typed_here = names_a_file(&self.command, only_arguments);
         let mut server = servers::fresh(self.name.unwrap_or(guess.name), transport, ctx.clock.now());
         server.env = pairs("--env", &self.env)?;
         server.headers = pairs("--header", &self.header)?;
         server.roots = self.root.iter().map(|root| absolute_root(root)).collect::<Result<_>>()?;
-        server.cwd = self.cwd.map(|dir| absolute(&dir)).transpose()?;
+        server.cwd = match self.cwd {
+            Some(dir) => Some(absolute(&dir)?),
+            // The daemon works elsewhere; what was typed here means files of this folder.
+            None => typed_here.then(|| absolute(".")).transpose()?,
+        };
         server.tags = self.tag;
         server.verbatim = self.verbatim;
         server.description = self.description;
@@ -135,11 +142,16 @@ fn guess(spec: Option<&str>, url: Option<&str>, command: &[String]) -> Result<Gu
         let name = spec.map_or_else(|| spec::url_name(url), String::from);
         return Ok(Guess { name, transport: Transport::from_url(url)? });
     }
+    if let Some(package) = spec.filter(|spec| is_package(spec))
+        && !command.is_empty()
+    {
+        return with_arguments(spec::read(package, locate)?, command);
+    }
     if let Some((program, args)) = command.split_first() {
         let name = spec.map_or_else(|| spec::command_name(program, args), String::from);
         return Ok(Guess {
             name,
-            transport: Transport::Stdio { command: program.clone(), args: args.to_vec() },
+            transport: Transport::Stdio { command: program_path(program)?, args: args.to_vec() },
         });
     }
     let Some(spec) = spec else {
@@ -150,11 +162,46 @@ fn guess(spec: Option<&str>, url: Option<&str>, command: &[String]) -> Result<Gu
     spec::read(spec, locate)
 }
 
+/// Whether a word says what to run and so cannot be the name of a command after it.
+fn is_package(spec: &str) -> bool {
+    ["npm:", "pypi:", "builtin:"].iter().any(|kind| spec.starts_with(kind))
+}
+
+/// A package's program with the arguments that were typed after `--`.
+fn with_arguments(mut guess: Guess, arguments: &[String]) -> Result<Guess> {
+    match &mut guess.transport {
+        Transport::Stdio { args, .. } => args.extend_from_slice(arguments),
+        _ => {
+            return Err(Error::new(&codes::USAGE, format!("`builtin:{}` takes no arguments", guess.name))
+                .hint("umcp server add --help"));
+        }
+    }
+    Ok(guess)
+}
+
 /// The absolute path of a file that exists; a bare word counts only with a folder before it.
 fn locate(text: &str) -> Option<PathBuf> {
     let is_path = text.contains(['/', '\\']) || text.ends_with(".py") || text.ends_with(".js");
     let path = std::path::absolute(text).ok()?;
     (is_path && !text.starts_with('@') && path.is_file()).then_some(path)
+}
+
+/// Whether a word of a command line is a file or folder as seen from here.
+fn names_a_file(command: &[String], only_arguments: bool) -> bool {
+    command.iter().enumerate().any(|(index, word)| {
+        let path = Path::new(word);
+        // The program is looked up on PATH unless it has a folder before it.
+        let counts = only_arguments || index > 0 || word.contains(['/', '\\']);
+        counts && !word.is_empty() && path.is_relative() && path.exists()
+    })
+}
+
+/// A program with a folder before it, as it is known from anywhere; a bare word is looked up on PATH.
+fn program_path(program: &str) -> Result<String> {
+    match program.contains(['/', '\\']) && Path::new(program).is_file() {
+        true => absolute(program),
+        false => Ok(program.into()),
+    }
 }
 
 fn absolute(path: &str) -> Result<String> {

@@ -42,7 +42,7 @@ impl Inspect {
         let catalogue = match stored_catalogue(ctx, &server.id)? {
             Some(catalogue) => catalogue,
             None => {
-                ctx.live(Live::Refresh { names: vec![server.name.clone()] })?;
+                ctx.live(Live::Refresh { names: vec![server.name.clone()], bounded: false })?;
                 stored_catalogue(ctx, &server.id)?.ok_or_else(|| {
                     Error::new(
                         &codes::UPSTREAM_PROTOCOL,

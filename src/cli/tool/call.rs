@@ -83,7 +83,7 @@ impl Call {
 
 fn refresh(ctx: &Context, server: &str) -> Result<()> {
     let bar = ctx.ui.progress(&format!("asking {server} for its tools"));
-    let reply = ctx.live(Live::Refresh { names: vec![server.into()] })?;
+    let reply = ctx.live(Live::Refresh { names: vec![server.into()], bounded: false })?;
     drop(bar);
     match reply {
         LiveReply::Refreshed(servers) => {

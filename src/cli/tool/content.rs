@@ -53,6 +53,23 @@ impl Called {
 impl Output for Called {
     const KIND: &'static str = "tool.call/1";
 
+    /// A result of text alone is the tool's own, down to its last byte. Several parts are told apart by lines.
+    fn exact(&self) -> Option<String> {
+        let blocks: Vec<&Value> = self.blocks().collect();
+        let is_text = |block: &&Value| block["type"] == "text";
+        if blocks.is_empty() || !self.saved.is_empty() || !blocks.iter().all(is_text) {
+            return None;
+        }
+        let mut whole = String::new();
+        for block in blocks {
+            if !whole.is_empty() && !whole.ends_with('\n') {
+                whole.push('\n');
+            }
+            whole.push_str(block["text"].as_str().unwrap_or_default());
+        }
+        Some(whole)
+    }
+
     fn human(&self, page: &mut Page) {
         for block in self.blocks() {
             page.text(block_text(block));
@@ -167,6 +184,22 @@ mod tests {
             assert_eq!(called.saved, expected);
         }
         assert_eq!(std::fs::read(dir.path().join("a____b-2.png")).unwrap(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn text_is_exact_for_programs() {
+        let text = |text: &str| json!({"type": "text", "text": text});
+        let image = json!({"type": "image", "mimeType": "image/png", "data": "AAEC"});
+        for (content, expected) in [
+            (json!([text("a\r\n\u{1b}[1mb\u{7}\n\n")]), Some("a\r\n\u{1b}[1mb\u{7}\n\n")),
+            (json!([text("no end")]), Some("no end")),
+            (json!([text("a"), text("b\n"), text("c")]), Some("a\nb\nc")),
+            (json!([text("a"), image]), None),
+            (json!([]), None),
+        ] {
+            let called = Called::new(called(&json!({"content": content})), None).unwrap();
+            assert_eq!(called.exact().as_deref(), expected, "{content}");
+        }
     }
 
     #[test]

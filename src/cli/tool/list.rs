@@ -11,6 +11,9 @@ use serde::Serialize;
 #[derive(Debug, Default, Args)]
 pub struct List {
     /// Only tools of this server
+    #[arg(value_name = "SERVER", conflicts_with = "server")]
+    name: Option<String>,
+    /// Only tools of this server
     #[arg(long, short, value_name = "SERVER")]
     server: Option<String>,
     /// Only tools of servers with this tag
@@ -43,7 +46,7 @@ struct Items(Vec<Item>);
 impl List {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let known = Known::ask(ctx)?;
-        let server = self.server.as_deref().map(|name| known.server(name)).transpose()?;
+        let server = self.server.or(self.name).as_deref().map(|name| known.server(name)).transpose()?;
         let wanted = |it: &KnownTool<'_>| {
             server.is_none_or(|server| it.server.id == server.id)
                 && self.tag.as_ref().is_none_or(|tag| it.server.tags.contains(tag))

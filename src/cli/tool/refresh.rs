@@ -22,7 +22,7 @@ struct Report(Vec<Refreshed>);
 impl Refresh {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let bar = ctx.ui.progress("asking servers for their tools");
-        let reply = ctx.live(Live::Refresh { names: self.names })?;
+        let reply = ctx.live(Live::Refresh { names: self.names, bounded: false })?;
         drop(bar);
         let LiveReply::Refreshed(servers) = reply else { return context::unexpected(&reply) };
         let report = Report(servers);

@@ -2,11 +2,12 @@
 
 use super::{Running, Upstream, locked};
 use crate::engine::StoreRequest;
-use crate::error::Result;
+use crate::error::{Error, Result, codes};
 use crate::tools::{self, Catalogue};
 use crate::upstream::{Happening, catalogue};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// A catalogue on its way to the disk; `None` when there was nothing to write.
@@ -47,6 +48,29 @@ impl Upstream {
         let (catalogue, storing) = self.list().await?;
         stored(storing).await;
         Ok(catalogue)
+    }
+
+    /// Asks the server for its lists over its running connection, made where there is none.
+    pub async fn list_anew(self: &Arc<Self>) -> Result<Arc<Catalogue>> {
+        let running = self.connect(0).await?;
+        self.fetch(&running).await
+    }
+
+    /// The same, but waits no longer than `patience`: the listing goes on behind, and the server is noted as late.
+    pub async fn list_within(self: &Arc<Self>, patience: Duration) -> Result<Arc<Catalogue>> {
+        let listing = tokio::spawn({
+            let upstream = self.clone();
+            async move { upstream.list_anew().await }
+        });
+        match tokio::time::timeout(patience, listing).await {
+            Ok(listed) => listed.map_err(|error| Error::bug("a listing did not end").because(error))?,
+            Err(_) => {
+                let (name, waited) = (self.name(), patience.as_secs_f64());
+                let message = format!("server `{name}` has not listed its tools within {waited} s");
+                locked(&self.note).last_error = Some(message.clone());
+                Err(Error::new(&codes::UPSTREAM_TIMEOUT, message).hint(format!("umcp server logs {name}")))
+            }
+        }
     }
 
     async fn list(self: &Arc<Self>) -> Result<(Arc<Catalogue>, Storing)> {

@@ -134,7 +134,7 @@ fn instructions_and_capabilities_of_servers_are_merged() {
     let daemon = Daemon::start();
     daemon.add(fixture_server("one", EraChoice::Legacy, &[]));
     daemon.add(fixture_server("two", EraChoice::Modern, &[]));
-    daemon.live(Live::Refresh { names: Vec::new() });
+    daemon.live(Live::Refresh { names: Vec::new(), bounded: false });
     for era in Era::BOTH {
         let mcp = Mcp::connect(&daemon, Door::Socket, era);
         let capabilities = &mcp.greeting["capabilities"];
