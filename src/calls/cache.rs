@@ -1,12 +1,17 @@
 //! Answers of tools the user marked as cacheable, for as long as the mark says. Nothing is cached unasked.
 
-use super::Reply;
+use super::{Params, Reply};
+use crate::servers::model::{Server, Sharing};
+use crate::upstream::message::Answer;
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Entries beyond this are dropped, oldest first.
 const MOST: usize = 512;
+/// Larger answers are not kept, so that all of them together stay small.
+const LARGEST: usize = 128 << 10;
 
 #[derive(Default)]
 pub struct Cache {
@@ -14,9 +19,15 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Equal tool and equal arguments, as text.
-    pub fn key(server: &str, tool: &str, arguments: &str) -> String {
-        format!("{server}/{tool}/{arguments}")
+    /// Equal tool of the same entry and equal arguments, as text. A server that each client has for itself answers
+    /// each client for itself. `None` for a call that goes on with an earlier one.
+    pub fn key(server: &Server, tool: &str, params: &Params<'_>, session: u64) -> Option<String> {
+        if params.raw("requestState").is_some() || params.raw("inputResponses").is_some() {
+            return None;
+        }
+        let session = if server.sharing == Sharing::PerClient { session } else { 0 };
+        let arguments = params.raw("arguments").unwrap_or("{}");
+        Some(format!("{}/{}/{session}/{tool}/{arguments}", server.id, server.revision))
     }
 
     pub fn get(&self, key: &str) -> Option<Reply> {
@@ -31,12 +42,68 @@ impl Cache {
         }
     }
 
-    pub fn put(&self, key: String, reply: Reply, ttl_ms: u64) {
+    /// Keeps a whole answer; one that asks for input, or names a task, is a step on the way to it.
+    pub fn put(&self, key: String, reply: &Reply, ttl_ms: u64) {
+        if reply.answer.body.len() > LARGEST || !is_complete(&reply.answer) {
+            return;
+        }
+        // A copy: the body is a slice of whatever it was read with.
+        let body = Bytes::copy_from_slice(&reply.answer.body);
+        let reply = Reply { answer: Answer { ok: reply.answer.ok, body }, era: reply.era };
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MOST {
             let oldest = entries.iter().min_by_key(|(_, (until, _))| *until).map(|(key, _)| key.clone());
             oldest.and_then(|key| entries.remove(&key));
         }
         entries.insert(key, (Instant::now() + Duration::from_millis(ttl_ms), reply));
+    }
+}
+
+fn is_complete(answer: &Answer) -> bool {
+    memchr::memmem::find(&answer.body, br#""resultType""#).is_none()
+        || matches!(answer.json()["resultType"].as_str(), None | Some("complete"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::servers::model::Transport;
+    use crate::tools::Era;
+
+    #[test]
+    fn a_key_tells_entries_and_clients_apart() {
+        let transport = Transport::Builtin { name: "time".into() };
+        let mut server = Server::new("srv_1".into(), "a", transport, Timestamp(0));
+        let key = |server: &Server, params: &str, session| {
+            Cache::key(server, "t", &Params::parse(params).unwrap(), session)
+        };
+        let shared = key(&server, r#"{"arguments":{"x":1}}"#, 1);
+        assert_eq!(shared, key(&server, r#"{"arguments":{"x":1}}"#, 2));
+        assert_ne!(shared, key(&server, r#"{"arguments":{"x":2}}"#, 1));
+        server.revision += 1;
+        assert_ne!(shared, key(&server, r#"{"arguments":{"x":1}}"#, 1));
+        server.sharing = Sharing::PerClient;
+        assert_ne!(key(&server, "{}", 1), key(&server, "{}", 2));
+        assert_eq!(key(&server, r#"{"requestState":"s"}"#, 1), None);
+    }
+
+    #[test]
+    fn only_whole_answers_are_kept() {
+        let cache = Cache::default();
+        for (body, kept) in [
+            ("{}".to_string(), true),
+            (r#"{"resultType":"complete"}"#.into(), true),
+            (r#"{"resultType":"input_required"}"#.into(), false),
+            (r#"{"resultType":"task","taskId":"1"}"#.into(), false),
+            (format!(r#"{{"a":"{}"}}"#, "x".repeat(LARGEST)), false),
+        ] {
+            cache.put(
+                body.clone(),
+                &Reply { answer: Answer::result(body.clone()), era: Era::Modern },
+                60_000,
+            );
+            assert_eq!(cache.get(&body).is_some(), kept, "{body:.40}");
+        }
     }
 }

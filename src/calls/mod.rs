@@ -46,7 +46,8 @@ impl Caller {
     /// Calls a tool of a view. `params` are those of `tools/call` as the client sent them.
     pub async fn call(&self, tool: &ViewTool, params: &Params<'_>, context: &Context) -> Result<Reply> {
         let arguments = params.raw("arguments").unwrap_or("{}");
-        let key = tool.cache_ms.map(|ttl| (ttl, Cache::key(tool.upstream.id(), &tool.tool, arguments)));
+        let key = |ttl| Some((ttl, Cache::key(&tool.upstream.entry, &tool.tool, params, context.session)?));
+        let key = tool.cache_ms.and_then(key);
         if let Some(reply) = key.as_ref().and_then(|(_, key)| self.cache.get(key)) {
             return Ok(reply);
         }
@@ -68,7 +69,7 @@ impl Caller {
             && reply.answer.ok
             && !says_error(&reply.answer.body)
         {
-            self.cache.put(key, reply.clone(), ttl);
+            self.cache.put(key, reply, ttl);
         }
         outcome
     }

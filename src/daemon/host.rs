@@ -4,9 +4,10 @@
 use super::door::{self, Guest, Visitor};
 use super::jobs::Jobs;
 use super::lock::Guard;
+use super::memory;
 use super::report::Report;
 use super::socket::{Listener, Peer};
-use super::wire::{Frame, Mode};
+use super::wire::{Frame, Hello, Mode};
 use crate::calls::Caller;
 use crate::clock::Clock;
 use crate::engine::live::Event;
@@ -21,6 +22,7 @@ use crate::tools;
 use crate::upstream::process::{Children, MARKER, sweep};
 use crate::upstream::{Change, World};
 use crate::usage::{self, Door};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -92,7 +94,8 @@ pub fn serve(options: &Options, announce: &mut dyn FnMut(Ready)) -> Result<()> {
     // One thread: a relayed call is two wake-ups and no hand-over. Slow store work runs beside it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        // Names are looked up there too: a few that find no name server must not hold up the store.
+        .max_blocking_threads(64)
         .thread_keep_alive(Duration::from_secs(2))
         .build()
         .map_err(|error| Error::new(&codes::DAEMON_START, "the runtime cannot be started").because(error))?;
@@ -140,6 +143,7 @@ async fn host(
     let mut tick = tokio::time::interval(TICK);
     let mut idle = Idle::new(Duration::from_millis(gateway.world().shared.settings.gateway.idle_exit_ms));
     let mut trimmed = Instant::now();
+    let mut rest = Rest::default();
     loop {
         tokio::select! {
             peer = listener.accept() => match peer {
@@ -150,6 +154,7 @@ async fn host(
             () = signals.next() => break,
             _ = left.recv() => break,
             _ = tick.tick() => {
+                rest.tick(gateway.caller.calls.load(Relaxed) + gateway.hub.count() as u64);
                 if !options.foreground && idle.is_over(&jobs) {
                     break;
                 }
@@ -237,7 +242,15 @@ async fn visit(peer: Peer, jobs: Arc<Jobs>) {
         Err(_) => return,
     };
     let mode = visitor.hello.mode;
-    if !visitor.welcome(None).await.unwrap_or(false) {
+    // A client of a profile that is gone is told why, instead of a stream that ends without a word.
+    let refused = match mode {
+        Mode::Mcp => {
+            let Hello { profile, client, cwd, .. } = &visitor.hello;
+            jobs.gateway().world().profile(profile.as_deref(), client, cwd.as_deref()).err()
+        }
+        _ => None,
+    };
+    if !visitor.welcome(refused).await.unwrap_or(false) {
         return;
     }
     // The client has gone, or never was: nobody is left to be told.
@@ -297,6 +310,26 @@ async fn gone(read: &mut tokio::io::BufReader<super::socket::ReadHalf>) {
     match read.fill_buf().await {
         Ok(bytes) if !bytes.is_empty() => std::future::pending().await,
         _ => {}
+    }
+}
+
+/// Gives memory back once after every burst of work, and once after the start.
+#[derive(Default)]
+struct Rest {
+    /// What was done as of the last tick, in no unit: it only has to change with work.
+    done: u64,
+    rested: bool,
+}
+
+impl Rest {
+    fn tick(&mut self, done: u64) {
+        if self.done != done {
+            self.done = done;
+            self.rested = false;
+        } else if !self.rested {
+            self.rested = true;
+            memory::give_back();
+        }
     }
 }
 

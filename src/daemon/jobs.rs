@@ -102,12 +102,10 @@ impl Jobs {
     }
 
     async fn store(&self, request: StoreRequest) -> Result<Reply> {
+        // Beside the runtime, reads too: a look at all records or catalogues takes longer than a call may wait.
         let engine = self.gateway.world().shared.engine.clone();
-        if !request.writes() {
-            return engine.call(request);
-        }
-        let written = tokio::task::spawn_blocking(move || engine.call(request)).await;
-        written.map_err(|error| Error::bug("a store request did not end").because(error))?
+        let answered = tokio::task::spawn_blocking(move || engine.call(request)).await;
+        answered.map_err(|error| Error::bug("a store request did not end").because(error))?
     }
 
     async fn live(
@@ -143,10 +141,13 @@ impl Jobs {
             }
             Live::Restart { names } => {
                 let chosen = world.select(&names)?;
-                for upstream in &chosen {
+                let restart = |upstream: Arc<Upstream>| async move {
                     upstream.stop().await;
                     upstream.reset();
-                    upstream.connect(0).await?;
+                    upstream.connect(0).await
+                };
+                for outcome in futures_util::future::join_all(chosen.iter().cloned().map(restart)).await {
+                    outcome?;
                 }
                 Ok(LiveReply::Servers(self.statuses(&chosen)))
             }
@@ -163,10 +164,15 @@ impl Jobs {
             }
             Live::Search { query, limit, profile } => {
                 let view = self.view(profile.as_deref(), "", None, hello).await?;
-                let found = self.gateway.search(&view, &query, limit as usize);
-                Ok(LiveReply::Search(
-                    found.into_iter().map(|(doc, score)| found_tool(&view.tools[doc], score)).collect(),
-                ))
+                let gateway = self.gateway.clone();
+                let found = tokio::task::spawn_blocking(move || {
+                    let found = gateway.search(&view, &query, limit as usize);
+                    found.into_iter().map(|(doc, score)| found_tool(&view.tools[doc], score)).collect()
+                });
+                let found = found.await;
+                found
+                    .map(LiveReply::Search)
+                    .map_err(|error| Error::bug("a search did not end").because(error))
             }
             Live::Raw { server, method, params } => {
                 self.raw(&server, &method, &params, hello).await.map(LiveReply::Raw)
@@ -212,7 +218,7 @@ impl Jobs {
             }
             view = world.view(&profile);
         }
-        let tool = view.target(&call.target).ok_or_else(|| tool_not_found(&view, &call.target))?;
+        let tool = view.target(&call.target).ok_or_else(|| self.not_shown(&view, &call.target))?;
         let text = format!(r#"{{"name":{},"arguments":{}}}"#, quote(&tool.tool), call.arguments);
         let params = Params::parse(&text)?;
         let mut context = Context::plain(&call.client, Door::Cli);
@@ -341,6 +347,27 @@ fn found_tool(tool: &ViewTool, score: f32) -> Found {
         tool: tool.tool.clone(),
         description: facts.description.unwrap_or_default(),
         score,
+    }
+}
+
+impl Jobs {
+    /// Why a view has no such tool: hidden, or unknown.
+    fn not_shown(&self, view: &View, target: &str) -> Error {
+        let split = target.split_once('.').or_else(|| target.split_once("__"));
+        let upstream = split.and_then(|(server, tool)| Some((self.gateway.world().find(server).ok()?, tool)));
+        let offered = |(upstream, tool): &(Arc<Upstream>, &str)| {
+            upstream.catalogue().is_some_and(|catalogue| catalogue.tools.iter().any(|it| it.name == *tool))
+        };
+        if upstream.filter(offered).is_none() {
+            return tool_not_found(view, target);
+        }
+        let error = Error::new(&codes::TOOL_DISABLED, format!("the tool `{target}` is hidden"));
+        match view.profile.name.as_str() {
+            crate::environments::DEFAULT => error.hint(format!("umcp tool enable {target}")),
+            profile => error
+                .hint(format!("umcp tool enable {target}"))
+                .hint(format!("or it is not in profile `{profile}`: umcp profile show {profile}")),
+        }
     }
 }
 

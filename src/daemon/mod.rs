@@ -10,6 +10,7 @@ pub mod host;
 mod jobs;
 pub mod lifecycle;
 pub mod lock;
+pub mod memory;
 pub mod report;
 pub mod service;
 #[cfg(unix)]

@@ -78,6 +78,8 @@ codes! {
     PROMPT_NOT_FOUND = "UM0419" "prompt_not_found" NotFound "No prompt of that name is known.";
     RESOURCE_NOT_FOUND = "UM0420" "resource_not_found" NotFound "No server offers that resource.";
 
+    ALIAS_TAKEN = "UM0421" "alias_taken" Conflict "Two tools cannot have the same name in clients.";
+
     UPSTREAM_START = "UM0501" "upstream_start" Upstream "The server could not be started or ended at once; its last lines of stderr are in the message. `umcp server logs NAME` shows more.";
     UPSTREAM_DIED = "UM0502" "upstream_died" Upstream "The server ended while it was working on the call. It is started again at the next call.";
     UPSTREAM_TIMEOUT = "UM0503" "upstream_timeout" TimedOut "The server did not answer in time. The call was cancelled; the server keeps running.";

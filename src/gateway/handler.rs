@@ -13,6 +13,7 @@ use crate::upstream::era::{LEGACY, MODERN, own_info};
 use crate::upstream::message::{self, Answer, code, quote};
 use crate::upstream::view::{View, as_modern_list};
 use crate::usage::Door;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -229,6 +230,9 @@ impl Gateway {
         let Some(level) = params.text("level") else {
             return Answer::error(code::INVALID_PARAMS, "`level` is missing");
         };
+        if level_word(severity(&level)) != level {
+            return Answer::error(code::INVALID_PARAMS, &format!("unknown log level: {level}"));
+        }
         session.set_level(severity(&level));
         let lowest = self.hub.all().iter().filter_map(|session| session.level()).min().unwrap_or(1);
         self.world().set_level(level_word(lowest));
@@ -289,11 +293,9 @@ impl Gateway {
         incoming.sink.send(message::notification("notifications/subscriptions/acknowledged", &ack));
         session.listen(listen, incoming.sink.clone());
         let _guard = Listening { gateway: self.clone(), session: session.clone(), id: incoming.id.into() };
-        for uri in &uris {
-            if let Some(owner) = view.owner(uri) {
-                owner.subscribe(uri).await;
-            }
-        }
+        // Side by side: a server that has to start delays no other, and all are noted before the first wait.
+        let owned = uris.iter().filter_map(|uri| Some((view.owner(uri)?, uri)));
+        join_all(owned.map(|(owner, uri)| owner.subscribe(uri))).await;
         std::future::pending().await
     }
 }

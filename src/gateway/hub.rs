@@ -83,7 +83,7 @@ impl Gateway {
 
     fn lists_changed(self: &Arc<Self>) {
         self.world().touch();
-        if self.hub.telling.swap(true, SeqCst) || tokio::runtime::Handle::try_current().is_err() {
+        if tokio::runtime::Handle::try_current().is_err() || self.hub.telling.swap(true, SeqCst) {
             return;
         }
         let gateway = self.clone();
@@ -109,16 +109,21 @@ impl Gateway {
             }
             session.lists_changed(tags);
         }
-        self.tell(|at| Event::ListChanged { at, tools: 0 });
+        self.tell(|at| {
+            let catalogues = self.world().all().into_iter().filter_map(|upstream| upstream.catalogue());
+            Event::ListChanged { at, tools: catalogues.map(|catalogue| catalogue.tools.len() as u64).sum() }
+        });
     }
 
     fn notified(&self, server: &str, session: Option<u64>, method: &str, params: &str) {
-        let sessions = match session {
+        let sessions: Vec<Arc<Session>> = match session {
             Some(id) => self.hub.get(id).into_iter().collect(),
             None => self.hub.all(),
         };
+        let Some(upstream) = self.world().by_id(server) else { return };
         let value: Value = serde_json::from_str(params).unwrap_or_default();
-        for session in sessions {
+        // A client hears nothing of servers that its profile does not show.
+        for session in sessions.into_iter().filter(|session| upstream.is_shown(&session.profile())) {
             match method {
                 "notifications/resources/updated" => {
                     session.resource_updated(value["uri"].as_str().unwrap_or_default(), params);
@@ -138,7 +143,7 @@ impl Gateway {
             let message =
                 value["data"].as_str().map_or_else(|| value["data"].to_string(), ToString::to_string);
             let level = level_word(severity(value["level"].as_str().unwrap_or("info"))).to_string();
-            self.tell(|_| Event::Log { level, message: format!("{server}: {message}") });
+            self.tell(|_| Event::Log { level, message: format!("{}: {message}", upstream.name()) });
         }
     }
 }

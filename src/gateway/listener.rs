@@ -7,18 +7,23 @@ use crate::tools::Era;
 use crate::upstream::link::{Ask, Listener};
 use crate::upstream::message::{self, Answer, code};
 use serde_json::Value;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
+
+/// The client's request that waits for the call's result now.
+struct Request {
+    /// Where the call's messages go: its own event stream, or the session's stream.
+    sink: Arc<Outbox>,
+    /// The client's progress token, raw JSON.
+    token: Option<String>,
+}
 
 /// The listener of one call.
 pub struct CallListener {
     session: Arc<Session>,
     era: Era,
     abilities: Abilities,
-    /// Where this call's messages go: its own event stream, or the session's stream.
-    sink: Mutex<Arc<Outbox>>,
-    /// The client's progress token, raw JSON.
-    token: Option<String>,
+    request: Mutex<Request>,
     /// Least severe log level the client asked for with this call (modern era).
     level: Option<u8>,
     /// Where questions wait for a modern client, which is asked in the result.
@@ -38,20 +43,28 @@ impl CallListener {
             session,
             era: peer.era,
             abilities: peer.abilities.clone(),
-            sink: Mutex::new(sink),
-            token,
+            request: Mutex::new(Request { sink, token }),
             level: level.map(severity),
             parking,
         }
     }
 
-    /// The call goes on under another request of the client.
-    pub fn redirect(&self, sink: Arc<Outbox>) {
-        *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = sink;
+    fn request(&self) -> MutexGuard<'_, Request> {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The call goes on under another request of the client, with a progress token of its own.
+    pub fn redirect(&self, sink: Arc<Outbox>, token: Option<String>) {
+        *self.request() = Request { sink, token };
+    }
+
+    /// The client's request is being answered while the call goes on: its progress token means nothing any more.
+    pub fn hold(&self) {
+        self.request().token = None;
     }
 
     fn sink(&self) -> Arc<Outbox> {
-        self.sink.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.request().sink.clone()
     }
 
     fn log(&self, method: &str, params: &str) {
@@ -69,15 +82,16 @@ impl CallListener {
 
 impl Listener for CallListener {
     fn notify(&self, method: &str, params: &str) {
-        match (method, &self.token) {
-            ("notifications/progress", Some(token)) => {
+        match method {
+            "notifications/progress" => {
+                let Some(token) = self.request().token.clone() else { return };
                 let mut params: Value = serde_json::from_str(params).unwrap_or_default();
-                params["progressToken"] = serde_json::from_str(token).unwrap_or_default();
+                params["progressToken"] = serde_json::from_str(&token).unwrap_or_default();
                 self.sink().notify(message::notification(method, &params.to_string()));
             }
-            ("notifications/message", _) => self.log(method, params),
+            "notifications/message" => self.log(method, params),
             // On the call's own stream, so that it comes before the result.
-            ("notifications/elicitation/complete", _) if self.era == Era::Legacy => {
+            "notifications/elicitation/complete" if self.era == Era::Legacy => {
                 self.sink().notify(message::notification(method, params));
             }
             _ => {}

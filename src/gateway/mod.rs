@@ -110,7 +110,8 @@ impl Gateway {
     pub fn end_visit(self: &Arc<Self>, session: &Arc<Session>) {
         if self.hub.get(session.id).is_some() {
             self.leave(session);
-        } else {
+        } else if !self.parked.holds(session.id) {
+            // A parked call goes on with the client's next request, and ends what belongs to it itself.
             self.world().leave(session.id);
         }
     }
@@ -137,7 +138,7 @@ impl Gateway {
         session.close();
         self.hub.remove(session.id);
         self.world().leave(session.id);
-        let waited = session.waited_for();
+        let waited = session.stop_waiting();
         if !waited.is_empty() {
             let gateway = self.clone();
             let session = session.clone();

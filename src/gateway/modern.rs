@@ -2,19 +2,20 @@
 //! the call's result instead, and repeats the call with the answers. Meanwhile the call is parked here.
 //!
 //! `requestState` is input from outside: it names a parked call by an unguessable key and is sealed with an HMAC
-//! over key, expiry and what was called, so that it opens nothing else and not for ever.
+//! over the key and what was called, so that it opens nothing else. It opens once, and not after the call's end.
 
+use super::Gateway;
 use super::listener::CallListener;
 use crate::calls::Reply;
 use crate::error::Result;
-use crate::upstream::link::Ask;
+use crate::upstream::link::{Ask, Listener};
 use crate::upstream::message::{Answer, quote};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -35,6 +36,7 @@ pub struct Waiting {
     /// What was called, so that a state opens only the same request again.
     what: String,
     until: Instant,
+    gateway: Weak<Gateway>,
 }
 
 impl Waiting {
@@ -43,9 +45,10 @@ impl Waiting {
         asks: mpsc::UnboundedReceiver<Ask>,
         listener: Arc<CallListener>,
         what: String,
+        gateway: Weak<Gateway>,
     ) -> Self {
         let until = Instant::now() + PATIENCE;
-        Self { outcome, asks, listener, open: BTreeMap::new(), asked: 0, what, until }
+        Self { outcome, asks, listener, open: BTreeMap::new(), asked: 0, what, until, gateway }
     }
 
     /// One more question for the client.
@@ -54,7 +57,7 @@ impl Waiting {
         self.open.insert(format!("ask-{}", self.asked), ask);
     }
 
-    /// Every open question: key, method, params.
+    /// Every question that is still open: key, method, params.
     pub fn questions(&self) -> Vec<(String, String, String)> {
         let question = |(key, ask): (&String, &Ask)| (key.clone(), ask.method.clone(), ask.params.clone());
         self.open.iter().map(question).collect()
@@ -68,12 +71,20 @@ impl Waiting {
                 let _ = ask.reply.send(Answer::result(response.get().to_string()));
             }
         }
+        // The server waits for these no longer.
+        self.open.retain(|_, ask| !ask.reply.is_closed());
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.outcome.abort();
+        // What was started for the request that began the call has outlived it, and ends now.
+        if let Some(gateway) = self.gateway.upgrade()
+            && gateway.hub.get(self.listener.session()).is_none()
+        {
+            gateway.world().leave(self.listener.session());
+        }
     }
 }
 
@@ -117,6 +128,11 @@ impl Parked {
         self.calls().remove(key).filter(|waiting| waiting.until > Instant::now())
     }
 
+    /// Whether a call of this session is parked.
+    pub fn holds(&self, session: u64) -> bool {
+        self.calls().values().any(|waiting| waiting.listener.session() == session)
+    }
+
     /// Whether a state has the form of ours; others belong to the server.
     pub fn is_ours(state: &str) -> bool {
         state.starts_with("umcp.")
@@ -158,7 +174,26 @@ mod tests {
             info: "{}".into(),
         };
         let listener = CallListener::new(session, &peer, outbox, None, None, None);
-        Waiting::new(tokio::spawn(std::future::pending()), asks, Arc::new(listener), what.into())
+        Waiting::new(tokio::spawn(std::future::pending()), asks, Arc::new(listener), what.into(), Weak::new())
+    }
+
+    #[test]
+    fn what_was_not_answered_stays_open_while_the_server_waits() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut waiting = waiting("call a");
+            let mut answers = Vec::new();
+            for method in ["one", "two", "three"] {
+                let (reply, answer) = tokio::sync::oneshot::channel();
+                waiting.put(Ask { method: method.into(), params: "{}".into(), reply });
+                answers.push(answer);
+            }
+            drop(answers.pop());
+            waiting.answer(r#"{"ask-1":{"action":"accept"},"ask-9":{}}"#);
+            let open = vec![("ask-2".to_string(), "two".to_string(), "{}".to_string())];
+            assert_eq!(waiting.questions(), open);
+            assert_eq!(answers[0].try_recv().unwrap().text(), r#"{"action":"accept"}"#);
+        });
     }
 
     #[test]
@@ -173,7 +208,9 @@ mod tests {
             forged.pop();
             assert!(parked.take(&forged, "call a").is_none());
             assert!(Parked::default().take(&state, "call a").is_none());
+            assert!(parked.holds(1) && !parked.holds(2));
             assert!(parked.take(&state, "call a").is_some());
+            assert!(!parked.holds(1));
             assert!(parked.take(&state, "call a").is_none());
         });
     }

@@ -42,6 +42,7 @@ impl Outbox {
     pub fn send(&self, line: Vec<u8>) {
         let queued = self.bytes.fetch_add(line.len(), Relaxed) + line.len();
         if queued > HARD {
+            self.bytes.fetch_sub(line.len(), Relaxed);
             self.stuck.store(true, Relaxed);
             self.stuck_now.notify_waiters();
             return;
@@ -54,6 +55,16 @@ impl Outbox {
         if self.bytes.load(Relaxed) < SOFT {
             self.send(line);
         }
+    }
+
+    /// Ends a stream of one request, after what waits.
+    pub fn end(&self) {
+        let _ = self.queue.send(Bytes::new());
+    }
+
+    /// Waits until nobody takes messages any more: the client hung up.
+    pub async fn hung_up(&self) {
+        self.queue.closed().await;
     }
 
     /// Waits until the client is given up as stuck.
@@ -81,7 +92,7 @@ impl OutQueue {
         Some(line)
     }
 
-    /// For `poll` functions; otherwise as `recv`.
+    /// For `poll` functions; otherwise as `recv`. An empty message is the end that `Outbox::end` says.
     pub fn poll_recv(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<Bytes>> {
         self.queue.poll_recv(cx).map(|line| {
             let line = line?;

@@ -6,7 +6,7 @@ use super::handler::{Asker, Incoming};
 use super::relay::for_era;
 use crate::calls::{self, Params, results};
 use crate::engine::{Reply, StoreRequest};
-use crate::environments::Mode;
+use crate::environments::{Mode, Profile};
 use crate::error::{Error, Result, codes};
 use crate::tools::model::Facts;
 use crate::upstream::View;
@@ -132,8 +132,8 @@ impl Gateway {
 
     /// Counts of use, read again when they are old.
     fn used(&self) -> Arc<Use> {
-        let mut recent = self.recent.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, used)) = recent.as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
+        let recent = || self.recent.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, used)) = recent().as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
             return used.clone();
         }
         let engine = &self.world().shared.engine;
@@ -144,7 +144,7 @@ impl Gateway {
         };
         let used: Arc<Use> =
             Arc::new(counts.into_iter().map(|it| ((it.server, it.tool), it.calls)).collect());
-        *recent = Some((Instant::now(), used.clone()));
+        *recent() = Some((Instant::now(), used.clone()));
         used
     }
 
@@ -198,12 +198,24 @@ impl Gateway {
                     Box::pin(self.call_shown(view.clone(), &exposed, &incoming, &params, asker)).await,
                 );
             }
-            "find_tools" if view.is_searched() => self.find(view, &arguments, 8),
+            "find_tools" if view.is_searched() => {
+                let view = view.clone();
+                self.beside(move |gateway| gateway.find(&view, &arguments, 8)).await
+            }
             "describe_tool" if view.is_searched() => describe(view, &arguments),
-            "read_result" => self.read_stored(&arguments),
-            "umcp__tool_search" => self.find(view, &arguments, 10),
-            "umcp__server_list" => Ok(self.server_list()),
-            "umcp__tool_history" => self.history(&arguments),
+            "read_result" => self.beside(move |gateway| gateway.read_stored(&arguments)).await,
+            name if name.starts_with("umcp__") && !self.world().shared.settings.gateway.own_tools => {
+                return None;
+            }
+            "umcp__tool_search" => {
+                let view = view.clone();
+                self.beside(move |gateway| gateway.find(&view, &arguments, 10)).await
+            }
+            "umcp__server_list" => Ok(self.server_list(&view.profile)),
+            "umcp__tool_history" => {
+                let profile = view.profile.clone();
+                self.beside(move |gateway| gateway.history(&profile, &arguments)).await
+            }
             _ => return None,
         };
         let answer = own_answer(outcome, asker);
@@ -211,6 +223,16 @@ impl Gateway {
         let length = params.raw("arguments").map_or(0, str::len);
         self.caller.record_own(name, length, &answer.body, started, &context);
         Some(answer)
+    }
+
+    /// Does work that reads files, many records or all tools beside the runtime, where no call waits for it.
+    async fn beside(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<String> + Send + 'static,
+    ) -> Result<String> {
+        let gateway = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&gateway)).await;
+        done.map_err(|error| Error::bug("one of umcp's own tools did not end").because(error))?
     }
 
     fn find(&self, view: &View, arguments: &Value, default: u64) -> Result<String> {
@@ -240,7 +262,8 @@ impl Gateway {
         Ok(format!("{text}\n\n[page {page} of {pages}]"))
     }
 
-    fn server_list(&self) -> String {
+    /// The servers of the client's profile.
+    fn server_list(&self, profile: &Profile) -> String {
         let line = |upstream: &Arc<crate::upstream::Upstream>| {
             let tools = upstream
                 .catalogue()
@@ -253,13 +276,14 @@ impl Gateway {
             )
         };
         let all = self.world().all();
-        match all.is_empty() {
+        let shown: Vec<_> = all.iter().filter(|upstream| upstream.is_of(profile)).collect();
+        match shown.is_empty() {
             true => "No servers yet. Add one with `umcp server add`.".into(),
-            false => all.iter().map(line).collect::<Vec<_>>().join("\n"),
+            false => shown.into_iter().map(line).collect::<Vec<_>>().join("\n"),
         }
     }
 
-    fn history(&self, arguments: &Value) -> Result<String> {
+    fn history(&self, profile: &Profile, arguments: &Value) -> Result<String> {
         let text = |key: &str| arguments[key].as_str().map(ToString::to_string);
         let request = usage::Request::History {
             server: text("server"),
@@ -281,7 +305,13 @@ impl Gateway {
                         call.class.word()
                     )
                 };
-                Ok(entries.iter().map(line).collect::<Vec<_>>().join("\n"))
+                let all = self.world().all();
+                let hidden = |entry: &&usage::Entry| {
+                    all.iter()
+                        .any(|upstream| upstream.name() == entry.call.server && !upstream.is_of(profile))
+                };
+                let shown = entries.iter().filter(|entry| !hidden(entry));
+                Ok(shown.map(line).collect::<Vec<_>>().join("\n"))
             }
             other => crate::engine::unexpected(&other),
         }

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::tools::Era;
 use crate::upstream::link::Ask;
 use crate::upstream::message::{self, Answer, code, quote};
-use crate::upstream::{Upstream, View};
+use crate::upstream::{Upstream, View, names};
 use questions::Exchanged;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -109,19 +109,21 @@ impl Gateway {
                 return Answer::result(for_era(result.into_bytes(), asker.peer.era));
             }
         };
-        let answer = self.shortened(reply, limit);
+        let answer = self.shortened(reply, limit).await;
         self.finish(answer, asker.peer.era, "")
     }
 
     /// Replaces a result above the limit by its head and a handle.
-    fn shortened(&self, reply: Reply, limit: u64) -> Reply {
+    async fn shortened(&self, reply: Reply, limit: u64) -> Reply {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         if limit == 0 || !reply.answer.ok || reply.answer.body.len() <= limit {
             return reply;
         }
         let shared = &self.world().shared;
-        match calls::results::shorten(&shared.paths, &reply.answer.json(), limit, shared.engine.now()) {
-            Ok(Some(short)) => Reply { answer: Answer::result(short), era: Era::Legacy },
+        let (paths, now, answer) = (shared.paths.clone(), shared.engine.now(), reply.answer.clone());
+        let shorten = move || calls::results::shorten(&paths, &answer.json(), limit, now);
+        match tokio::task::spawn_blocking(shorten).await {
+            Ok(Ok(Some(short))) => Reply { answer: Answer::result(short), era: Era::Legacy },
             // A result that cannot be stored is better whole than lost.
             _ => reply,
         }
@@ -326,6 +328,10 @@ pub(super) fn for_era(result: Vec<u8>, era: Era) -> Vec<u8> {
 
 /// "Unknown tool", with the nearest name.
 fn unknown_tool(view: &View, name: &str) -> String {
+    if name.len() > 2 * names::MAX {
+        // Comparing takes time and memory of its length, for each tool.
+        return "unknown tool; no tool has a name as long as this".into();
+    }
     let nearest = view
         .tools
         .iter()

@@ -202,11 +202,14 @@ impl Session {
         locked(&self.state).listens.remove(id).map(|(listen, _)| listen)
     }
 
-    /// Every URI the session waits for, once for each time it asked.
-    pub fn waited_for(&self) -> Vec<String> {
-        let state = locked(&self.state);
-        let listened = state.listens.values().flat_map(|(listen, _)| listen.uris.iter().cloned());
-        state.subscribed.iter().cloned().chain(listened).collect()
+    /// Ends all waiting; gives every URI waited for, once for each time it was asked. A listen request that is
+    /// dropped later finds nothing left to end.
+    pub fn stop_waiting(&self) -> Vec<String> {
+        let (subscribed, listens) = {
+            let mut state = locked(&self.state);
+            (std::mem::take(&mut state.subscribed), std::mem::take(&mut state.listens))
+        };
+        subscribed.into_iter().chain(listens.into_values().flat_map(|(listen, _)| listen.uris)).collect()
     }
 
     /// Remembers a running request, so that it can be cancelled.
@@ -245,13 +248,12 @@ impl Session {
             return;
         }
         let number = self.next_ask.fetch_add(1, Relaxed);
-        locked(&self.asks).insert(number, ask.reply);
-        let line = format!(
-            "{{\"jsonrpc\":\"2.0\",\"id\":\"umcp-{number}\",\"method\":{},\"params\":{}}}\n",
-            message::quote(&ask.method),
-            ask.params
-        );
-        sink.send(line.into_bytes());
+        let mut asks = locked(&self.asks);
+        // Questions whose server waits no longer: its call has ended.
+        asks.retain(|_, reply| !reply.is_closed());
+        asks.insert(number, ask.reply);
+        drop(asks);
+        sink.send(message::request(format_args!("\"umcp-{number}\""), &ask.method, &ask.params));
     }
 
     /// Takes the client's answer to a question (raw JSON id).
@@ -350,6 +352,18 @@ mod tests {
         assert!(url.can("elicitation/create", r#"{"mode":"url"}"#));
         assert!(!url.can("elicitation/create", "{}"));
         assert!(!url.can("anything/else", "{}"));
+    }
+
+    #[test]
+    fn waiting_ends_once() {
+        let (outbox, _queue) = Outbox::new();
+        let arrival = Arrival { door: Door::Stdio, client: String::new(), profile: None, cwd: None };
+        let session = Session::new(1, arrival, Arc::default(), outbox.clone(), Timestamp(0));
+        assert!(session.subscribe("a") && !session.subscribe("a"));
+        let listen = Listen { uris: vec!["a".into(), "b".into()], id: "7".into(), ..Listen::default() };
+        session.listen(listen, outbox);
+        assert_eq!(session.stop_waiting(), ["a", "a", "b"]);
+        assert!(session.unlisten("7").is_none() && session.stop_waiting().is_empty());
     }
 
     #[test]

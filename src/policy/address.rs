@@ -37,7 +37,7 @@ fn parse(text: &str) -> Result<SocketAddr> {
     full.parse().map_err(|error| {
         Error::new(&codes::VALUE_INVALID, format!("`{text}` is no address to listen on"))
             .because(error)
-            .hint("write 127.0.0.1:7331, or only the port")
+            .hint("write 127.0.0.1:7332, or only the port")
     })
 }
 
@@ -48,12 +48,12 @@ mod tests {
     #[test]
     fn words_mean_an_address_or_are_refused() {
         for (text, insecure, no_key, expected) in [
-            ("7331", false, true, Ok("127.0.0.1:7331")),
-            ("localhost:7331", false, false, Ok("127.0.0.1:7331")),
-            ("[::1]:7331", false, false, Ok("[::1]:7331")),
-            ("0.0.0.0:7331", true, false, Ok("0.0.0.0:7331")),
-            ("0.0.0.0:7331", true, true, Err(&codes::BIND_REFUSED)),
-            ("0.0.0.0:7331", false, false, Err(&codes::BIND_REFUSED)),
+            ("7332", false, true, Ok("127.0.0.1:7332")),
+            ("localhost:7332", false, false, Ok("127.0.0.1:7332")),
+            ("[::1]:7332", false, false, Ok("[::1]:7332")),
+            ("0.0.0.0:7332", true, false, Ok("0.0.0.0:7332")),
+            ("0.0.0.0:7332", true, true, Err(&codes::BIND_REFUSED)),
+            ("0.0.0.0:7332", false, false, Err(&codes::BIND_REFUSED)),
             ("foo", false, false, Err(&codes::VALUE_INVALID)),
         ] {
             match (permitted(text, insecure, no_key), expected) {

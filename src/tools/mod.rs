@@ -113,6 +113,7 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
         Request::Alias { server, tool, alias } => {
             if let Some(alias) = &alias {
                 check_alias(alias)?;
+                refuse_taken(tx, alias, &format!("{server}/{tool}"))?;
             }
             change(tx, &server, &tool, |it| it.alias = alias)?;
         }
@@ -140,6 +141,23 @@ fn change(tx: &mut Writer, server: &str, tool: &str, edit: impl FnOnce(&mut Pref
         return Ok(());
     }
     tx.put(&PREFERENCES, &key, &preference)
+}
+
+fn refuse_taken(tx: &Reader, alias: &str, key: &str) -> Result<()> {
+    let taken = |(other, preference): &(String, Preference)| {
+        other != key && preference.alias.as_deref() == Some(alias)
+    };
+    match tx.all(&PREFERENCES)?.iter().find(|entry| taken(entry)) {
+        Some((other, _)) => {
+            let tool = other.split_once('/').map_or(other.as_str(), |(_, tool)| tool);
+            Err(Error::new(
+                &codes::ALIAS_TAKEN,
+                format!("another tool, `{tool}`, is called `{alias}` already"),
+            )
+            .hint("take its alias away first: umcp tool alias TOOL --remove"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_alias(alias: &str) -> Result<()> {

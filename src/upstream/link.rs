@@ -75,7 +75,7 @@ pub struct Counters {
     pub late: AtomicU64,
 }
 
-/// The connection. Pumps (`run_lines`, or a transport of its own) feed it and empty its queue.
+/// The connection. Pumps (`read_lines` and `write_lines`, or a transport's own) feed it and empty its queue.
 pub struct Link {
     out: mpsc::UnboundedSender<Bytes>,
     pending: Mutex<HashMap<u64, Pending>>,
@@ -280,7 +280,11 @@ impl Link {
         let link = self.clone();
         let id = id.to_string();
         tokio::spawn(async move {
-            let answer = match tokio::time::timeout(ASK_DEADLINE, answer).await {
+            let answer = tokio::select! {
+                answer = tokio::time::timeout(ASK_DEADLINE, answer) => answer,
+                _ = link.closed() => return,
+            };
+            let answer = match answer {
                 Ok(Ok(answer)) => answer,
                 _ => Answer::error(code::METHOD_NOT_FOUND, "the client cannot answer this request"),
             };

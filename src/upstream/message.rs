@@ -102,17 +102,17 @@ impl Answer {
         line.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
         line.extend_from_slice(id.as_bytes());
         line.extend_from_slice(key);
-        line.extend_from_slice(&self.body);
+        push_flat(&mut line, &self.body);
         line.push(b'}');
         line
     }
 }
 
-/// A request of ours, with its line break.
-pub fn request(id: u64, method: &str, params: &str) -> Vec<u8> {
+/// A request of ours, with its line break. `id` as raw JSON.
+pub fn request(id: impl std::fmt::Display, method: &str, params: &str) -> Vec<u8> {
     let mut line = Vec::with_capacity(params.len() + method.len() + 64);
-    let _ = write!(line, r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":"#);
-    line.extend_from_slice(params.as_bytes());
+    let _ = write!(line, r#"{{"jsonrpc":"2.0","id":{id},"method":{},"params":"#, quote(method));
+    push_flat(&mut line, params.as_bytes());
     line.extend_from_slice(b"}\n");
     line
 }
@@ -120,10 +120,21 @@ pub fn request(id: u64, method: &str, params: &str) -> Vec<u8> {
 /// A notification, with its line break.
 pub fn notification(method: &str, params: &str) -> Vec<u8> {
     let mut line = Vec::with_capacity(params.len() + method.len() + 48);
-    let _ = write!(line, r#"{{"jsonrpc":"2.0","method":"{method}","params":"#);
-    line.extend_from_slice(params.as_bytes());
+    let _ = write!(line, r#"{{"jsonrpc":"2.0","method":{},"params":"#, quote(method));
+    push_flat(&mut line, params.as_bytes());
     line.extend_from_slice(b"}\n");
     line
+}
+
+/// Appends JSON text as part of one line. Whoever wrote it may have put line breaks between its tokens (inside its
+/// strings they are escaped); left in, they would end the message, and what follows would pass for another one.
+fn push_flat(line: &mut Vec<u8>, text: &[u8]) {
+    let from = line.len();
+    line.extend_from_slice(text);
+    if memchr::memchr2(b'\n', b'\r', text).is_some() {
+        let breaks = line[from..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r'));
+        breaks.for_each(|byte| *byte = b' ');
+    }
 }
 
 /// Adds `"key":value,` at the front of a JSON object given as text. `fields` ends without a comma.
@@ -144,17 +155,27 @@ pub fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Finds `"id":NUMBER` in text that is not valid JSON, to say which call it would have answered.
+/// Finds the message's own `"id":NUMBER` in text that is not valid JSON, to say which call it would have answered.
+/// An id within its result is that of something else.
 pub fn id_of_broken(text: &[u8]) -> Option<u64> {
     let head = &text[..text.len().min(512)];
-    let at = head.windows(5).position(|window| window == b"\"id\":")? + 5;
-    let digits: String = head[at..]
-        .iter()
-        .skip_while(|byte| byte.is_ascii_whitespace())
-        .take_while(|byte| byte.is_ascii_digit())
-        .map(|byte| char::from(*byte))
-        .collect();
-    digits.parse().ok()
+    let (mut depth, mut string, mut escaped) = (0, false, false);
+    for (at, byte) in head.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if string => escaped = true,
+            b'"' if !string && depth == 1 && head[at..].starts_with(b"\"id\":") => {
+                let rest = head[at + 5..].trim_ascii_start();
+                let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                return std::str::from_utf8(&rest[..length]).ok()?.parse().ok();
+            }
+            b'"' => string = !string,
+            b'{' | b'[' if !string => depth += 1,
+            b'}' | b']' if !string => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -171,6 +192,20 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_one_line_whatever_its_parts_hold() {
+        let params = "{\"a\":\r\n{\"method\":\"x\"}\n}";
+        let flat = r#"{"a":  {"method":"x"} }"#;
+        let expected = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":{flat}}}\n");
+        assert_eq!(request(1, "m", params), expected.as_bytes());
+        let expected = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{flat}}}");
+        assert_eq!(Answer::result(params).line("1"), expected.as_bytes());
+        let forged = "m\"}\n{\"id\":1,\"result\":{}";
+        let line = notification(forged, params);
+        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert_eq!(Envelope::parse(&line).unwrap().method.as_deref(), Some(forged));
+    }
+
+    #[test]
     fn fields_are_put_in_front() {
         assert_eq!(prepend(b"{}", r#""a":1"#), br#"{"a":1}"#);
         assert_eq!(prepend(b" { \"b\":2}", r#""a":1"#), br#"{"a":1, "b":2}"#);
@@ -180,5 +215,8 @@ mod tests {
     fn a_broken_line_may_still_tell_its_id() {
         assert_eq!(id_of_broken(br#"{"jsonrpc":"2.0","id": 42,"result":{"#), Some(42));
         assert_eq!(id_of_broken(b"hello"), None);
+        assert_eq!(id_of_broken(br#"{"result":{"id":7,"a":"}"},"id":42,"#), Some(42));
+        assert_eq!(id_of_broken(br#"{"result":{"id":7,"a":[1"#), None);
+        assert_eq!(id_of_broken(br#"{"result":"\"id\":7"#), None);
     }
 }

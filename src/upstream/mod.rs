@@ -153,6 +153,8 @@ pub struct World {
     /// Counts everything that may change a view.
     generation: AtomicU64,
     views: Mutex<HashMap<String, (u64, Arc<View>)>>,
+    /// Changes are taken over one after another: an older state must not replace a newer one.
+    syncing: Mutex<()>,
 }
 
 fn read<T: Clone>(lock: &RwLock<T>) -> T {
@@ -192,6 +194,7 @@ impl World {
             default_profile: Arc::new(Profile { name: environments::DEFAULT.into(), ..Profile::default() }),
             generation: AtomicU64::new(1),
             views: Mutex::default(),
+            syncing: Mutex::default(),
         });
         world.read_preferences()?;
         world.read_profiles()?;
@@ -211,6 +214,7 @@ impl World {
     /// Takes over what changed in the store: new, changed and removed servers, preferences, profiles.
     /// Reads no more than that, since whoever changed it waits.
     pub fn sync(&self, change: &Change) -> Result<()> {
+        let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = &self.shared.engine;
         match change {
             Change::Servers => self.take(engine.servers()?, &BTreeMap::new()),
@@ -218,8 +222,7 @@ impl World {
             Change::Profiles => self.read_profiles()?,
             Change::Forgotten(ids) => {
                 let upstreams = read(&self.upstreams);
-                let forgotten =
-                    |upstream: &&Arc<Upstream>| ids.is_empty() || ids.iter().any(|id| id == upstream.id());
+                let forgotten = |one: &&Arc<Upstream>| ids.is_empty() || ids.contains(&one.entry.id);
                 upstreams.values().filter(forgotten).for_each(|upstream| upstream.forget_catalogue());
             }
         }
@@ -259,7 +262,11 @@ impl World {
                 None => {
                     let known = before.and_then(|upstream| upstream.catalogue());
                     let known = known.or_else(|| stored.get(&server.id).cloned().map(Arc::new));
-                    Upstream::new(server, known, self.shared.clone())
+                    let upstream = Upstream::new(server, known, self.shared.clone());
+                    if let Some(before) = before {
+                        upstream.subscriptions().clone_from(&before.subscriptions());
+                    }
+                    upstream
                 }
             };
             new.insert(upstream.id().to_string(), upstream);
@@ -288,6 +295,11 @@ impl World {
         let mut all: Vec<_> = read(&self.upstreams).values().cloned().collect();
         all.sort_by(|a, b| a.name().cmp(b.name()));
         all
+    }
+
+    /// One server by id.
+    pub fn by_id(&self, id: &str) -> Option<Arc<Upstream>> {
+        read(&self.upstreams).get(id).cloned()
     }
 
     /// One server by name or id.

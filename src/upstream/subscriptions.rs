@@ -28,8 +28,7 @@ pub async fn renew(upstream: &Upstream, running: &Running, uris: &[String]) {
         return;
     }
     for uri in uris {
-        tell(&running.connection, "resources/subscribe", &format!(r#"{{"uri":{}}}"#, quote(uri)), PATIENCE)
-            .await;
+        on_legacy(running, "resources/subscribe", uri).await;
     }
     if let Some(level) = upstream.shared().level() {
         level_on(running, &level).await;
@@ -40,6 +39,12 @@ async fn level_on(running: &Running, level: &str) {
     if running.agreement.era == Era::Legacy && running.agreement.has("logging") {
         let params = format!(r#"{{"level":{}}}"#, quote(level));
         tell(&running.connection, "logging/setLevel", &params, PATIENCE).await;
+    }
+}
+
+async fn on_legacy(running: &Running, method: &str, uri: &str) {
+    if running.agreement.era == Era::Legacy {
+        tell(&running.connection, method, &format!(r#"{{"uri":{}}}"#, quote(uri)), PATIENCE).await;
     }
 }
 
@@ -87,7 +92,9 @@ impl Upstream {
         };
         if first {
             self.resubscribe();
-            self.on_legacy("resources/subscribe", uri).await;
+            if let Ok(running) = self.connect(0).await {
+                on_legacy(&running, "resources/subscribe", uri).await;
+            }
         }
     }
 
@@ -106,14 +113,10 @@ impl Upstream {
         };
         if last {
             self.resubscribe();
-            self.on_legacy("resources/unsubscribe", uri).await;
-        }
-    }
-
-    async fn on_legacy(self: &Arc<Self>, method: &str, uri: &str) {
-        let Ok(running) = self.connect(0).await else { return };
-        if running.agreement.era == Era::Legacy {
-            tell(&running.connection, method, &format!(r#"{{"uri":{}}}"#, quote(uri)), PATIENCE).await;
+            // One that does not run has nothing to forget.
+            if let Some(running) = self.running(0) {
+                on_legacy(&running, "resources/unsubscribe", uri).await;
+            }
         }
     }
 }

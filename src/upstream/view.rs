@@ -79,7 +79,7 @@ impl View {
         let settings = &shared.settings;
         let shown: Vec<(&Arc<Upstream>, Arc<Catalogue>)> = all
             .iter()
-            .filter(|upstream| upstream.entry.enabled && shows_server(profile, upstream))
+            .filter(|upstream| upstream.is_shown(profile))
             .filter_map(|upstream| Some((upstream, upstream.catalogue()?)))
             .collect();
         // In the order in which the servers were added: a newcomer takes nobody's name, and lists grow at their end.
@@ -193,11 +193,18 @@ fn searchable(tool: &ViewTool) -> (Facts, String) {
     (facts, arguments)
 }
 
-fn shows_server(profile: &Profile, upstream: &Upstream) -> bool {
-    let by_name =
-        profile.servers.is_empty() || profile.servers.iter().any(|name| matches(name, upstream.name()));
-    let by_tag = profile.tags.is_empty() || profile.tags.iter().any(|tag| upstream.entry.tags.contains(tag));
-    by_name && by_tag
+impl Upstream {
+    /// Whether clients of `profile` see anything of this server.
+    pub fn is_shown(&self, profile: &Profile) -> bool {
+        self.entry.enabled && self.is_of(profile)
+    }
+
+    /// Whether this server belongs to `profile`, enabled or not.
+    pub fn is_of(&self, profile: &Profile) -> bool {
+        let Profile { servers, tags, .. } = profile;
+        (servers.is_empty() || servers.iter().any(|name| matches(name, self.name())))
+            && (tags.is_empty() || tags.iter().any(|tag| self.entry.tags.contains(tag)))
+    }
 }
 
 fn shows_tool(profile: &Profile, upstream: &Upstream, tool: &str) -> bool {

@@ -68,6 +68,14 @@ impl Class {
 }
 
 impl Call {
+    /// `server.tool`; the bare name for umcp's own tools.
+    pub fn path(&self) -> String {
+        match self.server.as_str() {
+            "" => self.tool.clone(),
+            server => format!("{server}.{}", self.tool),
+        }
+    }
+
     /// Tokens of arguments and result in a model's context, estimated at four bytes each.
     pub fn tokens(&self) -> u64 {
         (self.request_bytes + self.result_bytes).div_ceil(4)

@@ -99,7 +99,7 @@ impl Output for Calls {
             table.row([
                 Cell::from(text::ago(self.now, past.time)),
                 (&call.client).into(),
-                format!("{}.{}", call.server, call.tool).into(),
+                call.path().into(),
                 Cell::state(state, &result),
                 time(call.duration_us).into(),
                 text::number(past.tokens).into(),

@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// A comment keeps quiet streams open.
@@ -18,10 +17,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Body of a response.
 pub enum Body {
     Full(Option<Bytes>),
-    /// Events of one request; dropping the receiver tells the request's task.
-    Events(mpsc::UnboundedReceiver<Bytes>, Interval),
+    /// Events of one request; dropping the queue tells the request's task.
+    Events(Events),
     /// Messages outside any request, for as long as the client listens.
     General(General),
+}
+
+/// The stream of one request, up to its answer.
+pub struct Events {
+    first: Option<Bytes>,
+    queue: OutQueue,
+    keep_alive: Interval,
 }
 
 /// The general stream of a session. The queue goes back to the session when the client hangs up.
@@ -44,8 +50,9 @@ impl Body {
         Self::Full(Some(text.into()))
     }
 
-    pub fn events(events: mpsc::UnboundedReceiver<Bytes>) -> Self {
-        Self::Events(events, ticks())
+    /// `first` was taken from the queue already.
+    pub fn events(first: Bytes, queue: OutQueue) -> Self {
+        Self::Events(Events { first: Some(first), queue, keep_alive: ticks() })
     }
 
     pub fn general(session: Arc<HttpSession>, queue: OutQueue) -> Self {
@@ -83,10 +90,18 @@ impl hyper::body::Body for Body {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Events(events, ticks) => match events.poll_recv(cx) {
-                Poll::Ready(event) => Poll::Ready(event.map(|event| Ok(Frame::data(event)))),
-                Poll::Pending => kept_alive(ticks, cx),
-            },
+            Self::Events(events) => {
+                if let Some(first) = events.first.take() {
+                    return Poll::Ready(Some(Ok(Frame::data(event(&first)))));
+                }
+                match events.queue.poll_recv(cx) {
+                    Poll::Ready(line) => {
+                        let line = line.filter(|line| !line.is_empty());
+                        Poll::Ready(line.map(|line| Ok(Frame::data(event(&line)))))
+                    }
+                    Poll::Pending => kept_alive(&mut events.keep_alive, cx),
+                }
+            }
             Self::General(general) => {
                 let Some(queue) = &mut general.queue else { return Poll::Ready(None) };
                 match queue.poll_recv(cx) {
@@ -107,5 +122,28 @@ impl hyper::body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         matches!(self, Self::Full(None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::outbox::Outbox;
+    use http_body_util::BodyExt;
+
+    #[test]
+    fn the_stream_of_a_request_ends_with_its_answer_and_tells_when_it_is_dropped() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (outbox, mut queue) = Outbox::new();
+            outbox.send(b"1\n".into());
+            outbox.send(b"2".into());
+            outbox.end();
+            outbox.send(b"late".into());
+            let first = queue.try_recv().unwrap();
+            let sent = Body::events(first, queue).collect().await.unwrap().to_bytes();
+            assert_eq!(sent, "event: message\ndata: 1\n\nevent: message\ndata: 2\n\n");
+            outbox.hung_up().await;
+        });
     }
 }

@@ -21,11 +21,15 @@ pub fn is_local(headers: &HeaderMap) -> bool {
 }
 
 fn names_this_machine(authority: &str) -> bool {
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map_or(rest, |(host, _)| host),
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    let (host, rest) = match authority.find(']') {
+        Some(end) => authority.split_at(end + 1),
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
-    ["localhost", "127.0.0.1", "::1"].iter().any(|local| host.eq_ignore_ascii_case(local))
+    // Nothing but a port may follow: in `localhost:80@elsewhere` the host is the other one.
+    let port =
+        |rest: &str| rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|it| it.is_ascii_digit()));
+    ["localhost", "127.0.0.1", "[::1]"].iter().any(|local| host.eq_ignore_ascii_case(local))
+        && (rest.is_empty() || port(rest))
 }
 
 pub fn get<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -112,6 +116,9 @@ mod tests {
             (vec![("host", "127.0.0.1:80")], true),
             (vec![("host", "[::1]:80"), ("origin", "http://LOCALHOST:3000")], true),
             (vec![("host", "localhost")], true),
+            (vec![("host", "localhost:80@evil.example")], false),
+            (vec![("host", "[::1]evil.example")], false),
+            (vec![("host", "[::1]")], true),
             (vec![("host", "localhost.evil.example")], false),
             (vec![("host", "127.0.0.1"), ("origin", "http://evil.example")], false),
             (vec![("host", "127.0.0.1"), ("origin", "null")], false),

@@ -1,12 +1,12 @@
 //! One POST: a message in, an answer out. The answer is plain JSON unless something is to be said before it;
 //! then it becomes an event stream. A client that hangs up cancels its request.
 
-use super::body::{Body, event};
+use super::body::Body;
 use super::sessions::HttpSession;
 use super::{Door, checks, plain};
 use crate::calls::Params;
 use crate::gateway::handler::Incoming as Request;
-use crate::gateway::outbox::{OutQueue, Outbox};
+use crate::gateway::outbox::Outbox;
 use crate::gateway::session::{Arrival, Session};
 use crate::upstream::era::LEGACY;
 use crate::upstream::message::{Answer, Envelope, code};
@@ -18,7 +18,6 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 const SESSION: &str = "mcp-session-id";
 
@@ -73,7 +72,7 @@ impl Door {
             return self.open(&envelope, profile).await;
         }
         if let Some(id) = known {
-            let Some(known) = self.sessions.get(id) else {
+            let Some(known) = self.sessions.get(id, profile.as_deref()) else {
                 return plain(StatusCode::NOT_FOUND, "the session is not known (any more)");
             };
             let version = checks::get(&head.headers, "mcp-protocol-version");
@@ -104,6 +103,8 @@ impl Door {
             }
         };
         let id = envelope.id.map_or("null", |id| id.get());
+        // The client may hang up before it has its answer, and with it the name of the session.
+        let mut leaving = Leaving { door: self.clone(), session: Some(session.clone()) };
         let incoming = Request {
             session: session.clone(),
             id,
@@ -113,9 +114,9 @@ impl Door {
         };
         let answer = self.gateway.handle(incoming).await;
         if !answer.ok {
-            self.gateway.leave(&session);
             return json(StatusCode::OK, answer.line(id));
         }
+        leaving.session = None;
         let session = HttpSession::new(session, queue);
         let mut response = json(StatusCode::OK, answer.line(id));
         if let Ok(value) = HeaderValue::from_str(&session.id) {
@@ -191,8 +192,8 @@ impl Door {
         let (abort, registration) = AbortHandle::new_pair();
         message.session.started(id, abort);
         let id = id.to_string();
-        let future = Abortable::new(answer(self.clone(), message, id.clone(), sink), registration);
-        let mut future = Box::pin(future);
+        let future = answer(self.clone(), message, id.clone(), sink.clone());
+        let mut future = Box::pin(Abortable::new(future, registration));
         tokio::select! {
             biased;
             answer = &mut future => {
@@ -200,27 +201,22 @@ impl Door {
                 match queue.try_recv() {
                     None => json(status_of(&answer, modern), answer.line(&id)),
                     Some(first) => {
-                        let (events, body) = mpsc::unbounded_channel();
-                        let _ = events.send(event(&first));
-                        while let Some(line) = queue.try_recv() {
-                            let _ = events.send(event(&line));
-                        }
-                        let _ = events.send(event(&answer.line(&id)));
-                        stream(Body::events(body))
+                        sink.send(answer.line(&id));
+                        sink.end();
+                        stream(Body::events(first, queue))
                     }
                 }
             }
             Some(first) = queue.recv() => {
-                let (events, body) = mpsc::unbounded_channel();
-                let _ = events.send(event(&first));
-                tokio::spawn(pump(future, queue, events, id));
-                stream(Body::events(body))
+                tokio::spawn(conclude(future, sink, id));
+                stream(Body::events(first, queue))
             }
         }
     }
 
-    pub(super) fn get(&self, headers: &HeaderMap) -> Response<Body> {
-        let Some(session) = checks::get(headers, SESSION).and_then(|id| self.sessions.get(id)) else {
+    pub(super) fn get(&self, headers: &HeaderMap, profile: Option<&str>) -> Response<Body> {
+        let known = checks::get(headers, SESSION).and_then(|id| self.sessions.get(id, profile));
+        let Some(session) = known else {
             return match headers.contains_key(SESSION) {
                 true => plain(StatusCode::NOT_FOUND, "the session is not known (any more)"),
                 false => plain(StatusCode::METHOD_NOT_ALLOWED, "Mcp-Session-Id is missing"),
@@ -232,9 +228,10 @@ impl Door {
         }
     }
 
-    pub(super) fn delete(&self, headers: &HeaderMap) -> Response<Body> {
-        match checks::get(headers, SESSION).and_then(|id| self.sessions.remove(id)) {
+    pub(super) fn delete(&self, headers: &HeaderMap, profile: Option<&str>) -> Response<Body> {
+        match checks::get(headers, SESSION).and_then(|id| self.sessions.get(id, profile)) {
             Some(session) => {
+                self.sessions.remove(&session.id);
                 self.gateway.leave(&session.session);
                 empty(StatusCode::OK)
             }
@@ -246,48 +243,54 @@ impl Door {
 /// Runs one request to its answer.
 async fn answer(door: Arc<Door>, message: Message, id: String, sink: Arc<Outbox>) -> Answer {
     let Message { session, method, params, own, .. } = message;
-    let leaving = own.then(|| Leaving { door: door.clone(), session: session.clone() });
+    let _leaving = own.then(|| Leaving { door: door.clone(), session: Some(session.clone()) });
+    let _running = Running { session: &session, id: &id };
     let params = params.as_deref().and_then(|params| std::str::from_utf8(params).ok()).unwrap_or("{}");
     let incoming = Request { session: session.clone(), id: &id, method: &method, params, sink };
-    let answer = door.gateway.handle(incoming).await;
-    session.finished(&id);
-    drop(leaving);
-    answer
+    door.gateway.handle(incoming).await
 }
 
-/// A modern request's session ends with it, however it ends.
+/// A request in flight of its session, however it ends.
+struct Running<'a> {
+    session: &'a Session,
+    id: &'a str,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.session.finished(self.id);
+    }
+}
+
+/// A session that ends with the request it came with, however that ends: that of a modern request, and a legacy
+/// one whose client has not got its name yet.
 struct Leaving {
     door: Arc<Door>,
-    session: Arc<Session>,
+    session: Option<Arc<Session>>,
 }
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.door.gateway.end_visit(&self.session);
+        if let Some(session) = self.session.take() {
+            self.door.gateway.end_visit(&session);
+        }
     }
 }
 
-/// Carries messages and then the answer to the event stream. Ends, and with it the request, when the client hangs up.
-async fn pump(
-    mut future: impl Future<Output = Result<Answer, futures_util::future::Aborted>> + Unpin,
-    mut queue: OutQueue,
-    events: mpsc::UnboundedSender<Bytes>,
+/// Puts the answer at the end of the request's event stream. Ends, and with it the request, when the client hangs up
+/// or has stopped reading.
+async fn conclude(
+    future: impl Future<Output = Result<Answer, futures_util::future::Aborted>>,
+    sink: Arc<Outbox>,
     id: String,
 ) {
-    loop {
-        tokio::select! {
-            biased;
-            Some(line) = queue.recv() => drop(events.send(event(&line))),
-            answer = &mut future => {
-                while let Some(line) = queue.try_recv() {
-                    let _ = events.send(event(&line));
-                }
-                let _ = events.send(event(&answer.unwrap_or_else(|_| cancelled()).line(&id)));
-                return;
-            }
-            () = events.closed() => return,
-        }
+    tokio::select! {
+        biased;
+        answer = future => sink.send(answer.unwrap_or_else(|_| cancelled()).line(&id)),
+        () = sink.stuck() => {}
+        () = sink.hung_up() => {}
     }
+    sink.end();
 }
 
 fn cancelled() -> Answer {

@@ -121,8 +121,8 @@ impl Door {
         };
         match *request.method() {
             Method::POST => self.post(request, profile).await,
-            Method::GET => self.get(request.headers()),
-            Method::DELETE => self.delete(request.headers()),
+            Method::GET => self.get(request.headers(), profile.as_deref()),
+            Method::DELETE => self.delete(request.headers(), profile.as_deref()),
             _ => plain(StatusCode::METHOD_NOT_ALLOWED, "use POST, GET or DELETE"),
         }
     }
@@ -131,19 +131,20 @@ impl Door {
         if self.no_key {
             return Ok(None);
         }
-        let refuse = || {
-            let mut refusal = plain(StatusCode::UNAUTHORIZED, "a key is needed: umcp token create NAME");
+        let refuse = |why: &'static str| {
+            let mut refusal = plain(StatusCode::UNAUTHORIZED, why);
             let challenge = hyper::header::HeaderValue::from_static("Bearer realm=\"umcp\"");
             refusal.headers_mut().insert(hyper::header::WWW_AUTHENTICATE, challenge);
             Box::new(refusal)
         };
         let key = checks::get(headers, "authorization").and_then(|value| value.strip_prefix("Bearer "));
-        let Some(key) = key else { return Err(refuse()) };
+        let Some(key) = key else { return Err(refuse("a key is needed: umcp token create NAME")) };
         let Ok(tokens) = self.gateway.tokens() else {
             return Err(Box::new(plain(StatusCode::SERVICE_UNAVAILABLE, "the keys cannot be read")));
         };
         let now = self.gateway.world().shared.engine.now();
-        policy::admit(&tokens, key.trim(), now).cloned().map(Some).ok_or_else(refuse)
+        let known = policy::admit(&tokens, key.trim(), now).cloned();
+        known.map(Some).ok_or_else(|| refuse("the key is not known, expired or revoked: umcp token list"))
     }
 }
 

@@ -57,9 +57,11 @@ impl HttpSession {
 pub struct Sessions(Mutex<HashMap<String, Arc<HttpSession>>>);
 
 impl Sessions {
-    pub fn get(&self, id: &str) -> Option<Arc<HttpSession>> {
+    /// A session of the same address and key: one that was opened for another profile is not known here.
+    pub fn get(&self, id: &str, profile: Option<&str>) -> Option<Arc<HttpSession>> {
         let session = locked(&self.0).get(id).cloned()?;
-        session.touch();
+        let same = session.session.arrival.profile.as_deref() == profile;
+        same.then(|| session.touch())?;
         Some(session)
     }
 
@@ -80,7 +82,32 @@ impl Sessions {
         gone
     }
 
-    pub fn remove(&self, id: &str) -> Option<Arc<HttpSession>> {
-        locked(&self.0).remove(id)
+    pub fn remove(&self, id: &str) {
+        locked(&self.0).remove(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::gateway::outbox::Outbox;
+    use crate::gateway::session::Arrival;
+    use crate::usage::Door;
+
+    #[test]
+    fn a_session_is_known_to_its_own_profile_only() {
+        let sessions = Sessions::default();
+        let (outbox, queue) = Outbox::new();
+        let arrival =
+            Arrival { door: Door::Http, client: String::new(), profile: Some("work".into()), cwd: None };
+        let session = Session::new(1, arrival, Arc::default(), outbox, Timestamp(0));
+        let session = HttpSession::new(session, queue);
+        let id = session.id.clone();
+        assert!(sessions.insert(session).is_empty());
+        assert!(sessions.get(&id, Some("work")).is_some());
+        assert!(sessions.get(&id, Some("other")).is_none() && sessions.get(&id, None).is_none());
+        sessions.remove(&id);
+        assert!(sessions.get(&id, Some("work")).is_none());
     }
 }

@@ -13,10 +13,13 @@ use crate::upstream::link::Ask;
 use crate::upstream::message::{Answer, code, quote};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Rounds of questions a legacy client is led through for one call.
 const MAX_ROUNDS: usize = 16;
+/// Deadline of a client's answer (a person may have to give it).
+const ASK_DEADLINE: Duration = Duration::from_secs(600);
 
 impl Gateway {
     /// Sends a request to its server and leads the client through the server's questions.
@@ -33,9 +36,15 @@ impl Gateway {
                 let message = "`requestState` is unknown, expired or of another request";
                 return Err(Exchanged::Answer(Answer::error(code::INVALID_PARAMS, message)));
             };
-            waiting.listener.redirect(incoming.sink.clone());
+            let token = params.meta().raw("progressToken").map(ToString::to_string);
+            waiting.listener.redirect(incoming.sink.clone(), token);
             waiting.answer(params.raw("inputResponses").unwrap_or("{}"));
-            return self.drive(waiting).await;
+            // The server goes on only when it has all answers: the client is asked again for what is missing.
+            return if waiting.questions().is_empty() {
+                self.drive(waiting).await
+            } else {
+                Err(self.ask(waiting))
+            };
         }
         let legacy_server = target
             .upstream()
@@ -69,7 +78,7 @@ impl Gateway {
         let (gateway, run) = (self.clone(), target.clone());
         let owned = text.clone();
         let outcome = tokio::spawn(async move { run.run(&gateway, &Params::parse(&owned)?, &context).await });
-        self.drive(Waiting::new(outcome, asks, listener, target.what())).await
+        self.drive(Waiting::new(outcome, asks, listener, target.what(), Arc::downgrade(self))).await
     }
 
     /// Waits for the call's end or the next questions, whichever is first.
@@ -85,11 +94,17 @@ impl Gateway {
                 while let Ok(ask) = waiting.asks.try_recv() {
                     waiting.put(ask);
                 }
-                let questions = waiting.questions();
-                let state = self.parked.park(waiting);
-                Err(Exchanged::Answer(input_required(&questions, &state)))
+                Err(self.ask(waiting))
             }
         }
+    }
+
+    /// Parks the call and asks the client in its result.
+    fn ask(&self, waiting: Waiting) -> Exchanged {
+        let questions = waiting.questions();
+        waiting.listener.hold();
+        let state = self.parked.park(waiting);
+        Exchanged::Answer(input_required(&questions, &state))
     }
 
     /// A legacy client in front of a modern server: puts the result's questions to the client and repeats the call.
@@ -160,7 +175,10 @@ async fn ask_all(
     }
     let mut responses = Vec::with_capacity(waiting.len());
     for (key, answer) in waiting {
-        match answer.await {
+        let Ok(answer) = tokio::time::timeout(ASK_DEADLINE, answer).await else {
+            return Err(Answer::error(code::INTERNAL, "the client did not answer in time"));
+        };
+        match answer {
             Ok(answer) if answer.ok => responses.push(format!("{}:{}", quote(key), answer.text())),
             Ok(answer) => return Err(answer),
             Err(_) => return Err(Answer::error(code::INTERNAL, "the client did not answer")),
