@@ -162,7 +162,7 @@ fn foreground(ctx: &Context, options: &Foreground) -> Result<()> {
     if let Some(address) = &options.http {
         // A mistake must not cost the daemon that runs. One that cannot answer holds no address we know of.
         let held = status(ctx).ok().flatten().map_or_else(Vec::new, |status| status.http);
-        lifecycle::try_address(address, options.insecure, options.no_key, &held)?;
+        policy::address::check(address, options.insecure, options.no_key, &held)?;
     }
     if options.http.is_some() && !options.no_key {
         note_missing_key(ctx)?;

@@ -72,12 +72,6 @@ impl Starter {
     }
 }
 
-/// Whether a daemon of this process could listen at an address, asked before the one that runs is stopped for it.
-/// `held` are the addresses of the running one.
-pub fn try_address(address: &str, insecure: bool, no_key: bool, held: &[String]) -> Result<()> {
-    crate::gateway::http::try_address(address, insecure, no_key, held)
-}
-
 /// What answers on the socket.
 enum Found {
     Nobody,

@@ -1,5 +1,7 @@
 //! The noun `token`: keys for the HTTP endpoint. Only their hashes are stored.
 
+pub mod address;
+
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::store::{Reader, Row, Table, Writer, tables};

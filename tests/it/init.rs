@@ -157,6 +157,10 @@ fn a_bare_machine_gets_a_clock_that_works() {
         (json!("time__get_current_time"), Some(0)),
         "{done}"
     );
+    // With nothing left to add nothing is written, and the store that was read must be free for the endpoint.
+    home.run(&["gateway", "stop"]);
+    let (again, code) = home.json(&["init", "--minimal"]);
+    assert_eq!((again["data"]["check"]["error"].clone(), code), (Value::Null, Some(0)), "{again}");
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn a_profile_lives() {
     exit: 0
     --- stdout ---
     ok   in use: work (search mode)
+         for cursor
     ");
     assert_snapshot!(sandbox.run(&["profile", "create", "play"]), @"
     exit: 0
@@ -44,6 +45,8 @@ fn a_profile_lives() {
     exit: 0
     --- stdout ---
     ok   in use: play (full mode)
+         for cursor
+         for clients started below [DIR]/home
     ");
     assert_snapshot!(sandbox.run(&["profile", "list"]), @"
     exit: 0

@@ -7,15 +7,14 @@ mod exchange;
 mod sessions;
 
 use super::Gateway;
-use crate::error::{Error, Result, codes};
-use crate::policy::{self, Token};
+use crate::error::Result;
+use crate::policy::{self, Token, address};
 use body::Body;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use sessions::Sessions;
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -39,9 +38,10 @@ impl Gateway {
     /// Listens for HTTP clients; gives the address with its port. An address that other machines can reach needs
     /// `insecure`, since umcp has no TLS of its own yet; a key is needed unless `no_key`, which is for loopback only.
     pub async fn listen(self: &Arc<Self>, address: &str, insecure: bool, no_key: bool) -> Result<String> {
-        let address = permitted(address, insecure, no_key)?;
+        let address = address::permitted(address, insecure, no_key)?;
         let loopback = address.ip().is_loopback();
-        let listener = TcpListener::bind(address).await.map_err(|error| not_bound(address, error))?;
+        let listener =
+            TcpListener::bind(address).await.map_err(|error| address::not_bound(address, error))?;
         let bound = listener.local_addr().map_or(address, |bound| bound);
         tokio::spawn(Arc::new(self.door(no_key, !loopback)).accept(listener));
         Ok(bound.to_string())
@@ -63,43 +63,6 @@ impl Gateway {
             usize::try_from(self.world().shared.settings.gateway.body_limit).unwrap_or(usize::MAX);
         Door { gateway: self.clone(), sessions: Sessions::default(), no_key, open, body_limit }
     }
-}
-
-/// Whether these words would do for `listen`: they are read, the rule for other machines' reach is kept, and the
-/// address is free. One whose port is among `held` is taken by somebody who is about to let go of it.
-pub fn try_address(address: &str, insecure: bool, no_key: bool, held: &[String]) -> Result<()> {
-    let address = permitted(address, insecure, no_key)?;
-    if held.iter().any(|held| held.parse::<SocketAddr>().is_ok_and(|held| held.port() == address.port())) {
-        return Ok(());
-    }
-    std::net::TcpListener::bind(address).map(drop).map_err(|error| not_bound(address, error))
-}
-
-fn permitted(address: &str, insecure: bool, no_key: bool) -> Result<SocketAddr> {
-    let address = parse(address)?;
-    if !address.ip().is_loopback() && (!insecure || no_key) {
-        let message = format!("`{address}` can be reached by other machines");
-        return Err(Error::new(&codes::BIND_REFUSED, message)
-            .hint("listen on 127.0.0.1 and use an SSH tunnel or a reverse proxy with TLS")
-            .hint("or spell out --insecure; a key stays necessary"));
-    }
-    Ok(address)
-}
-
-fn not_bound(address: SocketAddr, error: std::io::Error) -> Error {
-    Error::new(&codes::BIND_FAILED, format!("cannot listen on `{address}`")).because(error)
-}
-
-fn parse(address: &str) -> Result<SocketAddr> {
-    let full = match address.parse::<u16>() {
-        Ok(port) => format!("127.0.0.1:{port}"),
-        Err(_) => address.replace("localhost:", "127.0.0.1:"),
-    };
-    full.parse().map_err(|error| {
-        Error::new(&codes::VALUE_INVALID, format!("`{address}` is no address to listen on"))
-            .because(error)
-            .hint("write 127.0.0.1:7332, or only the port")
-    })
 }
 
 impl Door {

@@ -1,0 +1,75 @@
+//! Where HTTP clients may be listened for: how an address is written, and which ones need a word more.
+//! It serves nobody. Rule: what other machines can reach is asked for by name, and a key stays necessary there.
+
+use crate::error::{Error, Result, codes};
+use std::net::{SocketAddr, TcpListener};
+
+/// The address that words mean, where they may be used.
+pub fn permitted(text: &str, insecure: bool, no_key: bool) -> Result<SocketAddr> {
+    let address = parse(text)?;
+    if !address.ip().is_loopback() && (!insecure || no_key) {
+        let message = format!("`{address}` can be reached by other machines");
+        return Err(Error::new(&codes::BIND_REFUSED, message)
+            .hint("listen on 127.0.0.1 and use an SSH tunnel or a reverse proxy with TLS")
+            .hint("or spell out --insecure; a key stays necessary"));
+    }
+    Ok(address)
+}
+
+/// Whether one could listen there now. A port among `held` is taken by somebody who is about to let go of it.
+pub fn check(text: &str, insecure: bool, no_key: bool, held: &[String]) -> Result<()> {
+    let address = permitted(text, insecure, no_key)?;
+    if held.iter().any(|held| held.parse::<SocketAddr>().is_ok_and(|held| held.port() == address.port())) {
+        return Ok(());
+    }
+    TcpListener::bind(address).map(drop).map_err(|error| not_bound(address, error))
+}
+
+pub fn not_bound(address: SocketAddr, error: std::io::Error) -> Error {
+    Error::new(&codes::BIND_FAILED, format!("cannot listen on `{address}`")).because(error)
+}
+
+fn parse(text: &str) -> Result<SocketAddr> {
+    let full = match text.parse::<u16>() {
+        Ok(port) => format!("127.0.0.1:{port}"),
+        Err(_) => text.replace("localhost:", "127.0.0.1:"),
+    };
+    full.parse().map_err(|error| {
+        Error::new(&codes::VALUE_INVALID, format!("`{text}` is no address to listen on"))
+            .because(error)
+            .hint("write 127.0.0.1:7332, or only the port")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_mean_an_address_or_are_refused() {
+        for (text, insecure, no_key, expected) in [
+            ("7332", false, true, Ok("127.0.0.1:7332")),
+            ("localhost:7332", false, false, Ok("127.0.0.1:7332")),
+            ("[::1]:7332", false, false, Ok("[::1]:7332")),
+            ("0.0.0.0:7332", true, false, Ok("0.0.0.0:7332")),
+            ("0.0.0.0:7332", true, true, Err(&codes::BIND_REFUSED)),
+            ("0.0.0.0:7332", false, false, Err(&codes::BIND_REFUSED)),
+            ("foo", false, false, Err(&codes::VALUE_INVALID)),
+        ] {
+            match (permitted(text, insecure, no_key), expected) {
+                (Ok(address), Ok(expected)) => assert_eq!(address.to_string(), expected),
+                (Err(error), Err(code)) => assert!(error.is(code), "{text}: {error}"),
+                (got, _) => panic!("{text}: {got:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_taken_port_is_refused_unless_its_holder_lets_go() {
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = holder.local_addr().unwrap().to_string();
+        assert!(check(&address, false, false, &[]).is_err_and(|error| error.is(&codes::BIND_FAILED)));
+        assert!(check(&address, false, false, std::slice::from_ref(&address)).is_ok());
+        assert!(check("0", false, false, &[]).is_ok());
+    }
+}
