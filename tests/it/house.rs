@@ -30,7 +30,7 @@ usage                    | error clock ids store documents documents/near
 
 engine                   | error clock ids paths store servers tools clients environments policy usage
 upstream                 | error clock ids paths engine search settings documents/near servers tools environments
-calls                    | error clock ids paths engine upstream tools usage
+calls                    | error clock ids paths engine upstream servers tools usage
 gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage
 
 daemon                   | error clock ids paths engine
