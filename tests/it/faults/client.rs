@@ -149,6 +149,7 @@ fn a_bridge_that_is_killed_leaves_no_session() {
     let pid = session.pid();
     send_signal(pid, libc::SIGKILL);
     within(ms(1000), "the session is over", || house.status().sessions == 0);
-    assert!(!is_alive(pid) && session.has_ended());
+    // The kernel closes the pipes of a killed process in its own time.
+    within(ms(1000), "the bridge is gone", || !is_alive(pid) && session.has_ended());
     house.good_answers();
 }
