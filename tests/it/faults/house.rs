@@ -28,8 +28,11 @@ pub fn within(bound: Duration, what: &str, mut reached: impl FnMut() -> bool) ->
 }
 
 /// How much longer things may take here: bounds are those of an idle machine, one with more to do than it has
-/// processors takes its time. From 1 to 4.
+/// processors takes its time. From 1 to 4; always 1 where the whole counts were asked for.
 fn busy() -> f64 {
+    if is_long() {
+        return 1.0;
+    }
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: f64 = text.split_whitespace().next().and_then(|load| load.parse().ok()).unwrap_or(0.0);
     let processors = std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64);
