@@ -4,6 +4,7 @@
 pub mod cache;
 pub mod context;
 pub mod results;
+pub mod runner;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Kind, Result, codes};

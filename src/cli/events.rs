@@ -33,6 +33,7 @@ enum Type {
     Server,
     Session,
     List,
+    Run,
     Log,
     Progress,
 }
@@ -110,6 +111,7 @@ fn kind(event: &Event) -> Type {
         Event::Call { .. } => Type::Call,
         Event::Session { .. } => Type::Session,
         Event::ListChanged { .. } => Type::List,
+        Event::Run { .. } => Type::Run,
     }
 }
 
@@ -130,6 +132,9 @@ fn line(event: &Event) -> String {
         }
         Event::Session { at: when, client, opened } => {
             format!("{} client {client} {}", at(when), if *opened { "connected" } else { "left" })
+        }
+        Event::Run { at: when, run, event } => {
+            format!("{} run {run} {}", at(when), super::workflow::line(event, *when))
         }
         Event::ListChanged { at: when, tools } => format!("{} list changed: {tools} tools", at(when)),
     }

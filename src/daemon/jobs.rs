@@ -1,9 +1,12 @@
 //! What the daemon answers on its local socket: store requests through the engine, live requests from the running
 //! world. Plain data in, plain data out; text for people is made elsewhere.
+//! Long because every live request has its arm here, and most are answered in a few lines.
 
+mod runs;
 mod status;
 
 use super::wire::Hello;
+use crate::calls::runner::Runner;
 use crate::calls::{Context, Params};
 use crate::clock::Timestamp;
 use crate::engine::live::{
@@ -29,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Everything the daemon can be asked.
 pub struct Jobs {
     gateway: Arc<Gateway>,
+    pub runner: Arc<Runner>,
     leave: mpsc::Sender<()>,
     started: Timestamp,
     /// Requests being answered on the socket.
@@ -48,7 +52,15 @@ impl Drop for Present {
 impl Jobs {
     pub fn new(gateway: Arc<Gateway>, leave: mpsc::Sender<()>) -> Arc<Self> {
         let started = gateway.world().shared.engine.now();
-        Arc::new(Self { gateway, leave, started, present: AtomicUsize::new(0), listening: Mutex::default() })
+        let runner = Runner::new(gateway.caller.clone(), gateway.events.clone());
+        Arc::new(Self {
+            gateway,
+            runner,
+            leave,
+            started,
+            present: AtomicUsize::new(0),
+            listening: Mutex::default(),
+        })
     }
 
     pub fn gateway(&self) -> &Arc<Gateway> {
@@ -67,7 +79,10 @@ impl Jobs {
 
     /// Whether somebody needs the daemon now.
     pub fn is_needed(&self) -> bool {
-        self.present.load(Relaxed) > 0 || self.gateway.hub.count() > 0 || !self.listening().is_empty()
+        self.present.load(Relaxed) > 0
+            || self.gateway.hub.count() > 0
+            || self.runner.count() > 0
+            || !self.listening().is_empty()
     }
 
     fn listening(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
@@ -178,6 +193,12 @@ impl Jobs {
                 self.raw(&server, &method, &params, hello).await.map(LiveReply::Raw)
             }
             Live::Sessions => Ok(LiveReply::Sessions(self.sessions())),
+            Live::RunWorkflow(request) => self.run_workflow(request, &events).await.map(run_reply),
+            Live::OrderRun { run, order } => self.runner.order(&run, order).await.map(run_reply),
+            Live::FollowRun { run } => {
+                let (run, _) = self.runner.load(&run).await?;
+                self.follow_run(&run.id, &events).await.map(run_reply)
+            }
             Live::Follow => self.follow(events).await,
         }
     }
@@ -337,6 +358,10 @@ impl Jobs {
             }
         }
     }
+}
+
+fn run_reply(run: crate::workflows::Run) -> LiveReply {
+    LiveReply::Run(Box::new(run))
 }
 
 fn found_tool(tool: &ViewTool, score: f32) -> Found {

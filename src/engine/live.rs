@@ -67,6 +67,17 @@ pub enum Live {
         params: String,
     },
     Sessions,
+    /// Starts a run of a workflow.
+    RunWorkflow(RunRequest),
+    /// Gives an order to a run.
+    OrderRun {
+        run: String,
+        order: RunOrder,
+    },
+    /// What happens in a run, as events, until it is over or stands still.
+    FollowRun {
+        run: String,
+    },
     /// Everything that happens from now on, as events, until the asker hangs up.
     Follow,
 }
@@ -79,6 +90,47 @@ pub struct CallRequest {
     pub timeout_ms: Option<u64>,
     pub client: String,
     pub profile: Option<String>,
+}
+
+/// How a workflow is to be run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunRequest {
+    pub source: RunSource,
+    pub by: String,
+    /// Answers when the run is over, with events before; otherwise when it has begun.
+    pub wait: bool,
+}
+
+/// What a run begins with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunSource {
+    /// A stored workflow; `inputs` is a JSON object as text.
+    Named { name: String, inputs: String },
+    /// A document that is not stored.
+    Document { text: String, inputs: String },
+    /// The document and inputs of an earlier run; `keep`: what it finished is not done again.
+    Earlier { run: String, keep: bool },
+}
+
+/// What a person asks of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOrder {
+    Cancel,
+    Pause,
+    Resume,
+    /// Answers a step that waits for a person.
+    Approve {
+        step: Option<String>,
+        yes: bool,
+        note: String,
+    },
+    /// Says of an interrupted step that it was done, with its result as JSON text, or lets it be done again.
+    Settle {
+        step: Option<String>,
+        done: Option<String>,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -98,6 +150,7 @@ pub enum LiveReply {
     /// The result as JSON text.
     Raw(String),
     Sessions(Vec<Session>),
+    Run(Box<crate::workflows::Run>),
 }
 
 /// Something that happened, for `events --follow`, progress bars and logs.
@@ -110,6 +163,7 @@ pub enum Event {
     Call { at: Timestamp, client: String, server: String, tool: String, class: String, duration_us: u64 },
     Session { at: Timestamp, client: String, opened: bool },
     ListChanged { at: Timestamp, tools: u64 },
+    Run { at: Timestamp, run: String, event: crate::workflows::journal::Event },
 }
 
 /// Result of a tool call: `CallToolResult` as JSON text.

@@ -8,7 +8,7 @@ pub mod request;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::{Row, Series, Store, Writer};
-use crate::{environments, policy, servers, tools, usage};
+use crate::{environments, policy, servers, tools, usage, workflows};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
 pub use request::{Reply, Request, StoreRequest};
@@ -62,6 +62,7 @@ impl Engine {
                 StoreRequest::Profile(request) => environments::read(tx, request).map(Reply::Profile),
                 StoreRequest::Token(request) => policy::read(tx, request).map(Reply::Token),
                 StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
+                StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
             });
         }
         let asked = request.clone();
@@ -120,6 +121,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Profile(request) => environments::write(tx, request).map(Reply::Profile),
         StoreRequest::Token(request) => policy::write(tx, request).map(Reply::Token),
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
+        StoreRequest::Workflow(request) => workflows::write(tx, request).map(Reply::Workflow),
     }
 }
 

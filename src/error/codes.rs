@@ -100,6 +100,14 @@ codes! {
     BIND_FAILED = "UM0601" "bind_failed" Network "The address could not be listened on.";
     BIND_REFUSED = "UM0602" "bind_refused" Refused "An address that other machines can reach needs a key and TLS, or `--insecure` spelled out.";
     UNAUTHORIZED = "UM0603" "unauthorized" Credential "The request has no valid key.";
+
+    WORKFLOW_NOT_FOUND = "UM1001" "workflow_not_found" NotFound "No workflow of that name is known. `umcp workflow list` shows all.";
+    WORKFLOW_EXISTS = "UM1002" "workflow_exists" Conflict "A workflow of that name exists already; `--replace` puts the new document in its place.";
+    RUN_FAILED = "UM1003" "run_failed" Upstream "The workflow ran and a step of it failed; `umcp workflow logs RUN` shows which and why.";
+    RUN_NOT_FOUND = "UM1004" "run_not_found" NotFound "No run of that id is known. `umcp workflow runs` lists them.";
+    RUN_EXISTS = "UM1005" "run_exists" Conflict "A run of that id exists already.";
+    RUN_STATE = "UM1006" "run_state" Conflict "The run is in a state in which this cannot be done.";
+    WORKFLOW_INVALID = "UM1007" "workflow_invalid" Invalid "The workflow has mistakes; each is shown with its place.";
 }
 
 /// Finds a code by its number (`UM0401`, any case) or its name (`server_not_found`).

@@ -40,6 +40,8 @@ pub enum Door {
     Stdio,
     Http,
     Cli,
+    /// A step of a workflow.
+    Workflow,
 }
 
 /// How a call ended.

@@ -15,6 +15,7 @@ use std::path::Path;
 const ROOMS: &str = "
 error clock ids paths    | error clock ids paths
 store                    | error clock ids paths
+expressions              |
 documents/near           |
 documents                | error documents/near
 search                   | error
@@ -27,19 +28,20 @@ clients                  | error clock ids store documents documents/near
 environments             | error clock ids store documents documents/near
 policy                   | error clock ids store documents documents/near
 usage                    | error clock ids store documents documents/near
+workflows                | error clock ids store documents documents/near expressions
 
-engine                   | error clock ids paths store servers tools clients environments policy usage
+engine                   | error clock ids paths store servers tools clients environments policy usage workflows
 upstream                 | error clock ids paths engine search settings documents/near servers tools environments
-calls                    | error clock ids paths engine upstream servers tools usage
+calls                    | error clock ids paths engine upstream servers tools usage workflows
 gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/teller            | error engine upstream daemon
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage daemon daemon/door daemon/teller daemon/jobs daemon/host
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host
 
 setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage setup
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage workflows setup
 main                     | error clock paths ui daemon daemon/host cli
 ";
 

@@ -23,3 +23,4 @@ mod server;
 mod support;
 mod token;
 mod tool;
+mod workflow;
