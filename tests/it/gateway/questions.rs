@@ -1,0 +1,39 @@
+//! Questions of servers: how long a person may take, and what an answer opens.
+//! That questions reach the right client is in `sharing.rs`, every kind of question in `cells.rs`.
+
+use crate::support::daemon::{Daemon, HttpFixture, fixture_server};
+use crate::support::mcp::{Era, Mcp, agreeable, everything};
+use crate::support::wire::Door;
+use serde_json::{Value, json};
+use std::thread;
+use std::time::Duration;
+use umcp::engine::live::{Breaker, Live, LiveReply};
+use umcp::servers::Server;
+use umcp::servers::model::{EraChoice, Limits};
+
+/// A person who takes three times as long as a call may.
+fn slowly(method: &str, params: &Value) -> Option<Value> {
+    thread::sleep(Duration::from_millis(1200));
+    agreeable(method, params)
+}
+
+#[test]
+fn a_person_may_take_longer_than_a_call() {
+    let over_http = HttpFixture::start(EraChoice::Legacy);
+    for server in [fixture_server("fx", EraChoice::Legacy, &[]), over_http.server("fx")] {
+        let daemon = Daemon::start();
+        let limits = Limits { call_timeout_ms: Some(400), ..Limits::default() };
+        daemon.add(Server { limits, ..server });
+        for (door, era) in [(Door::Bridge, Era::Legacy), (Door::Http, Era::Modern)] {
+            let mut mcp = Mcp::new(&daemon, door, era, "slow", everything(), Box::new(slowly));
+            mcp.tools();
+            assert_eq!(mcp.call("fx__ask", json!({"message": "which?"})).text(), "given", "{era:?}");
+            let late = mcp.call("fx__sleep", json!({"ms": 2000}));
+            let words = late.text();
+            assert!(words.contains("did not answer") && late.result()["isError"] == true, "{words}");
+        }
+        let LiveReply::Status(status) = daemon.live(Live::Status) else { panic!("no status") };
+        let server = &status.servers[0];
+        assert_eq!((server.breaker, server.failures), (Breaker::Closed, 2), "only what the server missed");
+    }
+}
