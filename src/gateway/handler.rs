@@ -246,8 +246,8 @@ impl Gateway {
             return not_found(&uri, Era::Legacy);
         };
         match on {
-            true if session.subscribe(&uri) => owner.subscribe(&uri).await,
-            false if session.unsubscribe(&uri) => owner.unsubscribe(&uri).await,
+            true if session.subscribe(&uri) => owner.subscribe(session.id, &uri).await,
+            false if session.unsubscribe(&uri) => owner.unsubscribe(session.id, &uri).await,
             _ => {}
         }
         Answer::result("{}")
@@ -295,7 +295,7 @@ impl Gateway {
         let _guard = Listening { gateway: self.clone(), session: session.clone(), id: incoming.id.into() };
         // Side by side: a server that has to start delays no other, and all are noted before the first wait.
         let owned = uris.iter().filter_map(|uri| Some((view.owner(uri)?, uri)));
-        join_all(owned.map(|(owner, uri)| owner.subscribe(uri))).await;
+        join_all(owned.map(|(owner, uri)| owner.subscribe(session.id, uri))).await;
         std::future::pending().await
     }
 }

@@ -154,7 +154,7 @@ impl Gateway {
     async fn stop_waiting(&self, session: &Session, uri: &str) {
         let view = self.world().view(&session.profile());
         if let Some(owner) = view.owner(uri) {
-            owner.unsubscribe(uri).await;
+            owner.unsubscribe(session.id, uri).await;
         }
     }
 

@@ -9,6 +9,7 @@ mod state;
 use super::breaker::Breaker;
 use super::inbox::ServerInbox;
 use super::restart::{Restarts, Start};
+use super::subscriptions::{self, Subscribed};
 use super::transport;
 use super::{Happening, Shared};
 use crate::engine::live::State;
@@ -50,8 +51,7 @@ pub struct Upstream {
     waited: AtomicBool,
     /// Outside the world: stores nothing.
     probe: bool,
-    /// Resources somebody subscribed to, with how many did.
-    subscribed: Mutex<HashMap<String, usize>>,
+    subscribed: Mutex<Subscribed>,
     resubscribed: watch::Sender<()>,
     /// A modern server has said that it tells of changes from now on.
     listening: watch::Sender<()>,
@@ -130,13 +130,21 @@ impl Upstream {
 
     /// The running connection for a session, if there is one.
     pub fn running(&self, session: u64) -> Option<Arc<Running>> {
-        self.slot_of(session).current()
+        match self.place(session) {
+            None => self.slot.current(),
+            Some(session) => locked(&self.per_client).get(&session)?.current(),
+        }
+    }
+
+    /// The session whose own connection this is; `None` for one that all share.
+    pub(super) fn place(&self, session: u64) -> Option<u64> {
+        (self.entry.sharing == Sharing::PerClient).then_some(session)
     }
 
     fn slot_of(&self, session: u64) -> Arc<Slot> {
-        match self.entry.sharing {
-            Sharing::Shared => self.slot.clone(),
-            Sharing::PerClient => locked(&self.per_client).entry(session).or_default().clone(),
+        match self.place(session) {
+            None => self.slot.clone(),
+            Some(session) => locked(&self.per_client).entry(session).or_default().clone(),
         }
     }
 
@@ -184,7 +192,7 @@ impl Upstream {
                 .hint(format!("umcp server enable {}", self.name())));
         }
         self.pause().await?;
-        let session = (self.entry.sharing == Sharing::PerClient).then_some(session);
+        let session = self.place(session);
         let this = self.clone();
         // A task of its own: a caller who gives up must not end a slow start that others, or he himself, need.
         let started = tokio::spawn(async move {
@@ -310,7 +318,7 @@ impl Upstream {
                 reason = running.connection.closed() => break Some(reason),
                 () = tokio::time::sleep(self.until_idle(&running)) => {
                     let idle = !self.bounds.idle.is_zero() && running.idle_for() >= self.bounds.idle;
-                    if idle && self.in_flight() == 0 && !self.is_subscribed() {
+                    if idle && self.in_flight() == 0 && locked(&self.subscribed).of(session).is_empty() {
                         break None;
                     }
                 }
@@ -341,10 +349,6 @@ impl Upstream {
             Duration::ZERO => Duration::from_secs(3600),
             idle => idle.saturating_sub(running.idle_for()).max(Duration::from_millis(200)),
         }
-    }
-
-    fn is_subscribed(&self) -> bool {
-        !locked(&self.subscribed).is_empty()
     }
 
     /// Enters an end into the account of starts, before anybody can start anew. True: it was wanted.
@@ -384,8 +388,8 @@ impl Upstream {
 
     /// After every start: subscribe again to what clients wait for, and see whether the lists changed.
     async fn settle(self: Arc<Self>, running: Arc<Running>, session: Option<u64>) {
-        let uris: Vec<String> = locked(&self.subscribed).keys().cloned().collect();
-        super::subscriptions::renew(&self, &running, &uris).await;
+        let uris = self.subscriptions().of(session);
+        subscriptions::renew(&self, &running, &uris).await;
         let mut listening = self.listening.subscribe();
         let list = async {
             if session.is_some() || self.probe {
@@ -397,7 +401,7 @@ impl Upstream {
             }
             let _ = self.fetch(&running).await;
         };
-        tokio::join!(list, super::subscriptions::listen(&self, &running));
+        tokio::join!(list, subscriptions::listen(&self, &running, session));
     }
 
     /// The server tells of changes from now on.
@@ -409,7 +413,7 @@ impl Upstream {
         &self.shared
     }
 
-    pub(super) fn subscriptions(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+    pub(super) fn subscriptions(&self) -> MutexGuard<'_, Subscribed> {
         locked(&self.subscribed)
     }
 
@@ -423,6 +427,9 @@ impl Upstream {
 
     /// Ends every connection of a session that has gone.
     pub fn leave(&self, session: u64) {
+        if self.place(session).is_some() {
+            self.subscriptions().leave(session);
+        }
         let Some(slot) = locked(&self.per_client).remove(&session) else { return };
         slot.abandoned.store(true, Relaxed);
         if let Some(running) = slot.current() {

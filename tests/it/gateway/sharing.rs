@@ -152,3 +152,27 @@ fn equal_calls_all_reach_the_server() {
     }
     assert_eq!(counts, (1..=40).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_subscription_goes_to_the_clients_own_instance() {
+    const URI: &str = "test://watched-resource";
+    for era in [EraChoice::Legacy, EraChoice::Modern] {
+        let daemon = Daemon::start();
+        daemon.add(Server { sharing: Sharing::PerClient, ..fixture_server("own", era, &[]) });
+        let mut ann = named(&daemon, Door::Bridge, Era::Legacy, "ann");
+        let mut bob = named(&daemon, Door::Http, Era::Legacy, "bob");
+        for mcp in [&mut ann, &mut bob] {
+            mcp.tools();
+            mcp.ask("resources/subscribe", json!({"uri": URI})).result();
+            // A modern server is told beside the calls, so the first change may come too early for it.
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            while mcp.call("own__update_resource", json!({"uri": URI})).heard(UPDATED).is_empty() {
+                assert!(std::time::Instant::now() < deadline, "no word of the change from a {era:?} server");
+            }
+        }
+        let heard = ann.call("own__echo", json!({"text": "x"})).heard;
+        assert!(heard.iter().all(|said| said["method"] != UPDATED), "what changed for another: {heard:?}");
+    }
+}
+
+const UPDATED: &str = "notifications/resources/updated";
