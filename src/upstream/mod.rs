@@ -265,6 +265,7 @@ impl World {
                     let upstream = Upstream::new(server, known, self.shared.clone());
                     if let Some(before) = before {
                         upstream.subscriptions().clone_from(&before.subscriptions());
+                        upstream.revive_awaited();
                     }
                     upstream
                 }

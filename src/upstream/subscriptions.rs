@@ -7,7 +7,7 @@ use super::link::Outgoing;
 use super::message::quote;
 use super::supervisor::{Running, Upstream};
 use crate::tools::Era;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +27,9 @@ impl Subscribed {
         uris
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Everybody who waits for something.
+    pub fn sessions(&self) -> BTreeSet<u64> {
+        self.0.keys().map(|(session, _)| *session).collect()
     }
 
     fn carries(&self, place: Option<u64>, uri: &str) -> bool {
@@ -144,8 +145,9 @@ impl Upstream {
         let first = self.subscriptions().add(self.place(session), session, uri);
         if first {
             self.resubscribe();
-            if let Ok(running) = self.connect(session).await {
-                on_legacy(&running, "resources/subscribe", uri).await;
+            match self.connect(session).await {
+                Ok(running) => on_legacy(&running, "resources/subscribe", uri).await,
+                Err(_) => self.revive(session),
             }
         }
     }
@@ -173,11 +175,11 @@ mod tests {
         assert!(shared.add(None, 1, "a") && !shared.add(None, 1, "a") && !shared.add(None, 2, "a"));
         assert_eq!((shared.of(None), shared.of(Some(2))), (vec!["a".to_string()], vec!["a".to_string()]));
         assert!(!shared.remove(None, 1, "a") && !shared.remove(None, 1, "a") && !shared.remove(None, 1, "a"));
-        assert!(shared.remove(None, 2, "a") && shared.is_empty());
+        assert!(shared.remove(None, 2, "a") && shared == Subscribed::default());
         let mut own = Subscribed::default();
         assert!(own.add(Some(1), 1, "a") && own.add(Some(2), 2, "a") && own.add(Some(2), 2, "b"));
         assert_eq!((own.of(Some(1)), own.of(Some(3))), (vec!["a".to_string()], vec![]));
         own.leave(2);
-        assert!(own.remove(Some(1), 1, "a") && own.is_empty());
+        assert_eq!(own.sessions().into_iter().collect::<Vec<_>>(), [1]);
     }
 }

@@ -4,6 +4,7 @@
 
 mod admission;
 mod listing;
+mod revival;
 mod state;
 
 use super::breaker::Breaker;
@@ -338,7 +339,10 @@ impl Upstream {
             None => None,
         };
         match reason {
-            Some(reason) if !wanted => self.explain(&slot, &reason, ended),
+            Some(reason) if !wanted => {
+                self.explain(&slot, &reason, ended);
+                self.revive(session.unwrap_or(0));
+            }
             _ if slot.current().is_some() => {}
             _ => self.set_state(if self.entry.enabled { State::Idle } else { State::Disabled }, None),
         }

@@ -53,6 +53,8 @@ pub(super) struct Slot {
     pub(super) failed: Mutex<Option<(Instant, Error)>>,
     /// Its session has left.
     pub(super) abandoned: AtomicBool,
+    /// Somebody tries to start it again already.
+    pub(super) reviving: AtomicBool,
 }
 
 impl Slot {

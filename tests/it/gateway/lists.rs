@@ -4,7 +4,8 @@ use crate::support::daemon::{Daemon, fixture_server};
 use crate::support::mcp::{Era, Mcp, agreeable, everything};
 use crate::support::wire::{Door, Wire};
 use serde_json::json;
-use umcp::engine::live::Live;
+use std::time::{Duration, Instant};
+use umcp::engine::live::{Live, LiveReply};
 use umcp::environments::{Mode, Profile};
 use umcp::servers;
 use umcp::servers::model::EraChoice;
@@ -141,5 +142,42 @@ fn instructions_and_capabilities_of_servers_are_merged() {
         assert_eq!(capabilities["tools"], json!({"listChanged": true}));
         assert_eq!(capabilities["resources"], json!({"listChanged": true, "subscribe": true}));
         assert!(capabilities["completions"].is_object(), "{capabilities}");
+    }
+}
+
+#[test]
+fn a_server_that_dies_or_changes_is_started_again_for_those_who_wait_for_its_news() {
+    const URI: &str = "test://watched-resource";
+    for server in [EraChoice::Legacy, EraChoice::Modern] {
+        let daemon = Daemon::start();
+        daemon.add(fixture_server("fx", server, &[]));
+        let mut mcp = Mcp::connect(&daemon, Door::Bridge, Era::Legacy);
+        mcp.tools();
+        mcp.ask("resources/subscribe", json!({"uri": URI})).result();
+        let mut pid = pid_other_than(&daemon, None);
+        mcp.call("fx__fault", json!({"name": "exit-mid-call"})).result();
+        pid = pid_other_than(&daemon, Some(pid));
+        daemon.add(fixture_server("fx", server, &["--delay-ms", "1"]));
+        pid_other_than(&daemon, Some(pid));
+        // It runs, and nobody has called it: from a moment on it tells of changes again.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while mcp.call("fx__update_resource", json!({"uri": URI})).heard(UPDATED).is_empty() {
+            assert!(Instant::now() < deadline, "no word of the change");
+        }
+    }
+}
+
+const UPDATED: &str = "notifications/resources/updated";
+
+/// Waits until the only server runs as another process.
+fn pid_other_than(daemon: &Daemon, old: Option<u32>) -> u32 {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let LiveReply::Status(status) = daemon.live(Live::Status) else { panic!("no status") };
+        if let Some(pid) = status.servers[0].pid.filter(|pid| Some(*pid) != old) {
+            return pid;
+        }
+        assert!(Instant::now() < deadline, "not started again: {:?}", status.servers[0]);
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
