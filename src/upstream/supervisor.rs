@@ -179,10 +179,7 @@ impl Upstream {
             return Err(error);
         }
         if self.retired.load(Relaxed) {
-            return Err(Error::new(
-                &codes::SERVER_NOT_FOUND,
-                format!("server `{}` was changed or removed", self.name()),
-            ));
+            return Err(self.gone());
         }
         if self.shared.is_ending() {
             return Err(Error::new(&codes::DAEMON_UNAVAILABLE, "the daemon is ending"));
@@ -206,6 +203,10 @@ impl Upstream {
             outcome
         });
         started.await.map_err(|error| Error::bug("the start of a server did not end").because(error))?
+    }
+
+    fn gone(&self) -> Error {
+        Error::new(&codes::SERVER_NOT_FOUND, format!("server `{}` was changed or removed", self.name()))
     }
 
     /// Only processes are started; to reach other servers again the breaker alone decides.
