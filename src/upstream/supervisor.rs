@@ -244,7 +244,12 @@ impl Upstream {
         }
         let inbox = Arc::new(ServerInbox::new(self, session));
         let remembered = self.catalogue().filter(|known| known.entry_revision == self.entry.revision);
-        let opened = transport::connect(self, inbox, remembered.as_deref()).await;
+        let mut stops = slot.stops.subscribe();
+        let opened = tokio::select! {
+            opened = transport::connect(self, inbox, remembered.as_deref()) => opened,
+            // Dropped half-way, it takes its process with it.
+            _ = stops.changed() => return Err(self.called_off()),
+        };
         let opened = opened.map_err(|error| self.named(error))?;
         let running = Arc::new(Running {
             pid: opened.child.as_ref().map(|child| child.pid),
@@ -259,13 +264,22 @@ impl Upstream {
         slot.set(Some(running.clone()));
         self.set_state(State::Ready, None);
         tokio::spawn(self.clone().watch(slot.clone(), running.clone(), session));
-        if self.retired.load(Relaxed) || slot.abandoned.load(Relaxed) {
+        if stops.has_changed().unwrap_or(true) || self.retired.load(Relaxed) || slot.abandoned.load(Relaxed) {
             let error =
                 Error::new(&codes::CANCELLED, format!("server `{}` is no longer needed", self.name()));
             running.connection.close(error.clone());
             return Err(error);
         }
         Ok(running)
+    }
+
+    /// Enters a start that was given up on purpose.
+    fn called_off(&self) -> Error {
+        if self.is_process() {
+            locked(&self.restarts).stopped(Instant::now());
+        }
+        self.set_state(if self.entry.enabled { State::Idle } else { State::Disabled }, None);
+        Error::new(&codes::CANCELLED, format!("server `{}` was stopped while it started", self.name()))
     }
 
     /// Whether a start that failed may be tried once more in another way; it counts as a start of its own.
@@ -437,17 +451,28 @@ impl Upstream {
         }
         let Some(slot) = locked(&self.per_client).remove(&session) else { return };
         slot.abandoned.store(true, Relaxed);
+        slot.stop();
         if let Some(running) = slot.current() {
             running.connection.close(Error::new(&codes::CANCELLED, "the client left"));
         }
     }
 
-    /// Ends all connections; the next use starts the server again. Returns when the processes are gone.
-    pub async fn stop(&self) {
+    fn slots(&self) -> Vec<Arc<Slot>> {
         let mut slots: Vec<Arc<Slot>> = locked(&self.per_client).values().cloned().collect();
         slots.push(self.slot.clone());
-        for slot in slots {
-            let Some(running) = slot.set(None) else { continue };
+        slots
+    }
+
+    /// Ends all connections, and starts that are under way; the next use starts the server again. Returns when the
+    /// processes are gone.
+    pub async fn stop(&self) {
+        for slot in self.slots() {
+            slot.stop();
+            let Some(running) = slot.set(None) else {
+                // A start under way gives up its process before it gives up this.
+                let _ = tokio::time::timeout(STOP_GRACE, slot.starting.lock()).await;
+                continue;
+            };
             running
                 .connection
                 .close(Error::new(&codes::CANCELLED, format!("server `{}` was stopped", self.name())));
@@ -467,15 +492,11 @@ impl Upstream {
 
     /// Pids of all running processes of this server.
     pub fn pids(&self) -> Vec<u32> {
-        let mut slots: Vec<Arc<Slot>> = locked(&self.per_client).values().cloned().collect();
-        slots.push(self.slot.clone());
-        slots.iter().filter_map(|slot| slot.current()?.pid).collect()
+        self.slots().iter().filter_map(|slot| slot.current()?.pid).collect()
     }
 
     /// Connections of this server that are up.
     pub fn connections(&self) -> Vec<Arc<Running>> {
-        let mut slots: Vec<Arc<Slot>> = locked(&self.per_client).values().cloned().collect();
-        slots.push(self.slot.clone());
-        slots.iter().filter_map(|slot| slot.current()).collect()
+        self.slots().iter().filter_map(|slot| slot.current()).collect()
     }
 }

@@ -303,3 +303,22 @@ fn row_16_duplicate_and_unknown_ids_are_dropped_and_counted() {
     within(ms(1000), "both strays are counted", || house.server("bad").late == 2);
     house.recovers(16, "bad", RESTART);
 }
+
+#[test]
+fn a_stop_ends_a_start_that_is_under_way() {
+    let house = House::new();
+    house.add(hasty("bad", 20_000, 1000, &["--fault", "slow-start=3000"]));
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| house.call("bad.echo", "{}"));
+        within(ms(2000), "the server starts", || house.server("bad").state == State::Starting);
+        within(ms(2000), "its process is there", || house.children().len() == 2);
+        let started = Instant::now();
+        house.stop_server("bad");
+        failed_with(call.join().unwrap(), &codes::CANCELLED);
+        assert!(started.elapsed() < ms(2000), "{:?}", started.elapsed());
+    });
+    within(ms(1000), "the process has gone", || house.children().len() == 1);
+    let status = house.server("bad");
+    assert_eq!((status.state, status.failures, status.breaker), (State::Idle, 0, Breaker::Closed));
+    house.good_answers();
+}
