@@ -81,6 +81,11 @@ impl Caller {
         request: Relayed<'_>,
         context: &Context,
     ) -> Result<Reply> {
+        // A call that can be asked waits for its turn before it takes a place from those who have theirs.
+        let _turn = match context.listener {
+            Some(_) => Some(upstream.turn(context.session).await?),
+            None => None,
+        };
         let _permit = upstream.admit().await?;
         let running = upstream.connect(context.session).await?;
         let era = running.agreement.era;

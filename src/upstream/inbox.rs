@@ -60,10 +60,16 @@ impl Inbox for ServerInbox {
             (method, None) => {
                 let message = format!(
                     "`{method}` cannot be passed on: several clients or none are using this shared server; \
-                     set its sharing to per-client"
+                     try again, or set its sharing to per-client"
                 );
                 let _ = ask.reply.send(Answer::error(code::METHOD_NOT_FOUND, &message));
             }
+        }
+    }
+
+    fn asks(&self) {
+        if let Some(upstream) = self.upstream.upgrade() {
+            upstream.asks();
         }
     }
 }

@@ -46,6 +46,8 @@ pub trait Inbox: Send + Sync {
     fn notification(&self, method: &str, params: &str);
     /// A question while no call (or no single session's call) is running.
     fn ask(&self, ask: Ask);
+    /// A question has come in the middle of calls and does not say of which.
+    fn asks(&self) {}
 }
 
 /// A request on its way to a server.
@@ -277,15 +279,19 @@ impl Link {
     }
 
     /// A question carries no hint which call it belongs to. With calls of one session in flight it is that
-    /// session's; with several it must not reach the wrong one, so the inbox refuses it.
+    /// session's; with several it must not reach the wrong one, so the inbox refuses it, and sees to it that
+    /// the next one finds one session only.
     fn asked(self: &Arc<Self>, method: &str, id: &str, params: &str) {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { method: method.into(), params: params.into(), reply };
-        let listeners = self.listeners();
+        let listeners = if method == "ping" { Vec::new() } else { self.listeners() };
         let listener = match listeners.as_slice() {
-            [listener] if method != "ping" => Some(listener),
+            [listener] => Some(listener),
             _ => None,
         };
+        if !listeners.is_empty() {
+            self.inbox.asks();
+        }
         let held = listener.map(|listener| self.hold(listener.session())).unwrap_or_default();
         let (link, id) = (self.clone(), id.to_string());
         tokio::spawn(async move {

@@ -6,6 +6,7 @@ mod admission;
 mod listing;
 mod revival;
 mod state;
+mod turns;
 
 use super::breaker::Breaker;
 use super::inbox::ServerInbox;
@@ -46,6 +47,7 @@ pub struct Upstream {
     restarts: Mutex<Restarts>,
     note: Mutex<Note>,
     permits: Arc<Semaphore>,
+    turns: turns::Turns,
     catalogue: RwLock<Option<Arc<Catalogue>>>,
     fetching: tokio::sync::Mutex<()>,
     retired: AtomicBool,
@@ -89,6 +91,7 @@ impl Upstream {
             restarts: Mutex::default(),
             note: Mutex::new(Note { state, last_error: None, retry_at: None }),
             permits: Arc::new(Semaphore::new(bounds.concurrency)),
+            turns: turns::Turns::default(),
             catalogue: RwLock::new(catalogue),
             fetching: tokio::sync::Mutex::default(),
             retired: AtomicBool::new(false),

@@ -308,15 +308,18 @@ impl HttpLink {
     }
 
     /// On the common stream a question tells no call: with several sessions at work it must not reach the
-    /// wrong one, so the inbox refuses it.
+    /// wrong one, so the inbox refuses it, and sees to it that the next one finds one session only.
     fn asked(self: &Arc<Self>, method: &str, id: &str, params: &str, call: Option<&Outgoing<'_>>) {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { method: method.into(), params: params.into(), reply };
-        let concerned = self.concerned(call);
+        let concerned = if method == "ping" { Vec::new() } else { self.concerned(call) };
         let listener = match concerned.as_slice() {
-            [listener] if method != "ping" => Some(listener),
+            [listener] => Some(listener),
             _ => None,
         };
+        if call.is_none() && !concerned.is_empty() {
+            self.inbox.asks();
+        }
         let held = listener.map(|listener| self.hold(listener.session(), call)).unwrap_or_default();
         let (link, id) = (self.clone(), id.to_string());
         self.apart(async move {
