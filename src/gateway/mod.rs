@@ -11,6 +11,7 @@ pub mod own;
 pub mod relay;
 pub mod session;
 pub mod stdio;
+pub mod tasks;
 
 use crate::calls::Caller;
 use crate::engine::live::Event;
@@ -18,14 +19,14 @@ use crate::engine::{Reply, StoreRequest, unexpected};
 use crate::environments::Profile;
 use crate::error::Result;
 use crate::policy::{self, Token};
-use crate::upstream::{Upstream, View, World};
+use crate::upstream::{View, World};
 use hub::Hub;
 use modern::Parked;
 use outbox::Outbox;
 use session::{Arrival, Session};
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tasks::Tasks;
 use tokio::sync::broadcast;
 
 /// Everything the front doors share.
@@ -34,8 +35,7 @@ pub struct Gateway {
     pub hub: Hub,
     pub events: broadcast::Sender<Event>,
     parked: Parked,
-    /// Servers that run a task (extension), by task id.
-    tasks: Mutex<HashMap<String, Arc<Upstream>>>,
+    tasks: Tasks,
     next_session: AtomicU64,
     recent: own::Recent,
     /// Keys of the HTTP door, as last read.
@@ -52,7 +52,7 @@ impl Gateway {
             hub: Hub::default(),
             events: broadcast::channel(1024).0,
             parked: Parked::default(),
-            tasks: Mutex::default(),
+            tasks: Tasks::default(),
             next_session: AtomicU64::new(1),
             recent: own::Recent::default(),
             tokens: Mutex::default(),

@@ -59,7 +59,7 @@ impl Gateway {
         if asker.peer.era == Era::Legacy && asks_for_input(&reply) {
             reply = self.lead(target, reply, incoming, params, asker, &context).await?;
         }
-        self.note_task(target, &reply, asker);
+        self.note_task(target, &reply, asker, &incoming.session);
         Ok(reply)
     }
 

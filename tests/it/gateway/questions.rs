@@ -3,11 +3,12 @@
 
 use crate::support::daemon::{Daemon, HttpFixture, fixture_server};
 use crate::support::mcp::{Era, Mcp, agreeable, everything};
-use crate::support::wire::Door;
+use crate::support::wire::{Door, Wire};
 use serde_json::{Value, json};
 use std::thread;
 use std::time::Duration;
 use umcp::engine::live::{Breaker, Live, LiveReply};
+use umcp::environments::Profile;
 use umcp::servers::Server;
 use umcp::servers::model::{EraChoice, Limits};
 
@@ -36,4 +37,39 @@ fn a_person_may_take_longer_than_a_call() {
         let server = &status.servers[0];
         assert_eq!((server.breaker, server.failures), (Breaker::Closed, 2), "only what the server missed");
     }
+}
+
+/// A modern client of a profile that can have tasks and answers nothing by itself.
+fn in_profile(daemon: &Daemon, profile: &str) -> Mcp {
+    let (wire, inbox) = Wire::socket(daemon, Some(profile));
+    let mut capabilities = everything();
+    capabilities["extensions"] = json!({"io.modelcontextprotocol/tasks": {}});
+    Mcp::over(wire, inbox, Era::Modern, "raw", capabilities, Box::new(agreeable))
+}
+
+fn two_profiles(daemon: &Daemon) {
+    for name in ["work", "home"] {
+        daemon.profile(Profile { name: name.into(), ..Profile::default() });
+    }
+}
+
+#[test]
+fn a_task_of_one_profile_is_unknown_to_another() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Modern, &[]));
+    two_profiles(&daemon);
+    let (mut work, mut home) = (in_profile(&daemon, "work"), in_profile(&daemon, "home"));
+    work.tools();
+    let made = work.call("fx__failing_job", json!({}));
+    assert_eq!(made.result()["resultType"], "task", "{}", made.message);
+    let id = made.result()["taskId"].clone();
+    assert_eq!(work.ask("tasks/get", json!({"taskId": id})).result()["taskId"], id);
+    for method in ["tasks/get", "tasks/cancel"] {
+        let (code, words) = {
+            let answer = home.ask(method, json!({"taskId": id}));
+            (answer.error().0, answer.error().1.to_string())
+        };
+        assert_eq!((code, words), (-32602, format!("unknown task: {}", id.as_str().unwrap())), "{method}");
+    }
+    in_profile(&daemon, "work").ask("tasks/cancel", json!({"taskId": id})).result();
 }
