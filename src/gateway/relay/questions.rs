@@ -6,14 +6,14 @@ use crate::calls::{Context, Params, Reply};
 use crate::error::Result;
 use crate::gateway::Gateway;
 use crate::gateway::handler::{Asker, Incoming};
-use crate::gateway::modern::{Parked, Waiting, input_required};
+use crate::gateway::modern::{Parked, Seal, Waiting, input_required};
 use crate::gateway::session::Session;
 use crate::tools::Era;
 use crate::upstream::link::Ask;
 use crate::upstream::message::{Answer, code, quote};
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// Rounds of questions a legacy client is led through for one call.
@@ -32,7 +32,8 @@ impl Gateway {
     ) -> Result<Reply, Exchanged> {
         let state = params.text("requestState");
         if let Some(state) = state.filter(|state| Parked::is_ours(state)) {
-            let Some(mut waiting) = self.parked.take(&state, &target.what()) else {
+            let seal = seal(target, incoming);
+            let Some(mut waiting) = self.parked.take(&state, &seal, Instant::now()) else {
                 let message = "`requestState` is unknown, expired or of another request";
                 return Err(Exchanged::Answer(Answer::error(code::INVALID_PARAMS, message)));
             };
@@ -71,14 +72,15 @@ impl Gateway {
         asker: &Asker,
     ) -> Result<Reply, Exchanged> {
         let (questions, asks) = mpsc::unbounded_channel();
-        let text = incoming.params.to_string();
+        let seal = seal(target, incoming);
+        let text = seal.params.clone();
         let params = Params::parse(&text)?;
         let listener = listener(incoming, &params, asker, Some(questions));
         let context = context(incoming, &params, asker, Some(listener.clone()));
         let (gateway, run) = (self.clone(), target.clone());
         let owned = text.clone();
         let outcome = tokio::spawn(async move { run.run(&gateway, &Params::parse(&owned)?, &context).await });
-        self.drive(Waiting::new(outcome, asks, listener, target.what(), Arc::downgrade(self))).await
+        self.drive(Waiting::new(outcome, asks, listener, seal, Arc::downgrade(self))).await
     }
 
     /// Waits for the call's end or the next questions, whichever is first.
@@ -103,7 +105,7 @@ impl Gateway {
     fn ask(&self, waiting: Waiting) -> Exchanged {
         let questions = waiting.questions();
         waiting.listener.hold();
-        let state = self.parked.park(waiting);
+        let state = self.parked.park(waiting, Instant::now());
         Exchanged::Answer(input_required(&questions, &state))
     }
 
@@ -134,6 +136,10 @@ impl Gateway {
         }
         Err(Exchanged::Answer(Answer::error(code::INTERNAL, "the server asked for input again and again")))
     }
+}
+
+fn seal(target: &Target, incoming: &Incoming<'_>) -> Seal {
+    Seal { what: target.what(), owner: incoming.session.owner(), params: incoming.params.into() }
 }
 
 /// Why an exchange gave no reply of the server.

@@ -73,3 +73,35 @@ fn a_task_of_one_profile_is_unknown_to_another() {
     }
     in_profile(&daemon, "work").ask("tasks/cancel", json!({"taskId": id})).result();
 }
+
+#[test]
+fn a_request_state_opens_its_own_call_alone() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    two_profiles(&daemon);
+    let (mut work, mut home) = (in_profile(&daemon, "work"), in_profile(&daemon, "home"));
+    work.tools();
+    let params = |message: &str| json!({"name": "fx__ask", "arguments": {"message": message}});
+    let id = work.start("tools/call", params("a secret?"));
+    let asked = work.wait(&id);
+    let questions = asked.result()["inputRequests"].as_object().unwrap();
+    let answers = questions
+        .keys()
+        .map(|key| (key.clone(), json!({"action": "accept", "content": {"answer": "given"}})));
+    let answers: serde_json::Map<_, _> = answers.collect();
+    let repeated = |message: &str| {
+        let mut params = params(message);
+        params["requestState"] = asked.result()["requestState"].clone();
+        params["inputResponses"] = answers.clone().into();
+        params
+    };
+    let refused = |mcp: &mut Mcp, message: &str| {
+        let id = mcp.start("tools/call", repeated(message));
+        mcp.wait(&id).error().1.to_string()
+    };
+    assert!(refused(&mut home, "a secret?").contains("of another request"));
+    assert!(refused(&mut work, "something else?").contains("of another request"));
+    let id = work.start("tools/call", repeated("a secret?"));
+    assert_eq!(work.wait(&id).text(), "given");
+    assert!(refused(&mut work, "a secret?").contains("unknown"));
+}
