@@ -11,7 +11,7 @@ use crate::engine::live::{
 };
 use crate::engine::{Reply, Request, StoreRequest};
 use crate::error::{Error, Result, codes};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, guard};
 use crate::servers::Server;
 use crate::tools::model::Facts;
 use crate::upstream::message::quote;
@@ -95,10 +95,13 @@ impl Jobs {
         events: mpsc::UnboundedSender<Event>,
         hello: &Hello,
     ) -> Result<Reply> {
-        match request {
-            Request::Store(request) => self.store(request).await,
-            Request::Live(live) => self.live(live, events, hello).await.map(Reply::Live),
-        }
+        let answered = async {
+            match request {
+                Request::Store(request) => self.store(request).await,
+                Request::Live(live) => self.live(live, events, hello).await.map(Reply::Live),
+            }
+        };
+        guard::caught("a request of the command line", answered).await?
     }
 
     async fn store(&self, request: StoreRequest) -> Result<Reply> {

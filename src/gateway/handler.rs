@@ -1,9 +1,9 @@
 //! One request of one client: which method, and who answers it. The methods that call something stand in
 //! `relay.rs`, umcp's own tools in `own.rs`.
 
-use super::Gateway;
 use super::outbox::Outbox;
 use super::session::{Abilities, Listen, Peer, Session, level_word, severity};
+use super::{Gateway, guard};
 use crate::calls::Params;
 use crate::engine::live::Event;
 use crate::environments::Mode;
@@ -41,8 +41,19 @@ pub struct Asker {
 }
 
 impl Gateway {
-    /// Answers one request.
+    /// Answers one request, whatever happens on the way.
     pub async fn handle(self: &Arc<Self>, incoming: Incoming<'_>) -> Answer {
+        let method = incoming.method;
+        match guard::caught(method, self.answer(incoming)).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.tell(|_| Event::Log { level: "error".into(), message: error.to_string() });
+                as_answer(&error)
+            }
+        }
+    }
+
+    async fn answer(self: &Arc<Self>, incoming: Incoming<'_>) -> Answer {
         let params = match Params::parse(incoming.params) {
             Ok(params) => params,
             Err(error) => return Answer::error(code::INVALID_PARAMS, &error.to_string()),
@@ -355,6 +366,7 @@ pub fn not_found(uri: &str, era: Era) -> Answer {
 pub fn as_answer(error: &Error) -> Answer {
     let code = match error.code {
         code if *code == codes::ARGUMENTS_INVALID => message::code::INVALID_PARAMS,
+        code if *code == codes::BUG => message::code::INTERNAL,
         _ => message::code::SERVER,
     };
     let data = json!({"code": error.code.code, "name": error.code.name, "hints": error.hints, "retryable": error.kind().retryable()});

@@ -1,6 +1,7 @@
 //! The MCP front door: both eras on one endpoint, over stdio bridges and HTTP. It keeps sessions, answers lists
 //! from views, and hands every call to `calls`. Messages are relayed as raw JSON; only envelopes are parsed.
 
+pub mod guard;
 pub mod handler;
 pub mod http;
 pub mod hub;

@@ -89,6 +89,8 @@ impl Gateway {
             biased;
             outcome = &mut waiting.outcome => match outcome {
                 Ok(outcome) => Ok(outcome?),
+                // As if it had been in this task.
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                 Err(_) => Err(Exchanged::Answer(Answer::error(code::INTERNAL, "the call was given up"))),
             },
             Some(ask) = waiting.asks.recv() => {
