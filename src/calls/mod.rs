@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Kind, Result, codes};
 use crate::tools::Era;
 use crate::upstream::link::Outgoing;
-use crate::upstream::message::{Answer, quote};
+use crate::upstream::message::{Answer, member, quote};
 use crate::upstream::view::ViewTool;
 use crate::upstream::{Upstream, World};
 use crate::usage::{CALLS, Call, Class};
@@ -197,12 +197,9 @@ fn class_of(outcome: &Result<Reply>) -> (Class, usize, Option<String>) {
     }
 }
 
-/// Whether a tool's result says `isError`. The text cannot stand inside a JSON string, where its quotes are escaped.
+/// Whether a tool's result says `isError` of itself; what it holds may say so of something else.
 pub fn says_error(body: &[u8]) -> bool {
-    memchr::memmem::find_iter(body, br#""isError""#).any(|at| {
-        let rest = body[at + 9..].trim_ascii_start();
-        rest.strip_prefix(b":").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"true"))
-    })
+    member(body, "isError") == Some("true")
 }
 
 /// Headers for arguments that the tool's schema mirrors (`x-mcp-header`).
@@ -234,12 +231,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_result_is_seen_without_parsing_it() {
+    fn an_error_result_is_told_from_one_that_holds_an_error() {
         for (body, expected) in [
             (r#"{"content":[],"isError":true}"#, true),
             (r#"{"isError" : true}"#, true),
             (r#"{"isError":false}"#, false),
             (r#"{"content":[{"text":"\"isError\":true"}]}"#, false),
+            (r#"{"content":[],"structuredContent":{"calls":[{"isError":true}]}}"#, false),
+            (r#"{"structuredContent":{"isError":false},"isError":true}"#, true),
             (r"{}", false),
         ] {
             assert_eq!(says_error(body.as_bytes()), expected, "{body}");

@@ -252,8 +252,8 @@ impl Gateway {
     fn finish(&self, reply: Reply, era: Era, more: &str) -> Answer {
         // Servers in the wild leave the type out of modern results too; clients insist on it.
         let typed =
-            reply.era == Era::Modern && memchr::memmem::find(&reply.answer.body, b"\"resultType\"").is_some();
-        if era == Era::Modern && !typed && reply.answer.ok {
+            || reply.era == Era::Modern && message::member(&reply.answer.body, "resultType").is_some();
+        if era == Era::Modern && reply.answer.ok && !typed() {
             let more = if reply.era == Era::Legacy { more } else { "" };
             let fields = format!(r#""resultType":"complete"{more}"#);
             return Answer::result(message::prepend(&reply.answer.body, &fields));

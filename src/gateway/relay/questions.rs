@@ -10,7 +10,7 @@ use crate::gateway::modern::{Parked, Seal, Waiting, input_required};
 use crate::gateway::session::Session;
 use crate::tools::Era;
 use crate::upstream::link::Ask;
-use crate::upstream::message::{Answer, code, quote};
+use crate::upstream::message::{Answer, code, member, quote};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -160,8 +160,7 @@ impl From<crate::error::Error> for Exchanged {
 fn asks_for_input(reply: &Reply) -> bool {
     reply.answer.ok
         && reply.era == Era::Modern
-        && memchr::memmem::find(&reply.answer.body, b"input_required").is_some()
-        && reply.answer.json()["resultType"] == "input_required"
+        && member(&reply.answer.body, "resultType") == Some(r#""input_required""#)
 }
 
 async fn ask_all(
