@@ -6,6 +6,7 @@ pub mod handler;
 pub mod http;
 pub mod hub;
 pub mod listener;
+mod listening;
 pub mod modern;
 pub mod outbox;
 pub mod own;
@@ -28,13 +29,15 @@ use session::{Arrival, Session};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tasks::Tasks;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Everything the front doors share.
 pub struct Gateway {
     pub caller: Arc<Caller>,
     pub hub: Hub,
     pub events: broadcast::Sender<Event>,
+    /// The daemon ends: nothing is waited for any more.
+    ending: watch::Sender<bool>,
     parked: Parked,
     tasks: Tasks,
     next_session: AtomicU64,
@@ -52,6 +55,7 @@ impl Gateway {
             caller,
             hub: Hub::default(),
             events: broadcast::channel(1024).0,
+            ending: watch::Sender::new(false),
             parked: Parked::default(),
             tasks: Tasks::default(),
             next_session: AtomicU64::new(1),

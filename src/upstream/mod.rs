@@ -353,7 +353,8 @@ impl World {
     /// Lists every enabled server that was never listed, side by side, each within a deadline. A server that
     /// fails or dawdles is waited for once; it hides and delays no other, and clients are told when it arrives.
     pub async fn list_missing(&self) {
-        let missing: Vec<_> = self.all().into_iter().filter(|upstream| upstream.wants_listing()).collect();
+        let all = read(&self.upstreams);
+        let missing: Vec<_> = all.values().filter(|upstream| upstream.wants_listing()).cloned().collect();
         if missing.is_empty() {
             return;
         }

@@ -181,3 +181,17 @@ fn pid_other_than(daemon: &Daemon, old: Option<u32>) -> u32 {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn an_ending_daemon_answers_those_who_listen() {
+    for door in [Door::Socket, Door::Http] {
+        let daemon = Daemon::start();
+        let mut mcp = Mcp::connect(&daemon, door, Era::Modern);
+        let id = mcp.start("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}}));
+        mcp.hear("notifications/subscriptions/acknowledged");
+        daemon.live(Live::Stop);
+        let last = mcp.wait(&id);
+        let meta = json!({"io.modelcontextprotocol/subscriptionId": id});
+        assert_eq!(last.result(), &json!({"resultType": "complete", "_meta": meta}));
+    }
+}
