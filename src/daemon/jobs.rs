@@ -163,7 +163,7 @@ impl Jobs {
             }
             Live::View { profile, client, mode } => {
                 let view = self.view(profile.as_deref(), &client, mode, hello).await?;
-                Ok(LiveReply::View(self.gateway.listed(&view)))
+                Ok(LiveReply::View(self.gateway.listed(&view).await))
             }
             Live::Search { query, limit, profile } => {
                 let view = self.view(profile.as_deref(), "", None, hello).await?;

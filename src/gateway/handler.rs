@@ -222,7 +222,7 @@ impl Gateway {
         let list = match incoming.method {
             "tools/list" if view.profile.mode == Mode::Full => &view.tool_list,
             "tools/list" => {
-                own = self.short_list(&view);
+                own = self.short_list(&view).await;
                 &own
             }
             "prompts/list" => &view.prompt_list,

@@ -122,16 +122,11 @@ impl Gateway {
     }
 
     /// The `tools` array a client of this view is shown, as JSON text.
-    pub fn listed(&self, view: &View) -> String {
-        let own;
-        let list = match view.is_searched() {
-            true => {
-                own = self.short_list(view);
-                &own
-            }
-            false => &view.tool_list,
-        };
-        list.whole("tools")
+    pub async fn listed(self: &Arc<Self>, view: &Arc<View>) -> String {
+        match view.is_searched() {
+            true => self.short_list(view).await.whole("tools"),
+            false => view.tool_list.whole("tools"),
+        }
     }
 
     fn profile_of(&self, arrival: &Arrival, client: &str) -> Result<Arc<Profile>> {
