@@ -48,12 +48,20 @@ impl Caller {
         let arguments = params.raw("arguments").unwrap_or("{}");
         let key = |ttl| Some((ttl, Cache::key(&tool.upstream.entry, &tool.tool, params, context.session)?));
         let key = tool.cache_ms.and_then(key);
+        let mut recorder = Recorder {
+            caller: self,
+            tool,
+            context,
+            bytes: arguments.len(),
+            started: Instant::now(),
+            outcome: None,
+            cached: false,
+        };
         if let Some(reply) = key.as_ref().and_then(|(_, key)| self.cache.get(key)) {
+            recorder.cached = true;
+            recorder.outcome = Some((Class::Ok, reply.answer.body.len(), None));
             return Ok(reply);
         }
-        let started = Instant::now();
-        let mut recorder =
-            Recorder { caller: self, tool, context, bytes: arguments.len(), started, outcome: None };
         let name = quote(&tool.tool);
         let headers = mirrored_headers(tool, arguments);
         let request = Relayed {
@@ -132,6 +140,7 @@ impl Caller {
             result_bytes: result.len() as u64,
             class,
             error: None,
+            cached: false,
         });
     }
 
@@ -165,6 +174,7 @@ struct Recorder<'a> {
     bytes: usize,
     started: Instant,
     outcome: Option<(Class, usize, Option<String>)>,
+    cached: bool,
 }
 
 impl Drop for Recorder<'_> {
@@ -181,6 +191,7 @@ impl Drop for Recorder<'_> {
             result_bytes: result_bytes as u64,
             class,
             error,
+            cached: self.cached,
         });
     }
 }

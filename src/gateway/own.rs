@@ -309,7 +309,7 @@ impl Gateway {
                         entry.at.rfc3339(),
                         call.server,
                         call.tool,
-                        call.class.word()
+                        call.outcome()
                     )
                 };
                 let all = self.world().all();

@@ -5,10 +5,12 @@ use crate::support::mcp::{Era, Mcp, agreeable, everything};
 use crate::support::wire::{Door, Wire};
 use serde_json::json;
 use std::time::{Duration, Instant};
+use umcp::engine::Reply;
 use umcp::engine::live::{Live, LiveReply};
 use umcp::environments::{Mode, Profile};
 use umcp::servers;
 use umcp::servers::model::EraChoice;
+use umcp::{tools, usage};
 
 /// A client that uses a profile, over the local socket.
 fn in_profile(daemon: &Daemon, profile: &str, era: Era) -> Mcp {
@@ -194,4 +196,43 @@ fn an_ending_daemon_answers_those_who_listen() {
         let meta = json!({"io.modelcontextprotocol/subscriptionId": id});
         assert_eq!(last.result(), &json!({"resultType": "complete", "_meta": meta}));
     }
+}
+
+/// Past calls of one server, newest first, once there are so many.
+fn history(daemon: &Daemon, count: usize) -> Vec<usage::Call> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let request = usage::Request::History {
+            server: Some("fx".into()),
+            tool: None,
+            failed: false,
+            since: None,
+            limit: 100,
+        };
+        let Reply::Usage(usage::Reply::History(entries)) = daemon.ask(request) else { panic!("no history") };
+        if entries.len() >= count {
+            return entries.into_iter().map(|entry| entry.call).collect();
+        }
+        assert!(Instant::now() < deadline, "{} of {count} calls are recorded", entries.len());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_hybrid_profile_lists_what_is_used_and_a_cached_call_is_use_too() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    daemon.profile(Profile { name: "mixed".into(), mode: Mode::Hybrid, ..Profile::default() });
+    let mut mcp = Mcp::connect(&daemon, Door::Socket, Era::Legacy);
+    mcp.tools();
+    let cache =
+        tools::Request::Cache { server: "srv_fx".into(), tool: "counter".into(), ttl_ms: Some(60_000) };
+    daemon.ask(cache);
+    let counts: Vec<_> = (0..3).map(|_| mcp.call("fx__counter", json!({})).text().to_string()).collect();
+    assert_eq!(counts, ["1", "1", "1"]);
+    let calls = history(&daemon, 3);
+    let marks: Vec<_> = calls.iter().map(|call| (call.class, call.cached)).collect();
+    assert_eq!(marks, [(usage::Class::Ok, true), (usage::Class::Ok, true), (usage::Class::Ok, false)]);
+    let listed = in_profile(&daemon, "mixed", Era::Legacy).tools();
+    assert_eq!(listed, ["fx__counter", "find_tools", "describe_tool", "call_tool", "read_result"]);
 }
