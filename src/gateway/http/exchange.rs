@@ -122,8 +122,14 @@ impl Door {
         if let Ok(value) = HeaderValue::from_str(&session.id) {
             response.headers_mut().insert(SESSION, value);
         }
-        for gone in self.sessions.insert(session) {
+        if let Some(gone) = self.sessions.insert(session) {
             self.gateway.leave(&gone.session);
+        }
+        if self.sessions.wants_sweeping() {
+            let door = self.clone();
+            tokio::spawn(async move {
+                door.sessions.sweep(|session| door.gateway.leave(&session.session)).await;
+            });
         }
         response
     }
