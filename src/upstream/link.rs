@@ -6,6 +6,7 @@
 
 mod lines;
 mod patience;
+mod strays;
 
 use super::message::{self, Answer, Envelope, code};
 use crate::error::{Error, Result, codes};
@@ -16,13 +17,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use strays::Strays;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Deadline of a question a server asks the client (a person may have to answer).
 pub const ASK_DEADLINE: Duration = Duration::from_secs(600);
 /// A server that has missed a deadline and says nothing for so long in the middle of a message will not go on.
 const STALL: Duration = Duration::from_secs(1);
-
 /// Who made a call and hears what belongs to it. Methods return at once and keep the order of the wire.
 pub trait Listener: Send + Sync {
     /// A progress or log notification of the call, with the server's own params.
@@ -90,6 +91,7 @@ pub struct Link {
     /// How often something was read, and whether a message has begun and not ended.
     reads: AtomicU64,
     mid_line: AtomicBool,
+    pub strays: Strays,
     pub counters: Counters,
 }
 
@@ -105,6 +107,7 @@ impl Link {
             inbox,
             reads: AtomicU64::new(0),
             mid_line: AtomicBool::new(false),
+            strays: Strays::default(),
             counters: Counters::default(),
         };
         (Arc::new(link), queue)
@@ -220,7 +223,10 @@ impl Link {
                 Ok(batch) => batch.iter().for_each(|envelope| self.dispatch(line, envelope)),
                 Err(error) => self.broken(text, &error),
             },
-            Some(_) => _ = self.counters.noise.fetch_add(1, Relaxed),
+            Some(_) => {
+                self.counters.noise.fetch_add(1, Relaxed);
+                self.strays.add(text);
+            }
         }
     }
 
@@ -312,6 +318,7 @@ impl Link {
     /// A line that should be JSON and is not: the call it would have answered fails at once, if it tells.
     fn broken(&self, text: &[u8], error: &serde_json::Error) {
         self.counters.noise.fetch_add(1, Relaxed);
+        self.strays.add(text);
         let error =
             Error::new(&codes::UPSTREAM_PROTOCOL, "the server sent an invalid message").because(error);
         self.fail(text, error);

@@ -322,3 +322,20 @@ fn a_stop_ends_a_start_that_is_under_way() {
     assert_eq!((status.state, status.failures, status.breaker), (State::Idle, 0, Breaker::Closed));
     house.good_answers();
 }
+
+#[test]
+fn what_a_server_says_on_stdout_before_it_is_ready_is_not_lost() {
+    let house = House::new();
+    let script = "echo 'to stderr' >&2; echo 'usage: bad TOKEN'; printf '{broken'; exit 2";
+    let args = vec!["-c".into(), script.into()];
+    house.add(server("bad", Transport::Stdio { command: "/bin/sh".into(), args }));
+    let error = failed_with(house.call("bad.echo", "{}"), &codes::UPSTREAM_START);
+    let told = format!("{error:?}");
+    for line in ["to stderr", "stdout: usage: bad TOKEN", "stdout: {broken"] {
+        assert!(told.contains(line), "{told}");
+    }
+    let id = house.server("bad").id;
+    let log = std::fs::read_to_string(house.paths.server_log(&id)).unwrap();
+    assert!(log.contains("stdout: usage: bad TOKEN\n"), "{log}");
+    house.good_answers();
+}
