@@ -1,5 +1,6 @@
 //! Legacy HTTP sessions by their id, with the general stream a client may open. Idle ones are forgotten.
 
+use super::streams::{GENERAL, Streams};
 use crate::gateway::outbox::OutQueue;
 use crate::gateway::session::Session;
 use std::collections::HashMap;
@@ -18,8 +19,7 @@ const MOST: usize = 10_000;
 pub struct HttpSession {
     pub id: String,
     pub session: Arc<Session>,
-    /// Messages outside any request, while no general stream is open.
-    queue: Mutex<Option<OutQueue>>,
+    pub streams: Streams,
     used: Mutex<Instant>,
 }
 
@@ -30,27 +30,22 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl HttpSession {
     pub fn new(session: Arc<Session>, queue: OutQueue) -> Arc<Self> {
         let id = crate::ids::random_hex(16);
-        Arc::new(Self { id, session, queue: Mutex::new(Some(queue)), used: Mutex::new(Instant::now()) })
+        Arc::new(Self { id, session, streams: Streams::new(queue), used: Mutex::new(Instant::now()) })
     }
 
-    /// The queue for a general stream; `None` while one is open.
-    pub fn take_queue(&self) -> Option<OutQueue> {
-        locked(&self.queue).take()
+    /// The general stream is open.
+    fn is_followed(&self) -> bool {
+        self.streams.get(GENERAL).is_some_and(|general| general.is_attached())
     }
 
-    pub fn give_back(&self, queue: OutQueue) {
-        *locked(&self.queue) = Some(queue);
-        self.touch();
-    }
-
-    fn touch(&self) {
+    pub fn touch(&self) {
         *locked(&self.used) = Instant::now();
     }
 
     fn idle_for(&self, now: Instant) -> Duration {
-        match locked(&self.queue).is_some() {
-            true => now.saturating_duration_since(*locked(&self.used)),
-            false => Duration::ZERO,
+        match self.is_followed() {
+            true => Duration::ZERO,
+            false => now.saturating_duration_since(*locked(&self.used)),
         }
     }
 }
@@ -142,7 +137,7 @@ mod tests {
         let idle = Duration::from_millis(30);
         let sessions = Sessions { idle, ..Sessions::default() };
         let (first, streaming) = (session(), session());
-        let queue = streaming.take_queue().unwrap();
+        let reader = streaming.streams.get(GENERAL).unwrap().read(None);
         for one in [&first, &streaming] {
             assert!(sessions.insert(one.clone()).is_none());
         }
@@ -151,7 +146,7 @@ mod tests {
         let expired = |now| sessions.expired(now).iter().map(|it| it.id.clone()).collect::<Vec<_>>();
         assert_eq!((expired(late), expired(late)), (vec![first.id.clone()], vec![]));
         assert_eq!(sessions.quiet_for(late), Some(idle), "one with an open stream is not idle");
-        streaming.give_back(queue);
+        drop(reader);
         assert!(sessions.wants_sweeping() && !sessions.wants_sweeping());
         let gone = Mutex::new(Vec::new());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
