@@ -14,8 +14,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 impl Upstream {
     /// Starts the connection of a place again if somebody waits for news on it. `session`: whose place, 0 for all.
     pub(in crate::upstream) fn revive(self: &Arc<Self>, session: u64) {
+        if !self.is_awaited(session) {
+            return;
+        }
         let slot = self.slot_of(session);
-        if !self.is_awaited(session) || slot.reviving.swap(true, Relaxed) {
+        if slot.reviving.swap(true, Relaxed) {
             return;
         }
         let this = self.clone();

@@ -339,3 +339,24 @@ fn what_a_server_says_on_stdout_before_it_is_ready_is_not_lost() {
     assert!(log.contains("stdout: usage: bad TOKEN\n"), "{log}");
     house.good_answers();
 }
+
+#[test]
+fn a_list_of_tools_does_not_wait_for_a_server_that_hangs() {
+    let mut house = House::empty();
+    std::fs::write(house.paths.settings_file(), "[gateway]\nfirst_list_ms = 800\n").unwrap();
+    house.start().unwrap();
+    house.add(hasty("hangs", 30_000, 30_000, &["--fault", "never-initialize"]));
+    house.add(fixture("well", &[]));
+    let started = Instant::now();
+    let output = house.command(&["tool", "list", "--json"]).output().unwrap();
+    let took = started.elapsed();
+    let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(took < ms(8000), "the list took {took:?}");
+    let names: Vec<_> = listed["data"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+    assert!(names.contains(&&"well.echo".into()), "{names:?}");
+    assert!(listed["warnings"].to_string().contains("hangs did not answer"), "{}", listed["warnings"]);
+    // Who dawdled is not waited for a second time.
+    let started = Instant::now();
+    let output = house.command(&["tool", "list"]).output().unwrap();
+    assert!(output.status.success() && started.elapsed() < ms(2000), "{:?}", started.elapsed());
+}
