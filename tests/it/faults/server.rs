@@ -343,7 +343,7 @@ fn what_a_server_says_on_stdout_before_it_is_ready_is_not_lost() {
 #[test]
 fn a_list_of_tools_does_not_wait_for_a_server_that_hangs() {
     let mut house = House::empty();
-    std::fs::write(house.paths.settings_file(), "[gateway]\nfirst_list_ms = 800\n").unwrap();
+    std::fs::write(house.paths.settings_file(), "gateway:\n  first_list_ms: 800\n").unwrap();
     house.start().unwrap();
     house.add(hasty("hangs", 30_000, 30_000, &["--fault", "never-initialize"]));
     house.add(fixture("well", &[]));
