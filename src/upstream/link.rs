@@ -4,6 +4,8 @@
 //! Rules: the waiting call is registered before its request is written; reading and writing are separate tasks,
 //! and the reader never waits for anything; every wait has a deadline; what was not asked for is counted and dropped.
 
+#[cfg(test)]
+pub mod alone;
 mod lines;
 mod patience;
 mod strays;
