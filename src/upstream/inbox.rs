@@ -67,8 +67,10 @@ impl Inbox for ServerInbox {
         }
     }
 
-    fn asks(&self) {
-        if let Some(upstream) = self.upstream.upgrade() {
+    fn asks(&self, method: &str) {
+        // Roots of a shared server stand in its entry, so none of its clients has to wait for another. Many servers
+        // ask for them once after their start, and nothing else ever.
+        if let Some(upstream) = self.upstream.upgrade().filter(|_| method != "roots/list") {
             upstream.asks();
         }
     }

@@ -50,7 +50,7 @@ pub trait Inbox: Send + Sync {
     /// A question while no call (or no single session's call) is running.
     fn ask(&self, ask: Ask);
     /// A question has come in the middle of calls and does not say of which.
-    fn asks(&self) {}
+    fn asks(&self, _method: &str) {}
 }
 
 /// A request on its way to a server.
@@ -298,7 +298,7 @@ impl Link {
             _ => None,
         };
         if !listeners.is_empty() {
-            self.inbox.asks();
+            self.inbox.asks(method);
         }
         let held = listener.map(|listener| self.hold(listener.session())).unwrap_or_default();
         let (link, id) = (self.clone(), id.to_string());

@@ -263,10 +263,7 @@ impl World {
                     let known = before.and_then(|upstream| upstream.catalogue());
                     let known = known.or_else(|| stored.get(&server.id).cloned().map(Arc::new));
                     let upstream = Upstream::new(server, known, self.shared.clone());
-                    if let Some(before) = before {
-                        upstream.subscriptions().clone_from(&before.subscriptions());
-                        upstream.revive_awaited();
-                    }
+                    before.inspect(|before| upstream.succeed(before));
                     upstream
                 }
             };

@@ -28,8 +28,9 @@ impl Upstream {
         });
     }
 
-    /// Starts every connection that somebody waits for news on, such as after a change of the entry.
-    pub(in crate::upstream) fn revive_awaited(self: &Arc<Self>) {
+    /// Takes over who waits for news of the same server, as its entry was before.
+    pub(in crate::upstream) fn succeed(self: &Arc<Self>, before: &Self) {
+        self.subscriptions().clone_from(&before.subscriptions());
         let sessions = self.subscriptions().sessions();
         sessions.into_iter().for_each(|session| self.revive(session));
     }

@@ -318,7 +318,7 @@ impl HttpLink {
             _ => None,
         };
         if call.is_none() && !concerned.is_empty() {
-            self.inbox.asks();
+            self.inbox.asks(method);
         }
         let held = listener.map(|listener| self.hold(listener.session(), call)).unwrap_or_default();
         let (link, id) = (self.clone(), id.to_string());

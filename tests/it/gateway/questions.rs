@@ -12,9 +12,9 @@ use umcp::environments::Profile;
 use umcp::servers::Server;
 use umcp::servers::model::{EraChoice, Limits};
 
-/// A person who takes three times as long as a call may.
+/// A person who takes longer than a call may.
 fn slowly(method: &str, params: &Value) -> Option<Value> {
-    thread::sleep(Duration::from_millis(1200));
+    thread::sleep(Duration::from_millis(1800));
     agreeable(method, params)
 }
 
@@ -23,7 +23,7 @@ fn a_person_may_take_longer_than_a_call() {
     let over_http = HttpFixture::start(EraChoice::Legacy);
     for server in [fixture_server("fx", EraChoice::Legacy, &[]), over_http.server("fx")] {
         let daemon = Daemon::start();
-        let limits = Limits { call_timeout_ms: Some(400), ..Limits::default() };
+        let limits = Limits { call_timeout_ms: Some(800), ..Limits::default() };
         daemon.add(Server { limits, ..server });
         for (door, era) in [(Door::Bridge, Era::Legacy), (Door::Http, Era::Modern)] {
             let mut mcp = Mcp::new(&daemon, door, era, "slow", everything(), Box::new(slowly));

@@ -6,6 +6,7 @@ use crate::support::wire::Door;
 use serde_json::{Value, json};
 use std::sync::{Arc, Barrier};
 use std::thread;
+use umcp::engine::live::{Live, LiveReply};
 use umcp::servers::Server;
 use umcp::servers::model::{EraChoice, Limits, Sharing};
 
@@ -113,20 +114,37 @@ fn questions_of_a_shared_server_never_reach_the_wrong_client() {
     assert_eq!(crossfire(over_http.server("fx")), 0);
 }
 
+/// Calls that the only server works on.
+fn in_flight(daemon: &Daemon) -> u64 {
+    match daemon.live(Live::Status) {
+        LiveReply::Status(status) => status.servers[0].in_flight,
+        other => panic!("no status: {other:?}"),
+    }
+}
+
 #[test]
 fn a_client_waits_while_another_may_be_asked_and_not_for_ever() {
     let daemon = Daemon::start();
-    let limits = Limits { call_timeout_ms: Some(1000), ..Limits::default() };
+    let limits = Limits { call_timeout_ms: Some(2500), ..Limits::default() };
     daemon.add(Server { limits, ..fixture_server("fx", EraChoice::Legacy, &[]) });
     let mut ann = named(&daemon, Door::Bridge, Era::Legacy, "ann");
     let mut bob = named(&daemon, Door::Http, Era::Legacy, "bob");
-    ann.tools();
-    assert_eq!(ann.call("fx__ask", json!({"message": "ann"})).text(), "ann");
     let long = |mcp: &mut Mcp, ms: u64| {
         mcp.start("tools/call", json!({"name": "fx__sleep", "arguments": {"ms": ms}}))
     };
-    let at_work = long(&mut ann, 400);
-    let late = long(&mut bob, 900);
+    ann.tools();
+    // Roots are no reason to wait.
+    ann.call("fx__roots", json!({})).text();
+    let together = [long(&mut ann, 1500), long(&mut bob, 1500)];
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while in_flight(&daemon) < 2 {
+        assert!(std::time::Instant::now() < deadline, "they wait for each other");
+    }
+    assert_eq!(ann.wait(&together[0]).result()["isError"], json!(null));
+    assert_eq!(bob.wait(&together[1]).result()["isError"], json!(null));
+    assert_eq!(ann.call("fx__ask", json!({"message": "ann"})).text(), "ann");
+    let at_work = long(&mut ann, 1300);
+    let late = long(&mut bob, 1300);
     assert_eq!(bob.wait(&late).result()["isError"], json!(null), "it waited, and then had a time of its own");
     assert_eq!(ann.wait(&at_work).result()["isError"], json!(null));
     // Ann takes her time for an answer: bob is not left hanging.
