@@ -191,6 +191,7 @@ async fn close(jobs: &Arc<Jobs>) {
     }
     // Calls that still run are answered with an error, through whichever door they came.
     let _ = tokio::time::timeout(LEAVE_GRACE, world.end()).await;
+    gateway.say_goodbye();
     tokio::time::sleep(LAST_ANSWERS).await;
     for session in gateway.hub.all() {
         session.close();

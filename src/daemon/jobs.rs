@@ -14,7 +14,7 @@ use crate::engine::live::{
 };
 use crate::engine::{Reply, Request, StoreRequest};
 use crate::error::{Error, Result, codes};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, guard};
 use crate::servers::Server;
 use crate::tools::model::Facts;
 use crate::upstream::message::quote;
@@ -110,10 +110,13 @@ impl Jobs {
         events: mpsc::UnboundedSender<Event>,
         hello: &Hello,
     ) -> Result<Reply> {
-        match request {
-            Request::Store(request) => self.store(request).await,
-            Request::Live(live) => self.live(live, events, hello).await.map(Reply::Live),
-        }
+        let answered = async {
+            match request {
+                Request::Store(request) => self.store(request).await,
+                Request::Live(live) => self.live(live, events, hello).await.map(Reply::Live),
+            }
+        };
+        guard::caught("a request of the command line", answered).await?
     }
 
     async fn store(&self, request: StoreRequest) -> Result<Reply> {
@@ -175,7 +178,7 @@ impl Jobs {
             }
             Live::View { profile, client, mode } => {
                 let view = self.view(profile.as_deref(), &client, mode, hello).await?;
-                Ok(LiveReply::View(self.gateway.listed(&view)))
+                Ok(LiveReply::View(self.gateway.listed(&view).await))
             }
             Live::Search { query, limit, profile } => {
                 let view = self.view(profile.as_deref(), "", None, hello).await?;

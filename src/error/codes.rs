@@ -80,12 +80,12 @@ codes! {
 
     ALIAS_TAKEN = "UM0421" "alias_taken" Conflict "Two tools cannot have the same name in clients.";
 
-    UPSTREAM_START = "UM0501" "upstream_start" Upstream "The server could not be started or ended at once; its last lines of stderr are in the message. `umcp server logs NAME` shows more.";
+    UPSTREAM_START = "UM0501" "upstream_start" Upstream "The server could not be started or ended at once; its last lines of stderr and stdout are in the message. `umcp server logs NAME` shows more.";
     UPSTREAM_DIED = "UM0502" "upstream_died" Upstream "The server ended while it was working on the call. It is started again at the next call.";
     UPSTREAM_TIMEOUT = "UM0503" "upstream_timeout" TimedOut "The server did not answer in time. The call was cancelled; the server keeps running.";
     UPSTREAM_PROTOCOL = "UM0504" "upstream_protocol" Upstream "The server sent something that is not valid MCP.";
     UPSTREAM_TOO_LARGE = "UM0505" "upstream_too_large" Upstream "The server sent a message above 16 MiB.";
-    UPSTREAM_BUSY = "UM0506" "upstream_busy" Unavailable "The server has as many calls running and waiting as it may. Try again in a moment.";
+    UPSTREAM_BUSY = "UM0506" "upstream_busy" Unavailable "The server has as many calls running and waiting as it may, or it works for another client that it may ask. Try again in a moment.";
     UPSTREAM_OPEN = "UM0507" "upstream_open" Unavailable "The server failed repeatedly and is left alone for a while. `umcp server status` shows when it is tried again; `umcp health breakers --reset NAME` tries now.";
     UPSTREAM_LOOPING = "UM0508" "upstream_crash_loop" Upstream "The server was started five times within two minutes and ended each time, so umcp stopped trying. `umcp server restart NAME` tries again.";
     UPSTREAM_CONNECT = "UM0509" "upstream_connect" Network "No connection to the server could be made.";
