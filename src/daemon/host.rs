@@ -206,9 +206,9 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
         StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
         StoreRequest::Tool(_) => Some(Change::Preferences),
         StoreRequest::Profile(_) => Some(Change::Profiles),
-        StoreRequest::Token(_) | StoreRequest::Usage(_) => None,
+        StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Secret(_) => None,
     };
-    if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_)) {
+    if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Secret(_)) {
         let indexed = indexed.clone();
         tokio::task::spawn_blocking(move || indexed.refresh_names());
     }

@@ -4,11 +4,12 @@
 pub mod live;
 pub mod names_index;
 pub mod request;
+pub mod vault;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::{Row, Series, Store, Writer};
-use crate::{environments, policy, servers, tools, usage};
+use crate::{environments, policy, secrets, servers, tools, usage};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
 pub use request::{Reply, Request, StoreRequest};
@@ -62,6 +63,7 @@ impl Engine {
                 StoreRequest::Profile(request) => environments::read(tx, request).map(Reply::Profile),
                 StoreRequest::Token(request) => policy::read(tx, request).map(Reply::Token),
                 StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
+                StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
             });
         }
         let asked = request.clone();
@@ -120,6 +122,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Profile(request) => environments::write(tx, request).map(Reply::Profile),
         StoreRequest::Token(request) => policy::write(tx, request).map(Reply::Token),
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
+        StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),
     }
 }
 

@@ -22,6 +22,7 @@ pub mod values;
 pub mod view;
 
 use crate::engine::live::State;
+use crate::engine::vault::{Places, Vault};
 use crate::engine::{Engine, Reply, StoreRequest, unexpected};
 use crate::environments::{self, Profile};
 use crate::error::{Error, Result, codes};
@@ -68,6 +69,8 @@ type Handler = Box<dyn Fn(Happening) + Send + Sync>;
 /// What all servers share.
 pub struct Shared {
     pub engine: Engine,
+    /// Secrets by name; its calls block.
+    pub vault: Vault<Engine>,
     pub settings: Settings,
     pub paths: Paths,
     pub children: Arc<Children>,
@@ -174,8 +177,10 @@ impl World {
         children: Arc<Children>,
     ) -> Result<Arc<Self>> {
         let logs = logs::Logs::new(paths.clone());
+        let vault = Vault::new(engine.clone(), Places::from_env(&paths));
         let shared = Arc::new(Shared {
             engine,
+            vault,
             settings,
             paths,
             children,
