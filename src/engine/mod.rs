@@ -86,7 +86,14 @@ impl Engine {
     }
 
     fn after(&self, request: &StoreRequest) {
-        if matches!(request, StoreRequest::Server(_) | StoreRequest::Tool(_) | StoreRequest::Profile(_)) {
+        let named = matches!(
+            request,
+            StoreRequest::Server(_)
+                | StoreRequest::Tool(_)
+                | StoreRequest::Profile(_)
+                | StoreRequest::Secret(_)
+        );
+        if named {
             self.refresh_names();
         }
         if let Some(watcher) = &self.watcher {

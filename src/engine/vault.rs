@@ -3,15 +3,16 @@
 //! Rules: the key is looked for at the first use and stays in locked memory; a missing slot is an error, never a
 //! reason for a new key; an error names the secret, never its value.
 
+mod change;
+
 use super::{Engine, Reply, StoreRequest, unexpected};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::ids;
 use crate::paths::Paths;
-use crate::sealing::{DataKey, Guard, Secret, Slot, keyfile, open_text, seal, slots};
+use crate::sealing::{DataKey, Guard, Secret, Slot, keyfile, open_text, program, seal, slots};
 use crate::secrets::{self, Request, Sealed};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Names a key file; a value that says where, never the key itself.
@@ -62,9 +63,12 @@ impl Places {
         Self::new(paths, named.map(PathBuf::from))
     }
 
-    /// The file that opens a slot.
+    /// The file that opens a slot; a bare name stands beside the store.
     pub fn file(&self, slot: Option<&str>) -> PathBuf {
-        self.named.clone().or_else(|| slot.map(PathBuf::from)).unwrap_or_else(|| self.own.clone())
+        if let Some(named) = &self.named {
+            return named.clone();
+        }
+        slot.map_or_else(|| self.own.clone(), |slot| self.own.with_file_name("").join(slot))
     }
 }
 
@@ -266,22 +270,14 @@ fn missing(path: &Path, named: bool) -> Error {
     }
 }
 
-/// The key that a program prints, run without a shell.
+/// The key that a program prints.
 fn from_program(words: &[String]) -> Result<DataKey> {
-    let failed = |reason: String| {
+    let text = program::run(words, program::DEADLINE)
+        .map_err(|error| Error { code: &codes::VAULT_KEY_MISSING, ..error })?;
+    keyfile::parse(text.reveal()).ok_or_else(|| {
         let program = words.first().map_or("", String::as_str);
-        Error::new(&codes::VAULT_KEY_MISSING, format!("`{program}` gave no key")).because(reason)
-    };
-    let (program, arguments) = words.split_first().ok_or_else(|| failed("no program is named".into()))?;
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped());
-    let output = command.output().map_err(|error| failed(error.to_string()))?;
-    let text = zeroize::Zeroizing::new(output.stdout);
-    if !output.status.success() {
-        return Err(failed(output.status.to_string()));
-    }
-    let text = std::str::from_utf8(&text).ok();
-    text.and_then(keyfile::parse).ok_or_else(|| failed("what it printed is no key".into()))
+        Error::new(&codes::VAULT_KEY_MISSING, format!("what `{program}` printed is no key"))
+    })
 }
 
 fn odd<T>(reply: &secrets::Reply) -> Result<T> {

@@ -4,6 +4,7 @@
 
 pub mod keyfile;
 mod memory;
+pub mod program;
 pub mod slots;
 
 use crate::error::{Error, Result, codes};

@@ -38,7 +38,7 @@ gateway                  | error clock ids paths engine upstream calls servers t
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/teller            | error engine upstream daemon
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage daemon daemon/door daemon/teller daemon/jobs daemon/host
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage sealing secrets daemon daemon/door daemon/teller daemon/jobs daemon/host
 
 setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets
 cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets setup
