@@ -29,6 +29,7 @@ use crate::environments::{self, Profile};
 use crate::error::{Error, Result, codes};
 use crate::paths::Paths;
 use crate::sealing::{Secret, program};
+use crate::secrets::dotenv;
 use crate::servers::{Server, references};
 use crate::settings::Settings;
 use crate::tools::{self, Preference};
@@ -152,9 +153,12 @@ impl values::Sources for Shared {
             return Ok(Some(self.remember(secret)));
         }
         let file = self.paths.secrets_file();
-        let from_file = || values::secrets(&std::fs::read_to_string(&file).ok()?).remove(name);
-        let found = std::env::var(name).ok().or_else(from_file);
-        Ok(found.map(|value| self.remember(Secret::new(value))))
+        let from_file = || {
+            let pairs = dotenv::read(&std::fs::read_to_string(&file).ok()?).pairs;
+            pairs.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        };
+        let found = std::env::var(name).ok().map(Secret::new).or_else(from_file);
+        Ok(found.map(|value| self.remember(value)))
     }
 
     fn file(&self, path: &str) -> Result<Secret> {
