@@ -15,6 +15,7 @@ pub mod mirror;
 pub mod names;
 pub mod process;
 pub mod restart;
+mod secrets;
 pub mod stderr_log;
 pub mod subscriptions;
 pub mod supervisor;
@@ -28,9 +29,7 @@ use crate::engine::{Engine, Reply, StoreRequest, unexpected};
 use crate::environments::{self, Profile};
 use crate::error::{Error, Result, codes};
 use crate::paths::Paths;
-use crate::sealing::{Secret, program};
-use crate::secrets::dotenv;
-use crate::servers::{Server, references};
+use crate::servers::Server;
 use crate::settings::Settings;
 use crate::tools::{self, Preference};
 use link::Ask;
@@ -118,55 +117,12 @@ impl Shared {
         ((seed ^ (seed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Resolves the references in an argument, a path or an address of a server's entry. May block.
-    pub fn resolve(&self, text: &str, place: &str) -> Result<String> {
-        values::resolve(text, place, false, self)
-    }
-
-    /// Resolves the value of a variable or a header, which may also be `env://`, `file://` or `cmd://` as a whole.
-    pub fn resolve_value(&self, text: &str, place: &str) -> Result<String> {
-        values::resolve(text, place, true, self)
-    }
-
-    fn remember(&self, secret: Secret) -> Secret {
-        self.known.add(&secret);
-        secret
-    }
-
     pub(in crate::upstream) fn is_ending(&self) -> bool {
         self.ending.load(Relaxed)
     }
 
     pub fn level(&self) -> Option<String> {
         self.level.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// A secret comes from the vault, else from a variable of its name, else from the file of secrets.
-impl values::Sources for Shared {
-    fn variable(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    fn secret(&self, name: &str) -> Result<Option<Secret>> {
-        if let Some(secret) = self.vault.get(name)? {
-            return Ok(Some(self.remember(secret)));
-        }
-        let file = self.paths.secrets_file();
-        let from_file = || {
-            let pairs = dotenv::read(&std::fs::read_to_string(&file).ok()?).pairs;
-            pairs.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
-        };
-        let found = std::env::var(name).ok().map(Secret::new).or_else(from_file);
-        Ok(found.map(|value| self.remember(value)))
-    }
-
-    fn file(&self, path: &str) -> Result<Secret> {
-        program::file(&values::place(path, &self.paths.home)).map(|secret| self.remember(secret))
-    }
-
-    fn command(&self, words: &[String]) -> Result<Secret> {
-        program::run(words, program::DEADLINE).map(|secret| self.remember(secret))
     }
 }
 
@@ -321,26 +277,6 @@ impl World {
             }
         }
         put(&self.upstreams, Arc::new(new));
-    }
-
-    /// Servers that use one of these secrets end, and start with its value of now at their next use. Nothing that
-    /// clients list changes by it.
-    fn renew(&self, names: &[String]) -> Result<()> {
-        let old = read(&self.upstreams);
-        let uses = |upstream: &Upstream| {
-            let used = references::secrets(&upstream.entry);
-            !used.is_empty() && (names.is_empty() || used.iter().any(|name| names.contains(name)))
-        };
-        let mut new = (*old).clone();
-        for (id, upstream) in old.iter().filter(|(_, upstream)| uses(upstream)) {
-            new.insert(id.clone(), upstream.anew());
-        }
-        put(&self.upstreams, Arc::new(new));
-        for (_, upstream) in old.iter().filter(|(_, upstream)| uses(upstream)) {
-            upstream.retire();
-        }
-        self.touch();
-        Ok(())
     }
 
     /// Views are made anew at their next use, and clients are told.
