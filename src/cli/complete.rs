@@ -190,6 +190,7 @@ fn named(value_name: &str, path: &[&str]) -> Option<Names> {
         "SERVER|FILE" => Some(Names::ServersOrFiles),
         "TOOL" => Some(Names::Index(NameKind::Tool)),
         "PROFILE" if path != ["profile", "create"] => Some(Names::Index(NameKind::Profile)),
+        "SECRET" => Some(Names::Index(NameKind::Secret)),
         "CODE" => Some(Names::Codes),
         _ => None,
     }
@@ -213,6 +214,7 @@ mod tests {
             }
             Names::Index(NameKind::Tool) => vec![("time.now".into(), String::new())],
             Names::Index(NameKind::Profile) => vec![("work".into(), String::new())],
+            Names::Index(NameKind::Secret) => vec![("GITHUB_TOKEN".into(), String::new())],
             Names::ServersOrFiles => vec![("git".into(), String::new())],
             Names::Codes => vec![("UM0401".into(), String::new())],
         };
@@ -238,6 +240,8 @@ mod tests {
             (&["explain", "UM"], &["UM0401"]),
             (&["completions", "z"], &["zsh"]),
             (&["server", "start", ""], &["git"]),
+            (&["secret", "delete", ""], &["GITHUB_TOKEN"]),
+            (&["secret", "set", ""], &[]),
         ] {
             assert_eq!(complete(line), expected, "{line:?}");
         }

@@ -23,6 +23,7 @@ mod man;
 mod parse;
 mod profile;
 mod quickstart;
+mod secret;
 mod server;
 mod service;
 mod status;
@@ -144,6 +145,9 @@ enum Noun {
     /// Manage keys for the HTTP endpoint
     #[command(alias = "tokens")]
     Token(token::Command),
+    /// Keep keys and passwords in an encrypted vault, and out of files
+    #[command(alias = "secrets")]
+    Secret(secret::Command),
     Serve(gateway::Serve),
     /// Start, stop and watch the daemon behind the endpoint
     Gateway(gateway::Command),
@@ -187,6 +191,7 @@ impl Noun {
             Self::Find(command) => command.run(ctx),
             Self::Profile(command) => command.run(ctx),
             Self::Token(command) => command.run(ctx),
+            Self::Secret(command) => command.run(ctx),
             Self::Serve(command) => command.run(ctx),
             Self::Gateway(command) => command.run(ctx),
             Self::Transport(command) => command.run(ctx),

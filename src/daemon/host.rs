@@ -214,6 +214,7 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
         StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
         StoreRequest::Tool(_) => Some(Change::Preferences),
         StoreRequest::Profile(_) => Some(Change::Profiles),
+        StoreRequest::Secret(request) => request.changes().map(Change::Secrets),
         StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Workflow(_) => None,
     };
     if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Workflow(_)) {
@@ -227,7 +228,7 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
     let Some(change) = change else { return };
     // A store that cannot be read is told to the next one who asks it.
     let _ = gateway.world().sync(&change);
-    if gateway.hub.count() > 0 {
+    if gateway.hub.count() > 0 && !matches!(request, StoreRequest::Secret(_)) {
         let gateway = gateway.clone();
         tokio::spawn(async move { gateway.world().list_missing().await });
     }

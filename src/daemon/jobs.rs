@@ -202,6 +202,8 @@ impl Jobs {
                 let (run, _) = self.runner.load(&run).await?;
                 self.follow_run(&run.id, &events).await.map(run_reply)
             }
+            Live::Unlock { key } => world.hold_key(Some(&key)).map(|()| LiveReply::Done),
+            Live::Lock => world.hold_key(None).map(|()| LiveReply::Done),
             Live::Follow => self.follow(events).await,
         }
     }

@@ -4,11 +4,12 @@
 pub mod live;
 pub mod names_index;
 pub mod request;
+pub mod vault;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::{Row, Series, Store, Writer};
-use crate::{environments, policy, servers, tools, usage, workflows};
+use crate::{environments, policy, secrets, servers, tools, usage, workflows};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
 pub use request::{Reply, Request, StoreRequest};
@@ -63,6 +64,7 @@ impl Engine {
                 StoreRequest::Token(request) => policy::read(tx, request).map(Reply::Token),
                 StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
                 StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
+                StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
             });
         }
         let asked = request.clone();
@@ -85,7 +87,14 @@ impl Engine {
     }
 
     fn after(&self, request: &StoreRequest) {
-        if matches!(request, StoreRequest::Server(_) | StoreRequest::Tool(_) | StoreRequest::Profile(_)) {
+        let named = matches!(
+            request,
+            StoreRequest::Server(_)
+                | StoreRequest::Tool(_)
+                | StoreRequest::Profile(_)
+                | StoreRequest::Secret(_)
+        );
+        if named {
             self.refresh_names();
         }
         if let Some(watcher) = &self.watcher {
@@ -122,6 +131,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Token(request) => policy::write(tx, request).map(Reply::Token),
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
         StoreRequest::Workflow(request) => workflows::write(tx, request).map(Reply::Workflow),
+        StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),
     }
 }
 

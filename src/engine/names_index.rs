@@ -3,7 +3,7 @@
 
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
-use crate::{environments, paths, tools};
+use crate::{environments, paths, secrets, tools};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -15,6 +15,7 @@ pub enum NameKind {
     Server,
     Tool,
     Profile,
+    Secret,
 }
 
 impl NameKind {
@@ -23,6 +24,7 @@ impl NameKind {
             Self::Server => "server",
             Self::Tool => "tool",
             Self::Profile => "profile",
+            Self::Secret => "secret",
         }
     }
 }
@@ -73,6 +75,13 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
     {
         for profile in profiles {
             let _ = writeln!(text, "profile\t{}\t", profile.name);
+        }
+    }
+    if let Reply::Secret(secrets::Reply::List(all)) =
+        engine.call(StoreRequest::Secret(secrets::Request::List))?
+    {
+        for secret in all.iter().filter(|secret| !secrets::is_internal(&secret.name)) {
+            let _ = writeln!(text, "secret\t{}\t", secret.name);
         }
     }
     paths::write_cache(path, text.as_bytes())

@@ -3,7 +3,7 @@
 //! `Live` only by the daemon.
 
 use super::live::{Live, LiveReply};
-use crate::{environments, policy, servers, tools, usage, workflows};
+use crate::{environments, policy, secrets, servers, tools, usage, workflows};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,6 +23,7 @@ pub enum StoreRequest {
     Token(policy::Request),
     Usage(usage::Request),
     Workflow(workflows::Request),
+    Secret(secrets::Request),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +35,7 @@ pub enum Reply {
     Token(policy::Reply),
     Usage(usage::Reply),
     Workflow(workflows::Reply),
+    Secret(secrets::Reply),
     Live(LiveReply),
 }
 
@@ -47,6 +49,7 @@ impl StoreRequest {
             Self::Token(request) => request.writes(),
             Self::Usage(request) => request.writes(),
             Self::Workflow(request) => request.writes(),
+            Self::Secret(request) => request.writes(),
         }
     }
 }
@@ -68,6 +71,7 @@ from! {
     Token policy;
     Usage usage;
     Workflow workflows;
+    Secret secrets;
 }
 
 impl From<Live> for Request {

@@ -62,6 +62,10 @@ tables! {
     RUN_EVENTS = "run_events.v1" Text "workflows";
     /// Setting -> value set by command rather than by file.
     SETTINGS = "settings.v1" Text "settings";
+    /// Secret name -> its sealed value.
+    SECRETS = "secrets.v1" Text "secrets";
+    /// Slot id -> the vault's key, wrapped by what opens the slot.
+    KEY_SLOTS = "key_slots.v1" Text "secrets";
 }
 
 /// The table called `name`, if it is one of ours.

@@ -16,6 +16,7 @@ const ROOMS: &str = "
 error clock ids paths    | error clock ids paths
 store                    | error clock ids paths
 expressions              |
+sealing                  | error ids paths
 documents/near           |
 documents                | error documents/near
 search                   | error
@@ -29,19 +30,20 @@ environments             | error clock ids store documents documents/near
 policy                   | error clock ids store documents documents/near
 usage                    | error clock ids store documents documents/near
 workflows                | error clock ids store documents documents/near expressions
+secrets                  | error clock ids store sealing documents documents/near
 
-engine                   | error clock ids paths store servers tools clients environments policy usage workflows
-upstream                 | error clock ids paths engine search settings documents/near servers tools environments
+engine                   | error clock ids paths store servers tools clients environments policy usage workflows sealing secrets
+upstream                 | error clock ids paths engine search settings documents/near servers tools environments sealing secrets
 calls                    | error clock ids paths engine upstream servers tools usage workflows
 gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/teller            | error engine upstream daemon
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets
 
-setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage workflows setup
+setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage workflows setup sealing secrets
 main                     | error clock paths ui daemon daemon/host cli
 ";
 
@@ -62,6 +64,8 @@ similar        | documents
 directories    | paths
 uuid           | ids
 jsonschema     | tools
+chacha20poly1305 | sealing
+argon2         | sealing
 tokio          | upstream calls gateway web daemon/socket daemon/door daemon/teller daemon/jobs daemon/host
 hyper          | upstream gateway
 hyper_util     | upstream gateway
