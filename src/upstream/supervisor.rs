@@ -430,12 +430,18 @@ impl Upstream {
         }
     }
 
+    fn is_retired(&self) -> bool {
+        self.retired.load(Relaxed)
+    }
+
     /// Ends all connections; the next use starts the server again. Returns when the processes are gone.
     pub async fn stop(&self) {
+        let mut stopped = false;
         let mut slots: Vec<Arc<Slot>> = locked(&self.per_client).values().cloned().collect();
         slots.push(self.slot.clone());
         for slot in slots {
             let Some(running) = slot.set(None) else { continue };
+            stopped = true;
             running
                 .connection
                 .close(Error::new(&codes::CANCELLED, format!("server `{}` was stopped", self.name())));
@@ -443,6 +449,10 @@ impl Upstream {
             if let Some(child) = child {
                 child.stop(STOP_GRACE).await;
             }
+        }
+        // Whoever asked for the stop looks next; the watcher of the connection may come later than that.
+        if stopped && self.connections().is_empty() {
+            self.set_state(if self.entry.enabled { State::Idle } else { State::Disabled }, None);
         }
     }
 

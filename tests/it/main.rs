@@ -4,6 +4,7 @@
 
 #[cfg(unix)]
 mod conformance;
+mod daemon;
 mod examples;
 #[cfg(target_os = "linux")]
 mod faults;
