@@ -130,6 +130,23 @@ fn servers_without_a_program_and_tools_of_one_name_are_found() {
     });
 }
 
+#[test]
+fn what_an_entry_refers_to_and_is_not_set_is_told() {
+    with_home(|_, machine| {
+        let mut facts = facts(machine.paths);
+        let mut server = server("git", machine.program.to_str().unwrap());
+        server.env.insert("A".into(), "${NO_SUCH_VARIABLE}".into());
+        server.env.insert("B".into(), "${NOR_THIS:-but a default}".into());
+        server.env.insert("C".into(), "secret://none".into());
+        server.env.insert("D".into(), "Bearer ${secret://kept}".into());
+        facts.servers.push(server);
+        fs::write(machine.paths.secrets_file(), "# mine\nexport kept='x'\n#none=1\n").unwrap();
+        let report = run(machine, &facts, Some(Area::Servers), Timestamp::default());
+        let what = "`git` needs the variable `NO_SUCH_VARIABLE` and the secret `none`, not set here";
+        assert_eq!(lines(&report), [(Level::Warn, what.to_string())]);
+    });
+}
+
 #[cfg(unix)]
 #[test]
 fn open_files_and_left_sockets_are_mended() {
