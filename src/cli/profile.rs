@@ -34,7 +34,6 @@ enum Verb {
     /// Change a profile; what is not given stays
     #[command(alias = "edit")]
     Update(Change),
-    /// Give clients, or everything below a directory, this profile
     Use(Use),
     /// Delete profiles
     #[command(aliases = ["rm", "remove"])]
