@@ -85,9 +85,7 @@ fn told(event: &Event) -> Option<String> {
         Event::Session { client, opened, .. } => {
             Some(format!("client {client} {}", if *opened { "connected" } else { "left" }))
         }
-        Event::ListChanged { tools, .. } => {
-            Some(format!("tools changed: {tools} in all"))
-        }
+        Event::ListChanged { tools, .. } => Some(format!("tools changed: {tools} in all")),
         Event::Call { .. } | Event::Progress { .. } | Event::Log { .. } => None,
     }
 }
