@@ -67,12 +67,14 @@ pub(super) async fn keep_diary(diary: Arc<Diary>, mut news: broadcast::Receiver<
 }
 
 /// What the user changed, without what it was: names and values belong to the store.
-pub(super) fn note(diary: &Diary, request: &StoreRequest) {
+pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
     let what = match request {
         StoreRequest::Server(_) => "servers were changed",
         StoreRequest::Profile(_) => "profiles were changed",
         StoreRequest::Token(_) => "keys were changed",
         StoreRequest::Tool(_) | StoreRequest::Usage(_) => return,
     };
-    diary.line(what);
+    // Beside the change: whoever made it does not wait for the log.
+    let diary = diary.clone();
+    tokio::spawn(async move { diary.line(what) });
 }
