@@ -5,6 +5,7 @@
 
 pub mod bridge;
 pub mod client;
+pub mod diary;
 pub mod door;
 pub mod host;
 mod jobs;

@@ -6,6 +6,7 @@
 mod canary;
 #[cfg(unix)]
 mod conformance;
+mod daemon;
 mod examples;
 #[cfg(target_os = "linux")]
 mod faults;
