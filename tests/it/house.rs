@@ -35,8 +35,9 @@ gateway                  | error clock ids paths engine upstream calls servers t
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
+daemon/pipes             | error gateway daemon daemon/door
 daemon/teller            | error engine upstream daemon
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage daemon daemon/door daemon/teller daemon/jobs daemon/host
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage daemon daemon/door daemon/pipes daemon/teller daemon/jobs daemon/host
 
 setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage
 cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage setup
@@ -60,7 +61,7 @@ similar        | documents
 directories    | paths
 uuid           | ids
 jsonschema     | tools
-tokio          | upstream calls gateway web daemon/socket daemon/door daemon/teller daemon/jobs daemon/host
+tokio          | upstream calls gateway web daemon/socket daemon/door daemon/pipes daemon/teller daemon/jobs daemon/host
 hyper          | upstream gateway
 hyper_util     | upstream gateway
 reqwest        | upstream

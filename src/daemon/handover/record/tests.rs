@@ -1,0 +1,3 @@
+//! Tests of `record.rs`, with the bridge's side of the same book.
+
+use super::*;
