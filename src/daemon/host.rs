@@ -267,6 +267,7 @@ async fn visit(peer: Peer, jobs: Arc<Jobs>) {
 
 async fn bridge(mut visitor: Visitor, jobs: &Arc<Jobs>) -> Result<()> {
     let hello = std::mem::take(&mut visitor.hello);
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     let hands_over = hello.hands_over();
     let Hello { client, profile, cwd, .. } = hello;
     let arrival = Arrival { door: Door::Stdio, client, profile, cwd };

@@ -6,6 +6,7 @@ use super::bridge::ledger::{LIST_CHANGED, Note};
 use super::bridge::scan::Scanner;
 use super::door::{self, Visitor};
 use super::handover::descriptors::{self, COUNT, Kind};
+use super::handover::layout::CHUNK;
 use super::handover::memory::Map;
 use super::handover::record::Record;
 use super::socket::ReadHalf;
@@ -237,9 +238,9 @@ impl State {
             }
             let Some(input) = self.input.as_ref().filter(|_| !self.ended) else { return Poll::Ready(Ok(())) };
             self.record.tidy();
-            let room = buf.remaining();
-            let into = buf.initialize_unfilled_to(room);
-            if let Some(given) = self.record.take_left(into) {
+            let (waiting, room) = (self.record.waiting(), buf.remaining());
+            if waiting > 0 && room > 0 {
+                let given = self.record.take(buf.initialize_unfilled_to(waiting.min(room)));
                 buf.advance(given);
                 if given > 0 {
                     return Poll::Ready(Ok(()));
@@ -247,14 +248,11 @@ impl State {
                 continue;
             }
             let mut ready = std::task::ready!(input.fd.poll_read_ready(cx))?;
-            match self.record.receive(input.fd.as_fd(), input.socket, into) {
-                Ok(got) if got.read > 0 => {
-                    if got.drained {
+            match self.record.fill(input.fd.as_fd(), input.socket, room) {
+                Ok(read) if read > 0 => {
+                    // Less than there was room for: the next bytes come with an event of their own.
+                    if read < room.min(CHUNK) {
                         ready.clear_ready();
-                    }
-                    buf.advance(got.given);
-                    if got.given > 0 {
-                        return Poll::Ready(Ok(()));
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => ready.clear_ready(),

@@ -22,10 +22,11 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// How a daemon's hold of the pipes ended.
 enum Ended {
-    Daemon,
+    /// It has gone. The book tells where it was.
+    Daemon(Book),
     /// The client closed its input, and the daemon did not react in time.
     Client,
-    /// The daemon cannot use the pipes: its socket is the transport.
+    /// Nothing was taken: the socket is the transport.
     Refused,
 }
 
@@ -37,28 +38,15 @@ pub fn serve(paths: &Paths, mut options: Options, input: File, mut output: File)
     let mut short_lives = 0;
     loop {
         let since = Instant::now();
-        let held = match connection.welcome.pipes == PIPES {
-            true => hand_over(&connection, &left, &input, &output),
-            false => None,
-        };
-        let ended = match (&held, connection.welcome.pipes == PIPES) {
-            (_, false) => Ended::Refused,
-            _ => watch(&mut connection, &input)?,
-        };
-        let book = match (ended, held) {
-            (Ended::Daemon, Some(book)) => book,
-            (Ended::Client, _) => return Ok(()),
-            (Ended::Daemon, None) | (Ended::Refused, _) => {
+        match lend(&mut connection, &left, &input, &output)? {
+            Ended::Daemon(book) => left = book.read().map_err(lost)?,
+            Ended::Client => return Ok(()),
+            Ended::Refused => {
                 options.hello.pipes = 0;
                 return pump::resume(paths, &options, connection, left, input, output);
             }
-        };
-        drop(connection);
-        left = book.read().map_err(lost)?;
-        drop(book);
-        let lines = [if left.within { "\n".as_bytes() } else { b"" }, &left.ledger.settle()].concat();
-        left.within = false;
-        if output.write_all(&lines).is_err() || left.ended {
+        }
+        if settle(&mut left, &mut output).is_err() || left.ended {
             return Ok(());
         }
         short_lives = if since.elapsed() < LIVED { short_lives + 1 } else { 0 };
@@ -68,6 +56,37 @@ pub fn serve(paths: &Paths, mut options: Options, input: File, mut output: File)
             None => return Ok(()),
         }
     }
+}
+
+/// Ends a line that was cut, and answers what was in flight.
+fn settle(left: &mut Left, output: &mut File) -> io::Result<()> {
+    let mut lines = left.ledger.settle();
+    if std::mem::take(&mut left.within) {
+        lines.insert(0, b'\n');
+    }
+    output.write_all(&lines)
+}
+
+/// Hands the pipes over, and waits for the end of that.
+fn lend(connection: &mut Connection, left: &Left, input: &File, output: &File) -> Result<Ended> {
+    if connection.welcome.pipes != PIPES {
+        return Ok(Ended::Refused);
+    }
+    let book = hand_over(connection, left, input, output);
+    Ok(match (watch(connection, input)?, book) {
+        (Heard::End, Some(book)) => Ended::Daemon(book),
+        (Heard::Nothing, _) => Ended::Client,
+        (Heard::No, _) | (Heard::End, None) => Ended::Refused,
+    })
+}
+
+/// What was heard of a daemon.
+enum Heard {
+    End,
+    /// Nothing, long after the client had closed its input.
+    Nothing,
+    /// It does not take the pipes.
+    No,
 }
 
 /// Sends the pipes and a book. `None`: only word that there is nothing to send; the daemon will refuse.
@@ -93,7 +112,7 @@ fn hand_over(connection: &Connection, left: &Left, input: &File, output: &File) 
 }
 
 /// Waits while the daemon serves the client.
-fn watch(connection: &mut Connection, input: &File) -> Result<Ended> {
+fn watch(connection: &mut Connection, input: &File) -> Result<Heard> {
     let mut closed: Option<Instant> = None;
     loop {
         let left = closed.map(|since| DRAIN.saturating_sub(since.elapsed()));
@@ -102,14 +121,14 @@ fn watch(connection: &mut Connection, input: &File) -> Result<Ended> {
         if woken.daemon {
             match connection.lines.next(HELLO_LIMIT) {
                 Ok(Line::Whole(line)) if wire::parse::<Taken>(&line)?.taken => {}
-                Ok(Line::Whole(_)) => return Ok(Ended::Refused),
+                Ok(Line::Whole(_)) => return Ok(Heard::No),
                 Ok(Line::Paused) => {}
-                Ok(Line::End) | Err(_) => return Ok(Ended::Daemon),
+                Ok(Line::End) | Err(_) => return Ok(Heard::End),
             }
         } else if woken.client {
             closed = Some(Instant::now());
         } else if left.is_some_and(|left| left.is_zero()) {
-            return Ok(Ended::Client);
+            return Ok(Heard::Nothing);
         }
     }
 }

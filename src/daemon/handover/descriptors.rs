@@ -138,6 +138,7 @@ pub fn receive(socket: BorrowedFd, bytes: &mut [u8]) -> io::Result<(usize, Vec<O
         let mut head = libc::CMSG_FIRSTHDR(&raw const message);
         while let Some(cmsg) = head.as_ref() {
             if (cmsg.cmsg_level, cmsg.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+                #[allow(clippy::unnecessary_cast, reason = "a smaller number with musl")]
                 let length = (cmsg.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
                 let data = libc::CMSG_DATA(head).cast::<libc::c_int>();
                 for at in 0..length / size_of::<libc::c_int>() {

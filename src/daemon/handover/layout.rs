@@ -48,10 +48,10 @@ pub const LOG: usize = 1 << 20;
 /// A longer message is given up.
 pub const LONGEST: usize = 16 << 20;
 /// Most that is read at once.
-pub const CHUNK: usize = 256 << 10;
+pub const CHUNK: usize = 64 << 10;
 /// Where the client's bytes begin, and how many there is room for: the longest message and what came around it.
 pub const INPUT: usize = PAGE + 2 * LOG;
-pub const ROOM: usize = LONGEST + 4 * CHUNK;
+pub const ROOM: usize = LONGEST + (1 << 20);
 /// The whole book.
 pub const SIZE: usize = INPUT + ROOM;
 

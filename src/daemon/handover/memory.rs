@@ -51,6 +51,8 @@ impl Map {
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
+        // SAFETY: the mapping was just made. Where the system prefers large pages, a client would cost megabytes.
+        unsafe { libc::madvise(base, SIZE, libc::MADV_NOHUGEPAGE) };
         NonNull::new(base.cast()).map(Self).ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 

@@ -33,17 +33,6 @@ pub struct Record {
     within: bool,
 }
 
-/// What one read came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Got {
-    /// Bytes read; 0: the client has closed.
-    pub read: usize,
-    /// How many of them are to be looked at.
-    pub given: usize,
-    /// There was no more.
-    pub drained: bool,
-}
-
 impl Record {
     /// Opens what the bridge wrote. `None`: it makes no sense.
     pub fn open(map: Map) -> Option<Self> {
@@ -66,28 +55,29 @@ impl Record {
         self.map.store(Word::Ended, 1);
     }
 
-    /// Hands on bytes that a former daemon had read. `None`: there are no more; then 0 is a number like others.
-    pub fn take_left(&mut self, into: &mut [u8]) -> Option<usize> {
-        let count = into.len().min(self.tail - self.given);
-        let into = &mut into[..count];
-        if count == 0 || !self.map.read(INPUT + self.given, into) {
-            return None;
-        }
-        Some(self.hand_on(into))
-    }
-
-    /// Reads from the client at most what fits into `into`.
-    pub fn receive(&mut self, from: BorrowedFd, socket: bool, into: &mut [u8]) -> io::Result<Got> {
-        let most = into.len().min(CHUNK).min(ROOM - self.tail);
+    /// Reads from the client at most `most` bytes; 0: it has closed. They wait to be taken.
+    pub fn fill(&mut self, from: BorrowedFd, socket: bool, most: usize) -> io::Result<usize> {
+        let most = most.min(CHUNK).min(ROOM - self.tail);
         if most == 0 {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         let read = self.map.receive(from, socket, INPUT + self.tail, most)?;
-        let into = &mut into[..read];
-        self.map.read(INPUT + self.tail, into);
         self.tail += read;
         self.store_input();
-        Ok(Got { read, given: self.hand_on(into), drained: read < most })
+        Ok(read)
+    }
+
+    /// Bytes that wait, read by this daemon or a former one.
+    pub fn waiting(&self) -> usize {
+        self.tail - self.given
+    }
+
+    /// Takes as many of the bytes that wait as fit, and gives how many of them are to be looked at, which can be none.
+    pub fn take(&mut self, into: &mut [u8]) -> usize {
+        let count = into.len().min(self.waiting());
+        let into = &mut into[..count];
+        self.map.read(INPUT + self.given, into);
+        self.hand_on(into)
     }
 
     /// Makes room at the front. To be called before the client is waited for.
