@@ -270,14 +270,17 @@ async fn visit(peer: Peer, jobs: Arc<Jobs>) {
     };
 }
 
-async fn bridge(visitor: Visitor, jobs: &Arc<Jobs>) -> Result<()> {
+async fn bridge(mut visitor: Visitor, jobs: &Arc<Jobs>) -> Result<()> {
+    let hello = std::mem::take(&mut visitor.hello);
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    let hands_over = hello.hands_over();
+    let Hello { client, profile, cwd, .. } = hello;
+    let arrival = Arrival { door: Door::Stdio, client, profile, cwd };
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    if hands_over && let Some(pipes) = super::pipes::Pipes::take(&mut visitor).await? {
+        return pipes.serve(visitor, jobs.gateway(), arrival).await;
+    }
     let first = visitor.read.buffer().to_vec();
-    let arrival = Arrival {
-        door: Door::Stdio,
-        client: visitor.hello.client,
-        profile: visitor.hello.profile,
-        cwd: visitor.hello.cwd,
-    };
     jobs.gateway().serve_stream(visitor.read.into_inner(), visitor.write, &first, arrival).await
 }
 
