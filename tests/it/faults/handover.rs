@@ -4,7 +4,7 @@
 
 use super::entries::fixture;
 use super::house::{House, is_long, ms, note, within};
-use super::process::{memory_kib, open_files, send_signal};
+use super::process::{is_alive, memory_kib, open_files, send_signal};
 use super::session::{DeafBridge, Manner, Session, text};
 use serde_json::{Value, json};
 use std::io::Read;
@@ -43,9 +43,10 @@ fn is_interrupted(answer: &Value) -> bool {
 }
 
 fn kill_daemons(house: &mut House) {
-    house.daemons().iter().for_each(|pid| send_signal(*pid, libc::SIGKILL));
+    let daemons = house.daemons();
+    daemons.iter().for_each(|pid| send_signal(*pid, libc::SIGKILL));
     house.reap();
-    within(ms(2000), "the daemon is gone", || house.daemons().is_empty());
+    within(ms(2000), "the daemon is gone", || !daemons.iter().any(|pid| is_alive(*pid)));
 }
 
 #[test]
@@ -80,6 +81,8 @@ fn a_killed_daemon_answers_what_was_in_flight_and_loses_no_byte() {
             let (head, tail) = line.split_at(line.len() / 2);
             session.say_bytes(head.as_bytes());
             let started = Instant::now();
+            // Somebody else is answered: so its last answer to this client is noted.
+            house.status();
             kill_daemons(&mut house);
             session.say_bytes(tail.as_bytes());
             assert_eq!(session.text(id, ms(10_000)).len(), length, "{manner:?}");
@@ -108,6 +111,7 @@ fn a_daemon_killed_at_any_moment_leaves_nothing_unanswered() {
     let mut interrupted = 0;
     for round in 0..rounds {
         let mut ids = [Vec::new(), Vec::new()];
+        let before = sessions[0].answered();
         for (session, ids) in sessions.iter_mut().zip(&mut ids) {
             for _ in 0..20 + below(40) {
                 let text = "x".repeat([10, 1000, 100_000][below(3) as usize]);
@@ -116,7 +120,7 @@ fn a_daemon_killed_at_any_moment_leaves_nothing_unanswered() {
         }
         // From before the first answer to after the last.
         let some = below(2 + ids[0].len() as u64) as usize;
-        let enough = sessions[0].answered() + some.min(ids[0].len());
+        let enough = before + some.min(ids[0].len());
         let deadline = Instant::now() + ms(20_000);
         while sessions[0].answered() < enough && Instant::now() < deadline {
             std::thread::yield_now();
@@ -134,7 +138,7 @@ fn a_daemon_killed_at_any_moment_leaves_nothing_unanswered() {
         // What was being written when the daemon was killed: one batch of answers, one line cut.
         let (twice, broken) = (session.answered_twice(), session.broken());
         assert!(broken <= rounds, "{broken} lines were cut by {rounds} kills");
-        assert!(twice <= 4 * rounds, "{twice} answers came twice in {rounds} rounds");
+        assert!(twice <= interrupted, "{twice} answers came twice, {interrupted} calls were interrupted");
         eprintln!(
             "{rounds} kills: {interrupted} calls interrupted, {twice} answered twice, {broken} lines cut"
         );
@@ -241,7 +245,9 @@ fn a_client_that_shakes_hands_again_is_brought_back_to_that() {
     kill_daemons(&mut house);
     let call = session.call("slow__echo", json!({"text": "again"}));
     assert_eq!(session.text(call, ms(10_000)), "again");
-    // Killed before it can answer a third time: the next one does.
+    // Killed before it can answer a third time: the next one does. That this one answers somebody else says that it
+    // has noted its last answer to this client.
+    house.status();
     house.daemons().iter().for_each(|pid| send_signal(*pid, libc::SIGSTOP));
     let hello = session.ask(
         "initialize",
@@ -255,10 +261,10 @@ fn a_client_that_shakes_hands_again_is_brought_back_to_that() {
 
 #[test]
 fn row_33_a_client_that_never_reads_its_pipe_costs_bounded_memory_and_then_its_session() {
-    for manner in HANDED {
+    for manner in if is_long() { &HANDED[..] } else { &HANDED[..1] } {
         let house = house();
         let before = memory_kib(house.pid(), "VmRSS");
-        let mut deaf = DeafBridge::arrive(&house, manner);
+        let mut deaf = DeafBridge::arrive(&house, *manner);
         (0..90).for_each(|_| deaf.call("slow__big", &json!({"bytes": 1 << 20})));
         // The daemon's one thread waits for no client: the neighbour is served all the while.
         within(ms(20_000), "the session is given up", || {
@@ -268,7 +274,8 @@ fn row_33_a_client_that_never_reads_its_pipe_costs_bounded_memory_and_then_its_s
         let grown = memory_kib(house.pid(), "VmHWM").saturating_sub(before);
         assert!(grown < 160 << 10, "the daemon grew by {grown} KiB");
         within(ms(7000), "the pipes are given back", || !holds(&house, deaf.pid()));
-        house.recovers(33, "slow", ms(5000));
+        // The server itself still works through what was asked of it.
+        house.recovers(33, "slow", ms(30_000));
     }
 }
 
