@@ -20,6 +20,7 @@ use crate::error::{Error, Result, codes};
 use crate::gateway::Gateway;
 use crate::gateway::session::Arrival;
 use crate::paths::Paths;
+use crate::sealing::no_core_dumps;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::upstream::World;
@@ -93,6 +94,7 @@ pub enum Ready {
 pub fn serve(options: &Options, announce: &mut dyn FnMut(Ready)) -> Result<()> {
     // SAFETY: nothing else runs yet; a marker inherited from another daemon's server would end us with it.
     unsafe { std::env::remove_var(MARKER) };
+    no_core_dumps();
     let paths = Paths::from_env()?;
     paths.create()?;
     let Some(guard) = Guard::take(&paths)? else {

@@ -11,6 +11,7 @@ use crate::error::{Error, Result, codes};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use memory::Locked;
+pub use memory::no_core_dumps;
 use ring::rand::{SecureRandom, SystemRandom};
 pub use slots::{Guard, Slot};
 use std::fmt;

@@ -156,6 +156,15 @@ fn a_secret_is_where_it_is_needed_and_nowhere_else() {
     for (pid, is_child) in processes {
         let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         assert!(!canary.is_in(&read("cmdline")), "arguments of {pid}");
+        if read("cmdline").ends_with(b"__daemon\0") {
+            let limits = String::from_utf8(read("limits")).unwrap();
+            let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+            assert_eq!(
+                core.split_whitespace().nth(4),
+                Some("0"),
+                "a crash of the daemon leaves a dump: {core}"
+            );
+        }
         if canary.is_in(&read("environ")) {
             assert!(is_child, "environment of {pid}: {}", String::from_utf8_lossy(&read("cmdline")));
             holders += 1;
