@@ -528,10 +528,10 @@ steps:
     assert_eq!(
         mistakes(text),
         [
-            "7:31 there is no input `emial` (did you mean `email`?)",
+            "7:23 there is no input `emial` (did you mean `email`?)",
             "8:5 steps wait for each other: two → three (a step without `depends_on` waits for all before it; `parallel: true` or `depends_on` change that)",
             "10:18 there is no step `wone` (did you mean `one`?)",
-            "11:53 there is no `stpes` here (did you mean `steps`?)",
+            "11:57 there is no `stpes` here (did you mean `steps`?)",
             "14:13 there is no part of a step's outcome `reslt` (did you mean `result`?)",
             "15:5 the id `one` is taken by the step in line 5 (every step of a workflow has an id of its own)",
         ]

@@ -53,7 +53,7 @@ pub(super) fn gather(step: &Step, read: &mut Vec<(String, Position)>) {
 /// For each step of a list the ones it waits for, by their places; `together`: only those it names.
 pub fn edges(steps: &[Step], together: bool) -> Vec<BTreeSet<usize>> {
     let index: HashMap<&str, usize> =
-        steps.iter().enumerate().map(|(at, step)| (step.id.as_str(), at)).collect();
+        steps.iter().enumerate().rev().map(|(at, step)| (step.id.as_str(), at)).collect();
     let mut edges: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); steps.len()];
     for (at, step) in steps.iter().enumerate() {
         let named = step.depends_on.iter().flatten().map(|(name, _)| name.as_str());
