@@ -1,8 +1,10 @@
-//! THE call path. Whatever runs something goes through [`Caller`]: name, bounds, server, usage record, in this
-//! order, once. Policy, quota and secrets join here when they come; a backend only knows how to do the work.
+//! THE call path. Whatever runs something goes through [`Caller`]: policy, cache, bounds, server, records, in this
+//! order, once. A backend only knows how to do the work.
 
+pub mod approvals;
 pub mod cache;
 pub mod context;
+pub mod guard;
 pub mod results;
 
 use crate::clock::Timestamp;
@@ -10,19 +12,24 @@ use crate::error::{Error, Kind, Result, codes};
 use crate::tools::Era;
 use crate::upstream::link::Outgoing;
 use crate::upstream::message::{Answer, quote};
-use crate::upstream::view::ViewTool;
+use crate::upstream::view::{Denied, ViewTool};
 use crate::upstream::{Upstream, World};
 use crate::usage::{CALLS, Call, Class};
 use cache::Cache;
 pub use context::{Context, Params};
+use guard::{Guard, Passing};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
+
+/// The notification that tells a listener of ours that its call waits for the user; it never leaves umcp.
+pub const APPROVAL: &str = "umcp/approval";
 
 /// Makes calls and records them.
 pub struct Caller {
     pub world: Arc<World>,
     cache: Cache,
+    pub guard: Guard,
     /// Calls since the daemon started.
     pub calls: AtomicU64,
     watcher: OnceLock<Watcher>,
@@ -40,11 +47,61 @@ pub struct Reply {
 
 impl Caller {
     pub fn new(world: Arc<World>) -> Arc<Self> {
-        Arc::new(Self { world, cache: Cache::default(), calls: AtomicU64::new(0), watcher: OnceLock::new() })
+        let (cache, guard) = (Cache::default(), Guard::default());
+        Arc::new(Self { world, cache, guard, calls: AtomicU64::new(0), watcher: OnceLock::new() })
     }
 
     /// Calls a tool of a view. `params` are those of `tools/call` as the client sent them.
     pub async fn call(&self, tool: &ViewTool, params: &Params<'_>, context: &Context) -> Result<Reply> {
+        let Some(gate) = &tool.gate else { return self.run(tool, params, context).await };
+        let call = Passing { shared: &self.world.shared, gate, tool, params, context };
+        let started = Instant::now();
+        match self.guard.pass(&call).await {
+            Ok(passed) => {
+                let reply = self.run(tool, params, context).await?;
+                self.guard.release(&call, &passed, reply)
+            }
+            Err(refused) => {
+                let bytes = params.raw("arguments").map_or(0, str::len);
+                let path = (tool.upstream.name(), tool.tool.as_str());
+                self.record_refused(path, bytes, started, &refused.error, context);
+                Err(refused.error)
+            }
+        }
+    }
+
+    /// Refuses a call of a tool that the policy does not even list.
+    pub fn refuse(&self, denied: &Denied, arguments: usize, context: &Context) -> Error {
+        let error = denied.error(&context.client);
+        let path = (denied.upstream.name(), denied.tool.as_str());
+        self.record_refused(path, arguments, Instant::now(), &error, context);
+        error
+    }
+
+    fn record_refused(
+        &self,
+        (server, tool): (&str, &str),
+        arguments: usize,
+        started: Instant,
+        error: &Error,
+        context: &Context,
+    ) {
+        self.record(&Call {
+            client: context.client.to_string(),
+            door: context.door,
+            profile: context.profile.as_ref().map(ToString::to_string),
+            server: server.into(),
+            tool: tool.into(),
+            duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            request_bytes: arguments as u64,
+            result_bytes: 0,
+            class: Class::Error,
+            error: Some(error.code.code.into()),
+        });
+    }
+
+    /// Runs a call that may run.
+    async fn run(&self, tool: &ViewTool, params: &Params<'_>, context: &Context) -> Result<Reply> {
         let arguments = params.raw("arguments").unwrap_or("{}");
         let key = |ttl| Some((ttl, Cache::key(&tool.upstream.entry, &tool.tool, params, context.session)?));
         let key = tool.cache_ms.and_then(key);

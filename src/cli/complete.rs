@@ -190,6 +190,7 @@ fn named(value_name: &str, path: &[&str]) -> Option<Names> {
         "SERVER|FILE" => Some(Names::ServersOrFiles),
         "TOOL" => Some(Names::Index(NameKind::Tool)),
         "PROFILE" if path != ["profile", "create"] => Some(Names::Index(NameKind::Profile)),
+        "RULE" if path != ["policy", "set"] => Some(Names::Index(NameKind::Rule)),
         "CODE" => Some(Names::Codes),
         _ => None,
     }
@@ -213,6 +214,7 @@ mod tests {
             }
             Names::Index(NameKind::Tool) => vec![("time.now".into(), String::new())],
             Names::Index(NameKind::Profile) => vec![("work".into(), String::new())],
+            Names::Index(NameKind::Rule) => vec![("no-push".into(), "deny".into())],
             Names::ServersOrFiles => vec![("git".into(), String::new())],
             Names::Codes => vec![("UM0401".into(), String::new())],
         };
@@ -236,6 +238,7 @@ mod tests {
             (&["profile", "use", ""], &["work"]),
             (&["server", "list", "--st"], &["--status"]),
             (&["explain", "UM"], &["UM0401"]),
+            (&["policy", "delete", ""], &["no-push"]),
             (&["completions", "z"], &["zsh"]),
             (&["server", "start", ""], &["git"]),
         ] {

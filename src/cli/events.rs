@@ -35,6 +35,7 @@ enum Type {
     List,
     Log,
     Progress,
+    Approval,
 }
 
 impl Events {
@@ -110,6 +111,7 @@ fn kind(event: &Event) -> Type {
         Event::Call { .. } => Type::Call,
         Event::Session { .. } => Type::Session,
         Event::ListChanged { .. } => Type::List,
+        Event::Approval { .. } => Type::Approval,
     }
 }
 
@@ -130,6 +132,9 @@ fn line(event: &Event) -> String {
         }
         Event::Session { at: when, client, opened } => {
             format!("{} client {client} {}", at(when), if *opened { "connected" } else { "left" })
+        }
+        Event::Approval { at: when, id, client, server, tool } => {
+            format!("{} {client} waits to call {server}.{tool}: umcp approve {id}", at(when))
         }
         Event::ListChanged { at: when, tools } => format!("{} list changed: {tools} tools", at(when)),
     }

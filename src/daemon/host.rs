@@ -206,6 +206,7 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
         StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
         StoreRequest::Tool(_) => Some(Change::Preferences),
         StoreRequest::Profile(_) => Some(Change::Profiles),
+        StoreRequest::Policy(_) => Some(Change::Policy),
         StoreRequest::Token(_) | StoreRequest::Usage(_) => None,
     };
     if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_)) {
@@ -270,6 +271,7 @@ async fn bridge(visitor: Visitor, jobs: &Arc<Jobs>) -> Result<()> {
     let arrival = Arrival {
         door: Door::Stdio,
         client: visitor.hello.client,
+        token: None,
         profile: visitor.hello.profile,
         cwd: visitor.hello.cwd,
     };

@@ -7,6 +7,7 @@ pub mod request;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
+use crate::policy::rules;
 use crate::store::{Row, Series, Store, Writer};
 use crate::{environments, policy, servers, tools, usage};
 pub use live::{Live, LiveReply};
@@ -61,6 +62,7 @@ impl Engine {
                 StoreRequest::Tool(request) => tools::read(tx, request).map(Reply::Tool),
                 StoreRequest::Profile(request) => environments::read(tx, request).map(Reply::Profile),
                 StoreRequest::Token(request) => policy::read(tx, request).map(Reply::Token),
+                StoreRequest::Policy(request) => rules::read(tx, request).map(Reply::Policy),
                 StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
             });
         }
@@ -84,7 +86,7 @@ impl Engine {
     }
 
     fn after(&self, request: &StoreRequest) {
-        if matches!(request, StoreRequest::Server(_) | StoreRequest::Tool(_) | StoreRequest::Profile(_)) {
+        if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_)) {
             self.refresh_names();
         }
         if let Some(watcher) = &self.watcher {
@@ -119,6 +121,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Tool(request) => tools::write(tx, request).map(Reply::Tool),
         StoreRequest::Profile(request) => environments::write(tx, request).map(Reply::Profile),
         StoreRequest::Token(request) => policy::write(tx, request).map(Reply::Token),
+        StoreRequest::Policy(request) => rules::write(tx, request).map(Reply::Policy),
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
     }
 }

@@ -3,6 +3,7 @@
 
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
+use crate::policy::rules;
 use crate::{environments, paths, tools};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ pub enum NameKind {
     Server,
     Tool,
     Profile,
+    Rule,
 }
 
 impl NameKind {
@@ -23,6 +25,7 @@ impl NameKind {
             Self::Server => "server",
             Self::Tool => "tool",
             Self::Profile => "profile",
+            Self::Rule => "rule",
         }
     }
 }
@@ -73,6 +76,13 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
     {
         for profile in profiles {
             let _ = writeln!(text, "profile\t{}\t", profile.name);
+        }
+    }
+    if let Reply::Policy(rules::Reply::Policy(document)) =
+        engine.call(StoreRequest::Policy(rules::Request::Show))?
+    {
+        for rule in document.rules {
+            let _ = writeln!(text, "rule\t{}\t{}", rule.name, rule.effect.word());
         }
     }
     paths::write_cache(path, text.as_bytes())

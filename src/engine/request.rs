@@ -3,6 +3,7 @@
 //! `Live` only by the daemon.
 
 use super::live::{Live, LiveReply};
+use crate::policy::rules;
 use crate::{environments, policy, servers, tools, usage};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,7 @@ pub enum StoreRequest {
     Tool(tools::Request),
     Profile(environments::Request),
     Token(policy::Request),
+    Policy(rules::Request),
     Usage(usage::Request),
 }
 
@@ -31,6 +33,7 @@ pub enum Reply {
     Tool(tools::Reply),
     Profile(environments::Reply),
     Token(policy::Reply),
+    Policy(rules::Reply),
     Usage(usage::Reply),
     Live(LiveReply),
 }
@@ -43,6 +46,7 @@ impl StoreRequest {
             Self::Tool(request) => request.writes(),
             Self::Profile(request) => request.writes(),
             Self::Token(request) => request.writes(),
+            Self::Policy(request) => request.writes(),
             Self::Usage(request) => request.writes(),
         }
     }
@@ -63,6 +67,7 @@ from! {
     Tool tools;
     Profile environments;
     Token policy;
+    Policy rules;
     Usage usage;
 }
 

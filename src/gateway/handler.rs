@@ -124,6 +124,7 @@ impl Gateway {
                     capabilities: capabilities.into(),
                     info: info.into(),
                 };
+                incoming.session.introduce(info);
                 let level = meta
                     .text("io.modelcontextprotocol/logLevel")
                     .map(|level| level_word(severity(&level)).into());
@@ -198,7 +199,7 @@ impl Gateway {
     /// The session's view, after servers that were never listed had their time.
     pub async fn settled_view(&self, session: &Session, patience: Duration) -> Arc<View> {
         let _ = tokio::time::timeout(patience, self.world().list_missing()).await;
-        self.world().view(&session.profile())
+        self.view_of(session)
     }
 
     async fn list(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, era: Era) -> Answer {
@@ -241,7 +242,7 @@ impl Gateway {
 
     async fn subscribe(&self, session: &Session, params: &Params<'_>, on: bool) -> Answer {
         let uri = params.text("uri").unwrap_or_default();
-        let view = self.world().view(&session.profile());
+        let view = self.view_of(session);
         let Some(owner) = view.owner(&uri) else {
             return not_found(&uri, Era::Legacy);
         };
@@ -259,7 +260,7 @@ impl Gateway {
             params.raw("notifications").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
         let wants = |key: &str| asked[key] == true;
         let session = &incoming.session;
-        let view = self.world().view(&session.profile());
+        let view = self.view_of(session);
         let uris = asked["resourceSubscriptions"].as_array().map(Vec::as_slice).unwrap_or_default();
         let uris: Vec<String> = uris
             .iter()

@@ -116,6 +116,11 @@ impl Gateway {
         }
     }
 
+    /// Everything the client of a session is shown.
+    pub fn view_of(&self, session: &Session) -> Arc<View> {
+        self.world().view(&session.profile(), &session.client(), session.arrival.token.as_ref())
+    }
+
     /// The `tools` array a client of this view is shown, as JSON text.
     pub fn listed(&self, view: &View) -> String {
         let own;
@@ -152,7 +157,7 @@ impl Gateway {
     }
 
     async fn stop_waiting(&self, session: &Session, uri: &str) {
-        let view = self.world().view(&session.profile());
+        let view = self.view_of(session);
         if let Some(owner) = view.owner(uri) {
             owner.unsubscribe(uri).await;
         }

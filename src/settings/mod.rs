@@ -19,6 +19,7 @@ use std::ffi::OsString;
 pub struct Settings {
     pub servers: Servers,
     pub gateway: Gateway,
+    pub policy: Policy,
 }
 
 /// Defaults for servers that say nothing of their own.
@@ -57,6 +58,22 @@ pub struct Gateway {
     pub own_tools: bool,
     /// Records of calls that are kept.
     pub keep_calls: u64,
+}
+
+/// How the policy of the user is carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// A call that waits for the user is refused after this long.
+    pub ask_timeout_ms: u64,
+    /// Whether the user is asked through the client too, or by `umcp approve` alone.
+    pub ask_clients: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { ask_timeout_ms: 120_000, ask_clients: true }
+    }
 }
 
 impl Default for Servers {

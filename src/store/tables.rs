@@ -44,6 +44,8 @@ tables! {
     PROFILES = "profiles.v1" Text "tools";
     /// Token id -> token, without its secret.
     TOKENS = "tokens.v1" Text "policy";
+    /// One row: the policy as JSON text.
+    POLICY = "policy.v1" Text "policy";
     /// One record per call.
     CALLS = "calls.v1" Time "usage";
     /// What happened to servers, clients and the daemon.

@@ -3,12 +3,15 @@
 
 mod definition;
 mod list;
+mod merged;
+mod passage;
 
 use super::mirror::Mirrored;
 use super::names::{Named, assign};
 use super::supervisor::Upstream;
 use super::{Preferences, Shared, message};
 use crate::environments::{Mode, Profile};
+use crate::policy::rules::decide::{Bound, Gate};
 use crate::search::{Document, Field, Index};
 use crate::servers::model::matches;
 use crate::tools::model::{Facts, Listed};
@@ -16,6 +19,9 @@ use crate::tools::{Catalogue, Era};
 use bytes::Bytes;
 use definition::{needs_tasks, redefine};
 pub use list::List;
+use merged::{declares, extensions_of, instructions_of};
+use passage::let_through;
+pub use passage::{Denied, refusal};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -29,6 +35,8 @@ pub struct ViewTool {
     pub json: String,
     /// Answer equal calls from a cache for this long, if the user said so.
     pub cache_ms: Option<u64>,
+    /// What the policy decides at each call; nothing when it lets all of them through.
+    pub gate: Option<Arc<Gate>>,
     /// Arguments that are mirrored into HTTP headers: header, argument path.
     pub mirrored: Mirrored,
 }
@@ -46,6 +54,9 @@ pub struct ViewItem {
 pub struct View {
     pub profile: Arc<Profile>,
     pub tools: Vec<ViewTool>,
+    denied: Vec<Denied>,
+    /// Servers that the policy closes as a whole.
+    pub closed: Vec<String>,
     by_name: HashMap<String, u32>,
     pub tool_list: List,
     pub prompts: Vec<ViewItem>,
@@ -74,6 +85,7 @@ impl View {
         profile: &Arc<Profile>,
         all: &[Arc<Upstream>],
         preferences: &Preferences,
+        bound: Option<&Bound>,
         shared: &Shared,
     ) -> Self {
         let settings = &shared.settings;
@@ -86,7 +98,12 @@ impl View {
         let mut shown = shown;
         shown.sort_by(|(a, _), (b, _)| (a.entry.created, a.id()).cmp(&(b.entry.created, b.id())));
         let mut warnings = Vec::new();
-        let tools = tools_of(profile, &shown, preferences, &mut warnings);
+        let all_tools = tools_of(profile, &shown, preferences, &mut warnings);
+        let (tools, denied) = let_through(all_tools, bound);
+        let closes = |name: &str| bound.is_some_and(|bound| bound.closes(name));
+        let closed = shown.iter().map(|(upstream, _)| upstream.name()).filter(|name| closes(name));
+        let closed: Vec<String> = closed.map(Into::into).collect();
+        shown.retain(|(upstream, _)| !closes(upstream.name()));
         let prompts = prompts_of(&shown);
         let resources = items_of(&shown, |catalogue| &catalogue.resources, &mut warnings);
         let templates = items_of(&shown, |catalogue| &catalogue.templates, &mut warnings);
@@ -116,6 +133,8 @@ impl View {
             extensions: extensions_of(&shown),
             profile: profile.clone(),
             tools,
+            denied,
+            closed,
             by_name,
             prompts,
             resources,
@@ -129,6 +148,14 @@ impl View {
     /// A tool by the name a client sees.
     pub fn tool(&self, exposed: &str) -> Option<&ViewTool> {
         self.by_name.get(exposed).map(|i| &self.tools[*i as usize])
+    }
+
+    /// A tool that the policy keeps from this view's clients, by exposed name or `server.tool`.
+    pub fn denied(&self, target: &str) -> Option<&Denied> {
+        let dotted = target.split_once('.').or_else(|| target.split_once('/'));
+        self.denied.iter().find(|it| {
+            it.exposed == target || dotted.is_some_and(|pair| pair == (it.upstream.name(), it.tool.as_str()))
+        })
     }
 
     /// A tool by exposed name, `server.tool` or, when only one has it, its own name.
@@ -222,12 +249,6 @@ fn sole_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)]) -> Option<Arc<Upstream>> 
     having.next().filter(|_| having.next().is_none()).map(|(upstream, _)| (*upstream).clone())
 }
 
-fn declares(catalogue: &Catalogue, path: &str) -> bool {
-    let capabilities: serde_json::Value = serde_json::from_str(&catalogue.capabilities).unwrap_or_default();
-    let found = path.split('.').try_fold(&capabilities, |value, key| value.get(key));
-    found.is_some_and(|value| *value != serde_json::Value::Bool(false))
-}
-
 fn tools_of(
     profile: &Profile,
     shown: &[(&Arc<Upstream>, Arc<Catalogue>)],
@@ -267,6 +288,7 @@ fn tools_of(
                 exposed: assigned.exposed,
                 upstream: upstream.clone(),
                 tool: tool.name.clone(),
+                gate: None,
                 cache_ms: preference.and_then(|preference| preference.cache_ms),
             }
         })
@@ -324,40 +346,6 @@ fn items_of(
         }
     }
     items
-}
-
-fn instructions_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)], limit: usize) -> Option<String> {
-    let with: Vec<_> = shown
-        .iter()
-        .filter_map(|(upstream, it)| Some((upstream.name(), it.instructions.as_deref()?)))
-        .collect();
-    if with.is_empty() {
-        return None;
-    }
-    let share = limit / with.len();
-    let mut merged = String::new();
-    for (server, text) in with {
-        let cut = text.char_indices().map(|(at, _)| at).find(|at| *at >= share).unwrap_or(text.len());
-        let more = if cut < text.len() { " […]" } else { "" };
-        merged.push_str(&format!("## {server}\n\n{}{more}\n\n", text[..cut].trim()));
-    }
-    Some(merged.trim_end().into())
-}
-
-/// Extensions that umcp relays as they are.
-fn extensions_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)]) -> serde_json::Map<String, serde_json::Value> {
-    const RELAYED: [&str; 2] = ["io.modelcontextprotocol/ui", "io.modelcontextprotocol/tasks"];
-    let mut merged = serde_json::Map::new();
-    for (_, catalogue) in shown {
-        let capabilities: serde_json::Value =
-            serde_json::from_str(&catalogue.capabilities).unwrap_or_default();
-        for name in RELAYED {
-            if let Some(value) = capabilities["extensions"].get(name) {
-                merged.entry(name).or_insert_with(|| value.clone());
-            }
-        }
-    }
-    merged
 }
 
 /// Whether a URI fits a URI template: literal parts in order, something without limits of its own between them.

@@ -29,13 +29,13 @@ policy                   | error clock ids store documents documents/near
 usage                    | error clock ids store documents documents/near
 
 engine                   | error clock ids paths store servers tools clients environments policy usage
-upstream                 | error clock ids paths engine search settings documents/near servers tools environments
-calls                    | error clock ids paths engine upstream servers tools usage
+upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy
+calls                    | error clock ids paths engine upstream servers tools policy usage
 gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
-daemon/teller            | error engine upstream daemon
+daemon/teller            | error clock engine upstream calls daemon
 daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage daemon daemon/door daemon/teller daemon/jobs daemon/host
 
 setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage
@@ -60,6 +60,7 @@ similar        | documents
 directories    | paths
 uuid           | ids
 jsonschema     | tools
+regex          | policy
 tokio          | upstream calls gateway web daemon/socket daemon/door daemon/teller daemon/jobs daemon/host
 hyper          | upstream gateway
 hyper_util     | upstream gateway

@@ -17,6 +17,7 @@ mod install;
 mod interface;
 #[cfg(unix)]
 mod peers;
+mod policy;
 mod profile;
 mod search;
 mod server;

@@ -99,8 +99,13 @@ mod tests {
     fn a_session_is_known_to_its_own_profile_only() {
         let sessions = Sessions::default();
         let (outbox, queue) = Outbox::new();
-        let arrival =
-            Arrival { door: Door::Http, client: String::new(), profile: Some("work".into()), cwd: None };
+        let arrival = Arrival {
+            door: Door::Http,
+            client: String::new(),
+            token: None,
+            profile: Some("work".into()),
+            cwd: None,
+        };
         let session = Session::new(1, arrival, Arc::default(), outbox, Timestamp(0));
         let session = HttpSession::new(session, queue);
         let id = session.id.clone();

@@ -38,12 +38,18 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts it with more variables.
+    pub fn start_with(variables: &[(&str, &str)]) -> Self {
         let home = tempfile::Builder::new().prefix("umcp-it-").tempdir().unwrap();
         let paths = Paths::in_folder(home.path(), home.path().into());
+        let more = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let starter = Starter {
             program: UMCP.into(),
             arguments: vec![DAEMON_ARGUMENT.into()],
-            environment: vec![("UMCP_HOME".into(), home.path().into())],
+            environment: std::iter::once(("UMCP_HOME".into(), home.path().into())).chain(more).collect(),
         };
         let options = Options { hello: Hello::new(Mode::Call, "test"), starter };
         let mut client = Client::over(lifecycle::ensure(&paths, &options).unwrap());
