@@ -3,6 +3,7 @@
 
 use super::approvals::{Answered, Desk, Key};
 use super::{Context, Params, Reply};
+use crate::audit;
 use crate::clock::Timestamp;
 use crate::engine::live::Approval;
 use crate::error::{Error, Result, codes};
@@ -252,7 +253,20 @@ impl Guard {
                 else => Answered { allow: false, for_ms: None, by: "nobody" },
             }
         });
-        let Ok(answered) = answered.await else {
+        let answered = answered.await;
+        let (client, server, tool) =
+            (approval.client.clone(), approval.server.clone(), approval.tool.clone());
+        let said = answered.as_ref().ok();
+        call.shared.engine.audit(audit::Event::Approval {
+            client,
+            server,
+            tool,
+            rule: approval.rule.clone(),
+            allowed: said.is_some_and(|it| it.allow),
+            for_ms: said.and_then(|it| it.for_ms),
+            by: said.map_or("nobody", |it| it.by).into(),
+        });
+        let Ok(answered) = answered else {
             let message = format!("nobody approved `{}` for `{}` in time", call.path(), approval.client);
             return Err(Error::new(&codes::NOT_APPROVED, message)
                 .hint("while a call waits, the user answers it: umcp approve list"));

@@ -7,6 +7,7 @@ pub mod context;
 pub mod guard;
 pub mod results;
 
+use crate::audit;
 use crate::clock::Timestamp;
 use crate::error::{Error, Kind, Result, codes};
 use crate::tools::Era;
@@ -17,7 +18,8 @@ use crate::upstream::{Upstream, World};
 use crate::usage::{CALLS, Call, Class};
 use cache::Cache;
 pub use context::{Context, Params};
-use guard::{Guard, Passing};
+use guard::{Guard, Passed, Passing, Refused};
+use serde_json::value::RawValue;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -53,55 +55,87 @@ impl Caller {
 
     /// Calls a tool of a view. `params` are those of `tools/call` as the client sent them.
     pub async fn call(&self, tool: &ViewTool, params: &Params<'_>, context: &Context) -> Result<Reply> {
-        let Some(gate) = &tool.gate else { return self.run(tool, params, context).await };
+        let Some(gate) = &tool.gate else { return self.run(tool, params, context, None).await };
         let call = Passing { shared: &self.world.shared, gate, tool, params, context };
         let started = Instant::now();
         match self.guard.pass(&call).await {
             Ok(passed) => {
-                let reply = self.run(tool, params, context).await?;
+                let reply = self.run(tool, params, context, Some(&passed)).await?;
                 self.guard.release(&call, &passed, reply)
             }
             Err(refused) => {
-                let bytes = params.raw("arguments").map_or(0, str::len);
                 let path = (tool.upstream.name(), tool.tool.as_str());
-                self.record_refused(path, bytes, started, &refused.error, context);
+                self.record_refused(path, params, started, &refused, context);
                 Err(refused.error)
             }
         }
     }
 
     /// Refuses a call of a tool that the policy does not even list.
-    pub fn refuse(&self, denied: &Denied, arguments: usize, context: &Context) -> Error {
-        let error = denied.error(&context.client);
+    pub fn refuse(&self, denied: &Denied, params: &Params<'_>, context: &Context) -> Error {
+        let rule = denied.rule.as_ref().map(|it| it.rule.name.clone());
+        let refused = Refused { error: denied.error(&context.client), rule };
         let path = (denied.upstream.name(), denied.tool.as_str());
-        self.record_refused(path, arguments, Instant::now(), &error, context);
-        error
+        self.record_refused(path, params, Instant::now(), &refused, context);
+        refused.error
     }
 
     fn record_refused(
         &self,
         (server, tool): (&str, &str),
-        arguments: usize,
+        params: &Params<'_>,
         started: Instant,
-        error: &Error,
+        refused: &Refused,
         context: &Context,
     ) {
-        self.record(&Call {
+        let arguments = params.raw("arguments").unwrap_or("{}");
+        let call = Call {
             client: context.client.to_string(),
             door: context.door,
             profile: context.profile.as_ref().map(ToString::to_string),
             server: server.into(),
             tool: tool.into(),
             duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            request_bytes: arguments as u64,
+            request_bytes: arguments.len() as u64,
             result_bytes: 0,
             class: Class::Error,
-            error: Some(error.code.code.into()),
-        });
+            error: Some(refused.error.code.code.into()),
+        };
+        self.audit(&call, ("refused", refused.rule.as_deref()), arguments, context);
+        self.record(&call);
+    }
+
+    /// Leaves a record in the audit trail.
+    fn audit(&self, call: &Call, (decision, rule): (&str, Option<&str>), arguments: &str, context: &Context) {
+        let shared = &self.world.shared;
+        if !shared.settings.audit.calls {
+            return;
+        }
+        let shape = RawValue::from_string(audit::shape::shape(arguments));
+        shared.engine.audit(audit::Event::Call(Box::new(audit::Call {
+            client: call.client.clone(),
+            token: context.token.as_ref().map(ToString::to_string),
+            door: call.door.word().into(),
+            server: call.server.clone(),
+            tool: call.tool.clone(),
+            decision: decision.into(),
+            rule: rule.map(Into::into),
+            outcome: call.class.word().into(),
+            error: call.error.clone(),
+            arguments: shape.unwrap_or_default(),
+            result_bytes: call.result_bytes,
+            duration_us: call.duration_us,
+        })));
     }
 
     /// Runs a call that may run.
-    async fn run(&self, tool: &ViewTool, params: &Params<'_>, context: &Context) -> Result<Reply> {
+    async fn run(
+        &self,
+        tool: &ViewTool,
+        params: &Params<'_>,
+        context: &Context,
+        passed: Option<&Passed>,
+    ) -> Result<Reply> {
         let arguments = params.raw("arguments").unwrap_or("{}");
         let key = |ttl| Some((ttl, Cache::key(&tool.upstream.entry, &tool.tool, params, context.session)?));
         let key = tool.cache_ms.and_then(key);
@@ -110,7 +144,7 @@ impl Caller {
         }
         let started = Instant::now();
         let mut recorder =
-            Recorder { caller: self, tool, context, bytes: arguments.len(), started, outcome: None };
+            Recorder { caller: self, tool, context, arguments, passed, started, outcome: None };
         let name = quote(&tool.tool);
         let headers = mirrored_headers(tool, arguments);
         let request = Relayed {
@@ -214,7 +248,9 @@ struct Recorder<'a> {
     caller: &'a Caller,
     tool: &'a ViewTool,
     context: &'a Context,
-    bytes: usize,
+    arguments: &'a str,
+    /// How the policy let it through, when it had a say.
+    passed: Option<&'a Passed>,
     started: Instant,
     outcome: Option<(Class, usize, Option<String>)>,
 }
@@ -222,18 +258,21 @@ struct Recorder<'a> {
 impl Drop for Recorder<'_> {
     fn drop(&mut self) {
         let (class, result_bytes, error) = self.outcome.take().unwrap_or((Class::Cancelled, 0, None));
-        self.caller.record(&Call {
+        let call = Call {
             client: self.context.client.to_string(),
             door: self.context.door,
             profile: self.context.profile.as_ref().map(ToString::to_string),
             server: self.tool.upstream.name().into(),
             tool: self.tool.tool.clone(),
             duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            request_bytes: self.bytes as u64,
+            request_bytes: self.arguments.len() as u64,
             result_bytes: result_bytes as u64,
             class,
             error,
-        });
+        };
+        let decision = self.passed.map_or(("allow", None), |it| (it.decision, it.rule.as_deref()));
+        self.caller.audit(&call, decision, self.arguments, self.context);
+        self.caller.record(&call);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Rule: a verb builds a request, asks, and hands the reply to `ui`; a new noun is one variant and one arm below.
 
 mod approve;
+mod audit;
 mod client;
 mod complete;
 mod completions;
@@ -146,6 +147,8 @@ enum Noun {
     #[command(alias = "policies")]
     Policy(policy::Command),
     Approve(approve::Approve),
+    /// Read and verify the record of calls and changes
+    Audit(audit::Command),
     /// Manage keys for the HTTP endpoint
     #[command(alias = "tokens")]
     Token(token::Command),
@@ -191,6 +194,7 @@ impl Noun {
             Self::Profile(command) => command.run(ctx),
             Self::Policy(command) => command.run(ctx),
             Self::Approve(command) => command.run(ctx),
+            Self::Audit(command) => command.run(ctx),
             Self::Token(command) => command.run(ctx),
             Self::Serve(command) => command.run(ctx),
             Self::Gateway(command) => command.run(ctx),

@@ -21,7 +21,7 @@ use crate::store::Store;
 use crate::tools;
 use crate::upstream::process::{Children, MARKER, sweep};
 use crate::upstream::{Change, World};
-use crate::usage::{self, Door};
+use crate::usage::Door;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -160,7 +160,7 @@ async fn host(
                 }
                 if trimmed.elapsed() > TRIM {
                     trimmed = Instant::now();
-                    trim(&gateway);
+                    jobs.trim();
                 }
             }
         }
@@ -207,9 +207,9 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
         StoreRequest::Tool(_) => Some(Change::Preferences),
         StoreRequest::Profile(_) => Some(Change::Profiles),
         StoreRequest::Policy(_) => Some(Change::Policy),
-        StoreRequest::Token(_) | StoreRequest::Usage(_) => None,
+        StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Audit(_) => None,
     };
-    if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_)) {
+    if change.is_some() || matches!(request, StoreRequest::Tool(_)) {
         let indexed = indexed.clone();
         tokio::task::spawn_blocking(move || indexed.refresh_names());
     }
@@ -224,12 +224,6 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
         let gateway = gateway.clone();
         tokio::spawn(async move { gateway.world().list_missing().await });
     }
-}
-
-fn trim(gateway: &Arc<Gateway>) {
-    let keep = gateway.world().shared.settings.gateway.keep_calls;
-    let engine = gateway.world().shared.engine.clone();
-    tokio::task::spawn_blocking(move || engine.call(StoreRequest::Usage(usage::Request::Trim { keep })));
 }
 
 /// Serves one connection of the local socket.

@@ -4,6 +4,7 @@
 mod approvals;
 mod missing;
 mod status;
+mod trim;
 
 use super::wire::Hello;
 use crate::calls::{Context, Params};
@@ -232,7 +233,8 @@ impl Jobs {
         }
         let plain = Context::plain(&call.client, Door::Cli);
         if let Some(denied) = view.denied(&call.target) {
-            return Err(self.gateway.caller.refuse(denied, call.arguments.len(), &plain));
+            let text = format!(r#"{{"arguments":{}}}"#, call.arguments);
+            return Err(self.gateway.caller.refuse(denied, &Params::parse(&text)?, &plain));
         }
         let tool = view.target(&call.target).ok_or_else(|| self.not_shown(&view, &call.target))?;
         let text = format!(r#"{{"name":{},"arguments":{}}}"#, quote(&tool.tool), call.arguments);

@@ -1,6 +1,7 @@
 //! The waist: a typed request in, one transaction, a typed reply out. No async, no text for people.
 //! Whoever owns the store holds an [`Engine`]; everybody else sends the same request over the socket.
 
+mod changes;
 pub mod live;
 pub mod names_index;
 pub mod request;
@@ -9,7 +10,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::policy::rules;
 use crate::store::{Row, Series, Store, Writer};
-use crate::{environments, policy, servers, tools, usage};
+use crate::{audit, environments, policy, servers, tools, usage};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
 pub use request::{Reply, Request, StoreRequest};
@@ -63,11 +64,20 @@ impl Engine {
                 StoreRequest::Profile(request) => environments::read(tx, request).map(Reply::Profile),
                 StoreRequest::Token(request) => policy::read(tx, request).map(Reply::Token),
                 StoreRequest::Policy(request) => rules::read(tx, request).map(Reply::Policy),
+                StoreRequest::Audit(request) => audit::read(tx, request).map(Reply::Audit),
                 StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
             });
         }
         let asked = request.clone();
-        let reply = self.store.write(|tx| write(tx, request))?;
+        let now = self.now();
+        let reply = self.store.write(|tx| {
+            let reply = write(tx, request)?;
+            // In the same transaction: no change without its record.
+            if let Some(change) = changes::change(&asked) {
+                tx.link(&audit::AUDIT, now, audit::body(now, change))?;
+            }
+            Ok(reply)
+        })?;
         self.after(&asked);
         Ok(reply)
     }
@@ -78,6 +88,12 @@ impl Engine {
         let _ = self.store.append(series, at, row);
     }
 
+    /// Hands a record of the audit trail to the writer thread and returns at once.
+    pub fn audit(&self, event: audit::Event) {
+        let now = self.now();
+        let _ = self.store.append_link(&audit::AUDIT, now, audit::body(now, event));
+    }
+
     /// Makes the names index anew; a failure costs only completions, so it is not an error of the command.
     pub fn refresh_names(&self) {
         if let Some(index) = &self.names_index {
@@ -86,7 +102,7 @@ impl Engine {
     }
 
     fn after(&self, request: &StoreRequest) {
-        if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_)) {
+        if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Audit(_)) {
             self.refresh_names();
         }
         if let Some(watcher) = &self.watcher {
@@ -122,6 +138,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Profile(request) => environments::write(tx, request).map(Reply::Profile),
         StoreRequest::Token(request) => policy::write(tx, request).map(Reply::Token),
         StoreRequest::Policy(request) => rules::write(tx, request).map(Reply::Policy),
+        StoreRequest::Audit(request) => audit::write(tx, request).map(Reply::Audit),
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
     }
 }

@@ -4,7 +4,7 @@
 
 use super::live::{Live, LiveReply};
 use crate::policy::rules;
-use crate::{environments, policy, servers, tools, usage};
+use crate::{audit, environments, policy, servers, tools, usage};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,6 +23,7 @@ pub enum StoreRequest {
     Profile(environments::Request),
     Token(policy::Request),
     Policy(rules::Request),
+    Audit(audit::Request),
     Usage(usage::Request),
 }
 
@@ -34,6 +35,7 @@ pub enum Reply {
     Profile(environments::Reply),
     Token(policy::Reply),
     Policy(rules::Reply),
+    Audit(audit::Reply),
     Usage(usage::Reply),
     Live(LiveReply),
 }
@@ -47,6 +49,7 @@ impl StoreRequest {
             Self::Profile(request) => request.writes(),
             Self::Token(request) => request.writes(),
             Self::Policy(request) => request.writes(),
+            Self::Audit(request) => request.writes(),
             Self::Usage(request) => request.writes(),
         }
     }
@@ -68,6 +71,7 @@ from! {
     Profile environments;
     Token policy;
     Policy rules;
+    Audit audit;
     Usage usage;
 }
 

@@ -116,8 +116,7 @@ impl Gateway {
         asker: &Asker,
     ) -> Answer {
         let context = context(incoming, params, asker, None);
-        let arguments = params.raw("arguments").map_or(0, str::len);
-        let error = self.caller.refuse(denied, arguments, &context);
+        let error = self.caller.refuse(denied, params, &context);
         Answer::result(for_era(calls::as_tool_result(&error).into_bytes(), asker.peer.era))
     }
 

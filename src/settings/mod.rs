@@ -20,6 +20,7 @@ pub struct Settings {
     pub servers: Servers,
     pub gateway: Gateway,
     pub policy: Policy,
+    pub audit: Audit,
 }
 
 /// Defaults for servers that say nothing of their own.
@@ -68,6 +69,22 @@ pub struct Policy {
     pub ask_timeout_ms: u64,
     /// Whether the user is asked through the client too, or by `umcp approve` alone.
     pub ask_clients: bool,
+}
+
+/// The audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// Whether calls are recorded; changes and approvals always are.
+    pub calls: bool,
+    /// Records that are kept.
+    pub keep_records: u64,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { calls: true, keep_records: 200_000 }
+    }
 }
 
 impl Default for Policy {

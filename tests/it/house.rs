@@ -27,19 +27,20 @@ clients                  | error clock ids store documents documents/near
 environments             | error clock ids store documents documents/near
 policy                   | error clock ids store documents documents/near
 usage                    | error clock ids store documents documents/near
+audit                    | error clock ids store documents documents/near
 
-engine                   | error clock ids paths store servers tools clients environments policy usage
+engine                   | error clock ids paths store servers tools clients environments policy usage audit
 upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy
-calls                    | error clock ids paths engine upstream servers tools policy usage
+calls                    | error clock ids paths engine upstream servers tools policy usage audit
 gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/teller            | error clock engine upstream calls daemon
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage daemon daemon/door daemon/teller daemon/jobs daemon/host
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage audit daemon daemon/door daemon/teller daemon/jobs daemon/host
 
 setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage setup
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit setup
 main                     | error clock paths ui daemon daemon/host cli
 ";
 

@@ -2,6 +2,7 @@
 // Every function here serves a test; the exemption in clippy.toml reaches only those marked as one.
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 #[cfg(unix)]
 mod conformance;
 mod examples;

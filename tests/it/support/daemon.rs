@@ -33,7 +33,14 @@ pub fn fixture() -> PathBuf {
 pub struct Daemon {
     home: TempDir,
     pub paths: Paths,
+    options: Options,
     client: Mutex<Client>,
+}
+
+fn connect(paths: &Paths, options: &Options) -> Client {
+    let mut client = Client::over(lifecycle::ensure(paths, options).unwrap());
+    client.set_timeout(Some(Duration::from_secs(60)));
+    client
 }
 
 impl Daemon {
@@ -52,9 +59,13 @@ impl Daemon {
             environment: std::iter::once(("UMCP_HOME".into(), home.path().into())).chain(more).collect(),
         };
         let options = Options { hello: Hello::new(Mode::Call, "test"), starter };
-        let mut client = Client::over(lifecycle::ensure(&paths, &options).unwrap());
-        client.set_timeout(Some(Duration::from_secs(60)));
-        Self { home, paths, client: Mutex::new(client) }
+        let client = connect(&paths, &options);
+        Self { home, paths, options, client: Mutex::new(client) }
+    }
+
+    /// Starts it anew after it was killed.
+    pub fn restart(&self) {
+        *self.client.lock().unwrap() = connect(&self.paths, &self.options);
     }
 
     pub fn try_ask(&self, request: impl Into<Request>) -> Result<Reply> {

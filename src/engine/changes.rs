@@ -1,0 +1,85 @@
+//! Which requests leave a record in the audit trail, and what it says: the noun, the verb, the names. Never a value.
+
+use super::StoreRequest;
+use crate::audit::Event;
+use crate::policy::rules;
+use crate::{environments, policy, servers, tools};
+
+/// The record of a change; `None` for what is no decision of the user.
+pub fn change(request: &StoreRequest) -> Option<Event> {
+    let (what, names) = match request {
+        StoreRequest::Server(request) => server(request)?,
+        StoreRequest::Tool(request) => tool(request)?,
+        StoreRequest::Profile(request) => profile(request)?,
+        StoreRequest::Token(request) => match request {
+            policy::Request::List => return None,
+            policy::Request::Create { token } => ("token create", vec![token.name.clone()]),
+            policy::Request::Revoke { name, .. } => ("token revoke", vec![name.clone()]),
+            policy::Request::Rotate { name, .. } => ("token rotate", vec![name.clone()]),
+        },
+        StoreRequest::Policy(request) => rule(request)?,
+        StoreRequest::Usage(_) | StoreRequest::Audit(_) => return None,
+    };
+    Some(Event::Change { what: what.into(), names })
+}
+
+type Said = Option<(&'static str, Vec<String>)>;
+
+fn server(request: &servers::Request) -> Said {
+    use servers::Request;
+    Some(match request {
+        Request::List { .. } | Request::Show { .. } => return None,
+        Request::Add { servers, .. } => {
+            ("server add", servers.iter().map(|server| server.name.clone()).collect())
+        }
+        Request::Update { server } => ("server edit", vec![server.name.clone()]),
+        Request::Rename { from, to } => ("server rename", vec![from.clone(), to.clone()]),
+        Request::Remove { names } => ("server remove", names.clone()),
+        Request::Enable { names, enabled: true } => ("server enable", names.clone()),
+        Request::Enable { names, enabled: false } => ("server disable", names.clone()),
+    })
+}
+
+fn tool(request: &tools::Request) -> Said {
+    use tools::Request;
+    let path = |server: &String, tool: &String| vec![format!("{server}.{tool}")];
+    Some(match request {
+        Request::Enable { server, tool, enabled: true } => ("tool enable", path(server, tool)),
+        Request::Enable { server, tool, enabled: false } => ("tool disable", path(server, tool)),
+        Request::Alias { server, tool, .. } => ("tool alias", path(server, tool)),
+        Request::Cache { server, tool, .. } => ("tool cache", path(server, tool)),
+        Request::Catalogues
+        | Request::Catalogue { .. }
+        | Request::PutCatalogue { .. }
+        | Request::Forget { .. }
+        | Request::Preferences => return None,
+    })
+}
+
+fn profile(request: &environments::Request) -> Said {
+    use environments::Request;
+    Some(match request {
+        Request::List | Request::Show { .. } => return None,
+        Request::Create { profile } => ("profile create", vec![profile.name.clone()]),
+        Request::Update { profile } => ("profile update", vec![profile.name.clone()]),
+        Request::Delete { names } => ("profile delete", names.clone()),
+    })
+}
+
+fn rule(request: &rules::Request) -> Said {
+    use rules::Request;
+    Some(match request {
+        Request::Show => return None,
+        Request::Put { document, replace } => {
+            let names = document.rules.iter().map(|rule| rule.name.clone());
+            let roles = document.roles.keys().map(|role| format!("role {role}"));
+            let labels = document.labels.keys().map(|label| format!("label {label}"));
+            let default = document.default.map(|effect| format!("default {}", effect.word()));
+            let what = if *replace { "policy replace" } else { "policy set" };
+            (what, names.chain(roles).chain(labels).chain(default).collect())
+        }
+        Request::DeleteRules { names } => ("policy delete", names.clone()),
+        Request::DeleteRole { name } => ("policy delete", vec![format!("role {name}")]),
+        Request::DeleteLabel { name } => ("policy delete", vec![format!("label {name}")]),
+    })
+}
