@@ -73,8 +73,7 @@ impl Caller {
 
     /// Refuses a call of a tool that the policy does not even list.
     pub fn refuse(&self, denied: &Denied, params: &Params<'_>, context: &Context) -> Error {
-        let rule = denied.rule.as_ref().map(|it| it.rule.name.clone());
-        let refused = Refused { error: denied.error(&context.client), rule };
+        let refused = Refused { error: denied.error(&context.client), rule: denied.rule() };
         let path = (denied.upstream.name(), denied.tool.as_str());
         self.record_refused(path, params, Instant::now(), &refused, context);
         refused.error

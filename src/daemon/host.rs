@@ -214,6 +214,9 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
         tokio::task::spawn_blocking(move || indexed.refresh_names());
     }
     let Some(gateway) = gateway.get() else { return };
+    if matches!(request, StoreRequest::Tool(tools::Request::PutCatalogue { .. })) {
+        let _ = gateway.world().read_pins();
+    }
     if matches!(request, StoreRequest::Token(_)) {
         gateway.forget_tokens();
     }

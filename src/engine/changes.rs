@@ -48,7 +48,11 @@ fn tool(request: &tools::Request) -> Said {
         Request::Enable { server, tool, enabled: false } => ("tool disable", path(server, tool)),
         Request::Alias { server, tool, .. } => ("tool alias", path(server, tool)),
         Request::Cache { server, tool, .. } => ("tool cache", path(server, tool)),
-        Request::Catalogues
+        Request::Accept { server, tool } => ("tool accept", path(server, tool)),
+        Request::Approve { server, fingerprint: Some(_), .. } => ("server approve", vec![server.clone()]),
+        Request::Approve { server, fingerprint: None, .. } => ("server disapprove", vec![server.clone()]),
+        Request::Pins
+        | Request::Catalogues
         | Request::Catalogue { .. }
         | Request::PutCatalogue { .. }
         | Request::Forget { .. }

@@ -103,6 +103,7 @@ codes! {
     NOT_APPROVED = "UM0705" "not_approved" Refused "A rule of your policy asks before such a call, and nobody said yes in time. `umcp approve list` shows what waits.";
     RECORD_NOT_FOUND = "UM0707" "record_not_found" NotFound "The audit trail has no record of that number; it may have been purged.";
     AUDIT_BROKEN = "UM0708" "audit_broken" Differs "The audit trail is not what was written: the records named were changed, or others are gone.";
+    TOOL_HELD = "UM0709" "tool_held" Refused "The definition of the tool is not the one you approved, so it is held back until you have looked at the difference. `umcp tool diff NAME` shows it, `umcp tool accept NAME` lets the tool through.";
     APPROVAL_NOT_FOUND = "UM0706" "approval_not_found" NotFound "No call waits for an answer under that number; it may have been answered already or given up.";
     POLICY_LIMITED = "UM0704" "policy_limited" Unavailable "A rule of your policy bounds how often or with how much a tool may be called; the message says which bound was met.";
 

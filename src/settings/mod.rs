@@ -69,6 +69,8 @@ pub struct Policy {
     pub ask_timeout_ms: u64,
     /// Whether the user is asked through the client too, or by `umcp approve` alone.
     pub ask_clients: bool,
+    /// Whether a changed definition holds back tools of servers that were never approved too.
+    pub hold_changed_tools: bool,
 }
 
 /// The audit trail.
@@ -89,7 +91,7 @@ impl Default for Audit {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { ask_timeout_ms: 120_000, ask_clients: true }
+        Self { ask_timeout_ms: 120_000, ask_clients: true, hold_changed_tools: false }
     }
 }
 

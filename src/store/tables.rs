@@ -40,6 +40,8 @@ tables! {
     CATALOGUES = "catalogues.v1" Text "tools";
     /// Tool name -> what the user decided about it.
     TOOL_PREFERENCES = "tool_preferences.v1" Text "tools";
+    /// Server id -> the definitions of its tools as they were first seen or accepted.
+    PINS = "pins.v1" Text "tools";
     /// Profile name -> profile.
     PROFILES = "profiles.v1" Text "tools";
     /// Token id -> token, without its secret.

@@ -245,6 +245,7 @@ impl World {
     }
 
     fn read_preferences(&self) -> Result<()> {
+        self.read_pins()?;
         match self.shared.engine.call(StoreRequest::Tool(tools::Request::Preferences))? {
             Reply::Tool(tools::Reply::Preferences(preferences)) => {
                 put(&self.preferences, Arc::new(preferences))

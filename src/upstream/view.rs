@@ -9,20 +9,21 @@ mod passage;
 use super::mirror::Mirrored;
 use super::names::{Named, assign};
 use super::supervisor::Upstream;
+use super::views::Governed;
 use super::{Preferences, Shared, message};
 use crate::environments::{Mode, Profile};
-use crate::policy::rules::decide::{Bound, Gate};
+use crate::policy::rules::decide::Gate;
 use crate::search::{Document, Field, Index};
 use crate::servers::model::matches;
 use crate::tools::model::{Facts, Listed};
-use crate::tools::{Catalogue, Era};
+use crate::tools::{Catalogue, Era, Held, Pins};
 use bytes::Bytes;
 use definition::{needs_tasks, redefine};
 pub use list::List;
 use merged::{declares, extensions_of, instructions_of};
 use passage::let_through;
 pub use passage::{Denied, refusal};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 /// A tool as a client sees it.
@@ -35,6 +36,8 @@ pub struct ViewTool {
     pub json: String,
     /// Answer equal calls from a cache for this long, if the user said so.
     pub cache_ms: Option<u64>,
+    /// Whether the definition is another one than was pinned.
+    pub held: Option<Held>,
     /// What the policy decides at each call; nothing when it lets all of them through.
     pub gate: Option<Arc<Gate>>,
     /// Arguments that are mirrored into HTTP headers: header, argument path.
@@ -85,9 +88,10 @@ impl View {
         profile: &Arc<Profile>,
         all: &[Arc<Upstream>],
         preferences: &Preferences,
-        bound: Option<&Bound>,
+        governed: &Governed,
         shared: &Shared,
     ) -> Self {
+        let bound = governed.bound.as_ref();
         let settings = &shared.settings;
         let shown: Vec<(&Arc<Upstream>, Arc<Catalogue>)> = all
             .iter()
@@ -98,8 +102,8 @@ impl View {
         let mut shown = shown;
         shown.sort_by(|(a, _), (b, _)| (a.entry.created, a.id()).cmp(&(b.entry.created, b.id())));
         let mut warnings = Vec::new();
-        let all_tools = tools_of(profile, &shown, preferences, &mut warnings);
-        let (tools, denied) = let_through(all_tools, bound);
+        let all_tools = tools_of(profile, &shown, preferences, &governed.pins, &mut warnings);
+        let (tools, denied) = let_through(all_tools, governed, shared, &mut warnings);
         let closes = |name: &str| bound.is_some_and(|bound| bound.closes(name));
         let closed = shown.iter().map(|(upstream, _)| upstream.name()).filter(|name| closes(name));
         let closed: Vec<String> = closed.map(Into::into).collect();
@@ -253,22 +257,25 @@ fn tools_of(
     profile: &Profile,
     shown: &[(&Arc<Upstream>, Arc<Catalogue>)],
     preferences: &Preferences,
+    pins: &BTreeMap<String, Pins>,
     warnings: &mut Vec<String>,
 ) -> Vec<ViewTool> {
     let mut chosen = Vec::new();
     for (upstream, catalogue) in shown {
+        let pins = pins.get(upstream.id()).map(|pins| (pins, upstream.entry.fingerprint()));
         let decided = preferences.get(upstream.id());
         for tool in &catalogue.tools {
             let preference = decided.and_then(|decided| decided.get(&tool.name));
             let disabled = preference.is_some_and(|preference| preference.disabled);
             if !disabled && shows_tool(profile, upstream, &tool.name) && !needs_tasks(&tool.json) {
-                chosen.push((*upstream, tool, preference));
+                let held = pins.as_ref().and_then(|(pins, print)| pins.held(&tool.name, &tool.json, print));
+                chosen.push((*upstream, tool, preference, held));
             }
         }
     }
     let named: Vec<Named<'_>> = chosen
         .iter()
-        .map(|(upstream, tool, preference)| Named {
+        .map(|(upstream, tool, preference, _)| Named {
             server: upstream.name(),
             tool: &tool.name,
             alias: preference.and_then(|preference| preference.alias.as_deref()),
@@ -279,7 +286,7 @@ fn tools_of(
     chosen
         .into_iter()
         .zip(assigned)
-        .map(|((upstream, tool, preference), assigned)| {
+        .map(|((upstream, tool, preference, held), assigned)| {
             warnings.extend(assigned.clash);
             let (json, mirrored) = redefine(&tool.json, &tool.name, &assigned.exposed, upstream.name());
             ViewTool {
@@ -288,6 +295,7 @@ fn tools_of(
                 exposed: assigned.exposed,
                 upstream: upstream.clone(),
                 tool: tool.name.clone(),
+                held,
                 gate: None,
                 cache_ms: preference.and_then(|preference| preference.cache_ms),
             }

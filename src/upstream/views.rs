@@ -2,15 +2,16 @@
 //! same rules concern. What a view holds is `view`; what a rule means is the noun `policy`.
 
 use super::view::View;
-use super::{World, read};
+use super::{World, put, read};
 use crate::engine::{Reply, StoreRequest, unexpected};
 use crate::environments::Profile;
 use crate::error::Result;
 use crate::policy::rules::decide::{Bound, Caller};
 use crate::policy::rules::{self, Policy};
-use std::collections::HashMap;
+use crate::tools::{self, Pins};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Name of a profile, and places of rules in the policy.
 pub(super) type Key = (String, Arc<[u32]>);
@@ -18,12 +19,19 @@ pub(super) type Key = (String, Arc<[u32]>);
 /// Views and callers kept at once; a client can go by many names.
 const MOST: usize = 256;
 
+/// What decides over a view: the rules that concern its callers, and the pins of all servers by id.
+pub struct Governed {
+    pub bound: Option<Bound>,
+    pub pins: Arc<BTreeMap<String, Pins>>,
+}
+
 /// The policy in force, and which of its rules concern each caller that was seen.
 #[derive(Default)]
 pub(super) struct Governance {
     /// Whether the policy decides anything: without one a call costs this look.
     active: AtomicBool,
     state: Mutex<(Arc<Policy>, HashMap<Caller, Bound>)>,
+    pins: RwLock<Arc<BTreeMap<String, Pins>>>,
 }
 
 impl Governance {
@@ -43,6 +51,15 @@ impl World {
         let policy = Policy::compile(&document)?;
         self.governance.active.store(!policy.is_empty(), Relaxed);
         *self.governance.state() = (Arc::new(policy), HashMap::new());
+        Ok(())
+    }
+
+    /// Reads what was pinned; also after a catalogue was stored, which may have pinned what was not known before.
+    pub fn read_pins(&self) -> Result<()> {
+        match self.shared.engine.call(StoreRequest::Tool(tools::Request::Pins))? {
+            Reply::Tool(tools::Reply::Pins(pins)) => put(&self.governance.pins, Arc::new(pins)),
+            other => return unexpected(&other),
+        }
         Ok(())
     }
 
@@ -91,8 +108,8 @@ impl World {
             return view.clone();
         }
         let preferences = read(&self.preferences);
-        let view = View::build(profile, &self.all(), &preferences, bound.as_ref(), &self.shared);
-        let view = Arc::new(view);
+        let governed = Governed { bound, pins: read(&self.governance.pins) };
+        let view = Arc::new(View::build(profile, &self.all(), &preferences, &governed, &self.shared));
         if views.len() >= MOST {
             views.clear();
         }

@@ -4,6 +4,7 @@
 mod asking;
 mod calls;
 mod cli;
+mod pins;
 
 use crate::support::daemon::Daemon;
 use crate::support::mcp::{Era, Mcp, agreeable};
