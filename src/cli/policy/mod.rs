@@ -27,7 +27,7 @@ enum Verb {
     #[command(alias = "info")]
     Show(show::Show),
     #[command(aliases = ["add", "create", "edit"])]
-    Set(change::Set),
+    Set(Box<change::Set>),
     #[command(aliases = ["rm", "remove"])]
     Delete(change::Delete),
     Default(change::Default),

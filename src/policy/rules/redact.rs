@@ -20,7 +20,7 @@ pub fn redact(body: &str, rules: &[&Arc<Compiled>]) -> Option<String> {
     changed.then(|| value.to_string())
 }
 
-fn clean<'r>(text: &mut String, patterns: &mut dyn Iterator<Item = &'r regex::Regex>) -> bool {
+fn clean(text: &mut String, patterns: &mut dyn Iterator<Item = &regex::Regex>) -> bool {
     let mut changed = false;
     for pattern in patterns {
         if pattern.is_match(text) {
