@@ -191,6 +191,7 @@ fn named(value_name: &str, path: &[&str]) -> Option<Names> {
         "TOOL" => Some(Names::Index(NameKind::Tool)),
         "PROFILE" if path != ["profile", "create"] => Some(Names::Index(NameKind::Profile)),
         "RULE" if path != ["policy", "set"] => Some(Names::Index(NameKind::Rule)),
+        "SECRET" => Some(Names::Index(NameKind::Secret)),
         "CODE" => Some(Names::Codes),
         _ => None,
     }
@@ -215,6 +216,7 @@ mod tests {
             Names::Index(NameKind::Tool) => vec![("time.now".into(), String::new())],
             Names::Index(NameKind::Profile) => vec![("work".into(), String::new())],
             Names::Index(NameKind::Rule) => vec![("no-push".into(), "deny".into())],
+            Names::Index(NameKind::Secret) => vec![("GITHUB_TOKEN".into(), String::new())],
             Names::ServersOrFiles => vec![("git".into(), String::new())],
             Names::Codes => vec![("UM0401".into(), String::new())],
         };
@@ -241,6 +243,8 @@ mod tests {
             (&["policy", "delete", ""], &["no-push"]),
             (&["completions", "z"], &["zsh"]),
             (&["server", "start", ""], &["git"]),
+            (&["secret", "delete", ""], &["GITHUB_TOKEN"]),
+            (&["secret", "set", ""], &[]),
         ] {
             assert_eq!(complete(line), expected, "{line:?}");
         }

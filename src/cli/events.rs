@@ -33,6 +33,7 @@ enum Type {
     Server,
     Session,
     List,
+    Run,
     Log,
     Progress,
     Approval,
@@ -112,6 +113,7 @@ fn kind(event: &Event) -> Type {
         Event::Session { .. } => Type::Session,
         Event::ListChanged { .. } => Type::List,
         Event::Approval { .. } => Type::Approval,
+        Event::Run { .. } => Type::Run,
     }
 }
 
@@ -135,6 +137,9 @@ fn line(event: &Event) -> String {
         }
         Event::Approval { at: when, id, client, server, tool } => {
             format!("{} {client} waits to call {server}.{tool}: umcp approve {id}", at(when))
+        }
+        Event::Run { at: when, run, event } => {
+            format!("{} run {run} {}", at(when), super::workflow::line(event, *when))
         }
         Event::ListChanged { at: when, tools } => format!("{} list changed: {tools} tools", at(when)),
     }

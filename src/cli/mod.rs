@@ -26,6 +26,7 @@ mod parse;
 mod policy;
 mod profile;
 mod quickstart;
+mod secret;
 mod server;
 mod service;
 mod status;
@@ -35,6 +36,7 @@ mod tool;
 mod transport;
 mod undo;
 mod version;
+mod workflow;
 
 use crate::error::Result;
 use crate::ui::{Color, JsonMode, Options};
@@ -152,6 +154,9 @@ enum Noun {
     /// Manage keys for the HTTP endpoint
     #[command(alias = "tokens")]
     Token(token::Command),
+    /// Keep keys and passwords in an encrypted vault, and out of files
+    #[command(alias = "secrets")]
+    Secret(secret::Command),
     Serve(gateway::Serve),
     /// Start, stop and watch the daemon behind the endpoint
     Gateway(gateway::Command),
@@ -163,6 +168,8 @@ enum Noun {
     /// Connect editors and agents to umcp, and back
     #[command(alias = "clients")]
     Client(client::Command),
+    #[command(aliases = ["workflows", "wf"])]
+    Workflow(workflow::Command),
     /// Show and change settings
     Config(config::Command),
     Doctor(doctor::Doctor),
@@ -196,11 +203,13 @@ impl Noun {
             Self::Approve(command) => command.run(ctx),
             Self::Audit(command) => command.run(ctx),
             Self::Token(command) => command.run(ctx),
+            Self::Secret(command) => command.run(ctx),
             Self::Serve(command) => command.run(ctx),
             Self::Gateway(command) => command.run(ctx),
             Self::Transport(command) => command.run(ctx),
             Self::Health(command) => command.run(ctx),
             Self::Client(command) => command.run(ctx),
+            Self::Workflow(command) => command.run(ctx),
             Self::Config(command) => command.run(ctx),
             Self::Doctor(command) => command.run(ctx),
             Self::Import(command) => command.run(ctx),

@@ -1,5 +1,7 @@
 //! The daemon itself: owns the runtime, the lock, the store, the socket, the signals and the clock tick.
 //! It wires the rooms together and decides when to leave; what is answered stands in `jobs.rs` and the gateway.
+//! Long because the start, the loop and the end of the daemon read as one.
+//! Long because the start, the loop and the end of the daemon read as one.
 
 use super::door::{self, Guest, Visitor};
 use super::jobs::Jobs;
@@ -137,6 +139,7 @@ async fn host(
     };
     tokio::task::spawn_blocking(move || names.refresh_names());
     announce(Ready::Serving(http));
+    jobs.take_up_runs();
     if swept > 0 {
         jobs.log(&format!("ended {swept} processes that a former daemon left behind"));
     }
@@ -184,6 +187,7 @@ async fn close(jobs: &Arc<Jobs>) {
     }
     // Calls that still run are answered with an error, through whichever door they came.
     let _ = tokio::time::timeout(LEAVE_GRACE, world.end()).await;
+    gateway.say_goodbye();
     tokio::time::sleep(LAST_ANSWERS).await;
     for session in gateway.hub.all() {
         session.close();
@@ -207,9 +211,13 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
         StoreRequest::Tool(_) => Some(Change::Preferences),
         StoreRequest::Profile(_) => Some(Change::Profiles),
         StoreRequest::Policy(_) => Some(Change::Policy),
-        StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Audit(_) => None,
+        StoreRequest::Secret(request) => request.changes().map(Change::Secrets),
+        StoreRequest::Token(_)
+        | StoreRequest::Usage(_)
+        | StoreRequest::Audit(_)
+        | StoreRequest::Workflow(_) => None,
     };
-    if change.is_some() || matches!(request, StoreRequest::Tool(_)) {
+    if change.is_some() || matches!(request, StoreRequest::Tool(_) | StoreRequest::Secret(_)) {
         let indexed = indexed.clone();
         tokio::task::spawn_blocking(move || indexed.refresh_names());
     }
@@ -223,7 +231,7 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
     let Some(change) = change else { return };
     // A store that cannot be read is told to the next one who asks it.
     let _ = gateway.world().sync(&change);
-    if gateway.hub.count() > 0 {
+    if gateway.hub.count() > 0 && !matches!(request, StoreRequest::Secret(_)) {
         let gateway = gateway.clone();
         tokio::spawn(async move { gateway.world().list_missing().await });
     }

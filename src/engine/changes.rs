@@ -3,7 +3,7 @@
 use super::StoreRequest;
 use crate::audit::Event;
 use crate::policy::rules;
-use crate::{environments, policy, servers, tools};
+use crate::{environments, policy, secrets, servers, tools, workflows};
 
 /// The record of a change; `None` for what is no decision of the user.
 pub fn change(request: &StoreRequest) -> Option<Event> {
@@ -18,6 +18,8 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
             policy::Request::Rotate { name, .. } => ("token rotate", vec![name.clone()]),
         },
         StoreRequest::Policy(request) => rule(request)?,
+        StoreRequest::Workflow(request) => workflow(request)?,
+        StoreRequest::Secret(request) => secret(request)?,
         StoreRequest::Usage(_) | StoreRequest::Audit(_) => return None,
     };
     Some(Event::Change { what: what.into(), names })
@@ -68,6 +70,34 @@ fn profile(request: &environments::Request) -> Said {
         Request::Update { profile } => ("profile update", vec![profile.name.clone()]),
         Request::Delete { names } => ("profile delete", names.clone()),
     })
+}
+
+fn workflow(request: &workflows::Request) -> Said {
+    use workflows::Request;
+    Some(match request {
+        Request::Put { definition, .. } => ("workflow set", vec![definition.name.clone()]),
+        Request::Enable { names, on: true } => ("workflow enable", names.clone()),
+        Request::Enable { names, on: false } => ("workflow disable", names.clone()),
+        Request::Delete { names } => ("workflow delete", names.clone()),
+        // Runs have a journal of their own.
+        _ => return None,
+    })
+}
+
+/// Names only; what umcp keeps for itself, such as a token that is refreshed, is no decision of the user.
+fn secret(request: &secrets::Request) -> Said {
+    use secrets::Request;
+    let (what, mut names) = match request {
+        Request::Begin { .. } => return Some(("secret vault", Vec::new())),
+        Request::Slots { .. } => return Some(("secret backend", Vec::new())),
+        Request::Rekey { .. } => return Some(("secret rekey", Vec::new())),
+        Request::Set { name, .. } => ("secret set", vec![name.clone()]),
+        Request::Delete { names } => ("secret delete", names.clone()),
+        Request::Rename { from, to, .. } => ("secret rename", vec![from.clone(), to.clone()]),
+        Request::Vault | Request::List | Request::All | Request::Get { .. } => return None,
+    };
+    names.retain(|name| !secrets::is_internal(name));
+    (!names.is_empty()).then_some((what, names))
 }
 
 fn rule(request: &rules::Request) -> Said {

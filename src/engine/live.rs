@@ -3,8 +3,10 @@
 
 use crate::clock::Timestamp;
 pub use crate::environments::Mode;
+use crate::sealing::DataKey;
 use crate::tools::Era;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -80,8 +82,46 @@ pub enum Live {
     Forget {
         client: Option<String>,
     },
+    /// Starts a run of a workflow.
+    RunWorkflow(RunRequest),
+    /// Gives an order to a run.
+    OrderRun {
+        run: String,
+        order: RunOrder,
+    },
+    /// What happens in a run, as events, until it is over or stands still.
+    FollowRun {
+        run: String,
+    },
+    /// Brings the key of a vault that only its user can open.
+    Unlock {
+        key: VaultKey,
+    },
+    /// Drops the vault's key; servers that run keep what they have.
+    Lock,
     /// Everything that happens from now on, as events, until the asker hangs up.
     Follow,
+}
+
+/// The vault's key on its way over the local socket: hex, wiped when dropped, and not shown.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VaultKey(Zeroizing<String>);
+
+impl VaultKey {
+    pub fn new(key: &DataKey) -> Self {
+        Self(Zeroizing::new(crate::ids::hex(key.expose())))
+    }
+
+    pub fn open(&self) -> Option<DataKey> {
+        crate::sealing::keyfile::parse(&self.0)
+    }
+}
+
+impl std::fmt::Debug for VaultKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -92,6 +132,47 @@ pub struct CallRequest {
     pub timeout_ms: Option<u64>,
     pub client: String,
     pub profile: Option<String>,
+}
+
+/// How a workflow is to be run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunRequest {
+    pub source: RunSource,
+    pub by: String,
+    /// Answers when the run is over, with events before; otherwise when it has begun.
+    pub wait: bool,
+}
+
+/// What a run begins with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunSource {
+    /// A stored workflow; `inputs` is a JSON object as text.
+    Named { name: String, inputs: String },
+    /// A document that is not stored.
+    Document { text: String, inputs: String },
+    /// The document and inputs of an earlier run; `keep`: what it finished is not done again.
+    Earlier { run: String, keep: bool },
+}
+
+/// What a person asks of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOrder {
+    Cancel,
+    Pause,
+    Resume,
+    /// Answers a step that waits for a person.
+    Approve {
+        step: Option<String>,
+        yes: bool,
+        note: String,
+    },
+    /// Says of an interrupted step that it was done, with its result as JSON text, or lets it be done again.
+    Settle {
+        step: Option<String>,
+        done: Option<String>,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -112,6 +193,7 @@ pub enum LiveReply {
     Raw(String),
     Sessions(Vec<Session>),
     Approvals(Approvals),
+    Run(Box<crate::workflows::Run>),
 }
 
 /// Something that happened, for `events --follow`, progress bars and logs.
@@ -157,6 +239,11 @@ pub enum Event {
         client: String,
         server: String,
         tool: String,
+    },
+    Run {
+        at: Timestamp,
+        run: String,
+        event: crate::workflows::journal::Event,
     },
 }
 

@@ -5,12 +5,13 @@ mod changes;
 pub mod live;
 pub mod names_index;
 pub mod request;
+pub mod vault;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::policy::rules;
 use crate::store::{Row, Series, Store, Writer};
-use crate::{audit, environments, policy, servers, tools, usage};
+use crate::{audit, environments, policy, secrets, servers, tools, usage, workflows};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
 pub use request::{Reply, Request, StoreRequest};
@@ -66,6 +67,8 @@ impl Engine {
                 StoreRequest::Policy(request) => rules::read(tx, request).map(Reply::Policy),
                 StoreRequest::Audit(request) => audit::read(tx, request).map(Reply::Audit),
                 StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
+                StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
+                StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
             });
         }
         let asked = request.clone();
@@ -102,7 +105,15 @@ impl Engine {
     }
 
     fn after(&self, request: &StoreRequest) {
-        if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Audit(_)) {
+        let named = matches!(
+            request,
+            StoreRequest::Server(_)
+                | StoreRequest::Tool(_)
+                | StoreRequest::Profile(_)
+                | StoreRequest::Policy(_)
+                | StoreRequest::Secret(_)
+        );
+        if named {
             self.refresh_names();
         }
         if let Some(watcher) = &self.watcher {
@@ -140,6 +151,8 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Policy(request) => rules::write(tx, request).map(Reply::Policy),
         StoreRequest::Audit(request) => audit::write(tx, request).map(Reply::Audit),
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
+        StoreRequest::Workflow(request) => workflows::write(tx, request).map(Reply::Workflow),
+        StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
 use crate::policy::rules;
-use crate::{environments, paths, tools};
+use crate::{environments, paths, secrets, tools};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -17,6 +17,7 @@ pub enum NameKind {
     Tool,
     Profile,
     Rule,
+    Secret,
 }
 
 impl NameKind {
@@ -26,6 +27,7 @@ impl NameKind {
             Self::Tool => "tool",
             Self::Profile => "profile",
             Self::Rule => "rule",
+            Self::Secret => "secret",
         }
     }
 }
@@ -83,6 +85,13 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
     {
         for rule in document.rules {
             let _ = writeln!(text, "rule\t{}\t{}", rule.name, rule.effect.word());
+        }
+    }
+    if let Reply::Secret(secrets::Reply::List(all)) =
+        engine.call(StoreRequest::Secret(secrets::Request::List))?
+    {
+        for secret in all.iter().filter(|secret| !secrets::is_internal(&secret.name)) {
+            let _ = writeln!(text, "secret\t{}\t", secret.name);
         }
     }
     paths::write_cache(path, text.as_bytes())

@@ -4,7 +4,7 @@
 
 use super::live::{Live, LiveReply};
 use crate::policy::rules;
-use crate::{audit, environments, policy, servers, tools, usage};
+use crate::{audit, environments, policy, secrets, servers, tools, usage, workflows};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub enum StoreRequest {
     Policy(rules::Request),
     Audit(audit::Request),
     Usage(usage::Request),
+    Workflow(workflows::Request),
+    Secret(secrets::Request),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,6 +39,8 @@ pub enum Reply {
     Policy(rules::Reply),
     Audit(audit::Reply),
     Usage(usage::Reply),
+    Workflow(workflows::Reply),
+    Secret(secrets::Reply),
     Live(LiveReply),
 }
 
@@ -51,6 +55,8 @@ impl StoreRequest {
             Self::Policy(request) => request.writes(),
             Self::Audit(request) => request.writes(),
             Self::Usage(request) => request.writes(),
+            Self::Workflow(request) => request.writes(),
+            Self::Secret(request) => request.writes(),
         }
     }
 }
@@ -73,6 +79,8 @@ from! {
     Policy rules;
     Audit audit;
     Usage usage;
+    Workflow workflows;
+    Secret secrets;
 }
 
 impl From<Live> for Request {

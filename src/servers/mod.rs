@@ -4,6 +4,7 @@
 mod fingerprint;
 pub mod formats;
 pub mod model;
+pub mod references;
 pub mod spec;
 pub mod view;
 

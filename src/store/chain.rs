@@ -26,7 +26,7 @@ pub struct Link {
 }
 
 impl Row for Link {
-    const KIND: u8 = 21;
+    const KIND: u8 = 41;
     const VERSION: u16 = 1;
 }
 

@@ -60,8 +60,18 @@ tables! {
     RESULTS = "results.v1" Text "tools";
     /// Server id -> the protocol era it was found to speak.
     ERAS = "eras.v1" Text "servers";
+    /// Workflow name -> its document.
+    WORKFLOWS = "workflows.v1" Text "workflows";
+    /// Run id -> head of the run.
+    RUNS = "runs.v1" Text "workflows";
+    /// Run id, `/` and number of the entry -> what was written down in one commit.
+    RUN_EVENTS = "run_events.v1" Text "workflows";
     /// Setting -> value set by command rather than by file.
     SETTINGS = "settings.v1" Text "settings";
+    /// Secret name -> its sealed value.
+    SECRETS = "secrets.v1" Text "secrets";
+    /// Slot id -> the vault's key, wrapped by what opens the slot.
+    KEY_SLOTS = "key_slots.v1" Text "secrets";
 }
 
 /// The table called `name`, if it is one of ours.

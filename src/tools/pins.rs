@@ -18,7 +18,7 @@ const PINS: Table<Pins> = Table::new(tables::PINS);
 const PARTS: [&str; 6] = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
 
 impl Row for Pins {
-    const KIND: u8 = 22;
+    const KIND: u8 = 42;
     const VERSION: u16 = 1;
 }
 

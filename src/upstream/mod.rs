@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod connection;
 pub mod era;
 pub mod inbox;
+pub mod known;
 pub mod link;
 pub mod logs;
 pub mod message;
@@ -14,6 +15,7 @@ pub mod mirror;
 pub mod names;
 pub mod process;
 pub mod restart;
+mod secrets;
 pub mod stderr_log;
 pub mod subscriptions;
 pub mod supervisor;
@@ -23,6 +25,7 @@ pub mod view;
 mod views;
 
 use crate::engine::live::State;
+use crate::engine::vault::{Places, Vault};
 use crate::engine::{Engine, Reply, StoreRequest, unexpected};
 use crate::environments::{self, Profile};
 use crate::error::{Error, Result, codes};
@@ -76,10 +79,14 @@ type Handler = Box<dyn Fn(Happening) + Send + Sync>;
 /// What all servers share.
 pub struct Shared {
     pub engine: Engine,
+    /// Secrets by name; its calls block.
+    pub vault: Vault<Engine>,
     pub settings: Settings,
     pub paths: Paths,
     pub children: Arc<Children>,
     pub logs: logs::Logs,
+    /// Secrets handed out so far; they are hidden in logs and errors.
+    pub known: Arc<known::Known>,
     handler: OnceLock<Handler>,
     /// Definitions listed after the tools of servers: umcp's verbs, and the reader of stored results.
     also: OnceLock<(Vec<String>, String)>,
@@ -118,20 +125,6 @@ impl Shared {
         ((seed ^ (seed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Resolves the references in one value of a server's entry.
-    pub fn resolve(&self, text: &str, place: &str) -> Result<String> {
-        let file = self.paths.secrets_file();
-        let secret = |name: &str| {
-            let from_file = || values::secrets(&std::fs::read_to_string(&file).ok()?).remove(name);
-            std::env::var(name).ok().or_else(from_file)
-        };
-        values::resolve(
-            text,
-            place,
-            &values::Sources { variable: &|name| std::env::var(name).ok(), secret: &secret },
-        )
-    }
-
     pub(in crate::upstream) fn is_ending(&self) -> bool {
         self.ending.load(Relaxed)
     }
@@ -144,6 +137,8 @@ impl Shared {
 /// What of the store changed.
 pub enum Change {
     Servers,
+    /// Secrets of these names have other values, or none; no names means any.
+    Secrets(Vec<String>),
     Preferences,
     Profiles,
     Policy,
@@ -184,13 +179,17 @@ impl World {
         paths: Paths,
         children: Arc<Children>,
     ) -> Result<Arc<Self>> {
-        let logs = logs::Logs::new(paths.clone());
+        let known = Arc::<known::Known>::default();
+        let logs = logs::Logs::new(paths.clone(), known.clone());
+        let vault = Vault::new(engine.clone(), Places::from_env(&paths));
         let shared = Arc::new(Shared {
             engine,
+            vault,
             settings,
             paths,
             children,
             logs,
+            known,
             handler: OnceLock::new(),
             also: OnceLock::new(),
             level: Mutex::default(),
@@ -231,6 +230,7 @@ impl World {
         let engine = &self.shared.engine;
         match change {
             Change::Servers => self.take(engine.servers()?, &BTreeMap::new()),
+            Change::Secrets(names) => return self.renew(names),
             Change::Preferences => self.read_preferences()?,
             Change::Profiles => self.read_profiles()?,
             Change::Policy => self.read_policy()?,
@@ -278,9 +278,7 @@ impl World {
                     let known = before.and_then(|upstream| upstream.catalogue());
                     let known = known.or_else(|| stored.get(&server.id).cloned().map(Arc::new));
                     let upstream = Upstream::new(server, known, self.shared.clone());
-                    if let Some(before) = before {
-                        upstream.subscriptions().clone_from(&before.subscriptions());
-                    }
+                    before.inspect(|before| upstream.succeed(before));
                     upstream
                 }
             };
@@ -351,7 +349,8 @@ impl World {
     /// Lists every enabled server that was never listed, side by side, each within a deadline. A server that
     /// fails or dawdles is waited for once; it hides and delays no other, and clients are told when it arrives.
     pub async fn list_missing(&self) {
-        let missing: Vec<_> = self.all().into_iter().filter(|upstream| upstream.wants_listing()).collect();
+        let all = read(&self.upstreams);
+        let missing: Vec<_> = all.values().filter(|upstream| upstream.wants_listing()).cloned().collect();
         if missing.is_empty() {
             return;
         }

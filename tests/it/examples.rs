@@ -37,6 +37,7 @@ fn every_file_of_servers_is_imported_without_a_remark() {
         ("packages.yaml", "umcp", &["everything", "memory", "git"]),
         ("project.mcp.json", "mcp.json", &["filesystem", "fetch", "docs"]),
         ("remote.yaml", "umcp", &["issues", "old-events", "board", "local"]),
+        ("secrets.yaml", "umcp", &["vault", "onepassword", "hashicorp", "pass", "mounted"]),
     ];
     let folder = folder("servers");
     assert_eq!(names(&folder), expected.iter().map(|row| row.0).collect::<Vec<_>>());
@@ -72,5 +73,17 @@ fn every_client_has_the_file_that_umcp_would_write() {
         assert_eq!(plan::connected(client, &name, &text).unwrap(), Some(entry), "{name}");
         // Importing such a file must not make umcp a server of itself.
         assert_eq!(import(&folder.join(&name)).servers, [], "{name}");
+    }
+}
+
+#[test]
+fn every_workflow_is_read_without_a_mistake() {
+    let folder = folder("workflows");
+    assert_eq!(names(&folder), ["clocks.yaml", "note.yaml"]);
+    for name in names(&folder) {
+        let text = fs::read_to_string(folder.join(&name)).unwrap();
+        let mut workflow = umcp::workflows::read::read(&name, &text).unwrap();
+        let findings = umcp::workflows::check::check(&name, &text, &mut workflow, None);
+        assert!(findings.errors.is_empty() && findings.warnings.is_empty(), "{name}: {findings:?}");
     }
 }

@@ -15,6 +15,8 @@ use std::path::Path;
 const ROOMS: &str = "
 error clock ids paths    | error clock ids paths
 store                    | error clock ids paths
+expressions              |
+sealing                  | error ids paths
 documents/near           |
 documents                | error documents/near
 search                   | error
@@ -28,19 +30,21 @@ environments             | error clock ids store documents documents/near
 policy                   | error clock ids store documents documents/near
 usage                    | error clock ids store documents documents/near
 audit                    | error clock ids store documents documents/near
+workflows                | error clock ids store documents documents/near expressions
+secrets                  | error clock ids store sealing documents documents/near
 
-engine                   | error clock ids paths store servers tools clients environments policy usage audit
-upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy
-calls                    | error clock ids paths engine upstream servers tools policy usage audit
+engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows sealing secrets
+upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets
+calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows
 gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/teller            | error clock engine upstream calls daemon
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage audit daemon daemon/door daemon/teller daemon/jobs daemon/host
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage audit workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets
 
-setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit setup
+setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows setup sealing secrets
 main                     | error clock paths ui daemon daemon/host cli
 ";
 
@@ -62,6 +66,8 @@ directories    | paths
 uuid           | ids
 jsonschema     | tools
 regex          | policy
+chacha20poly1305 | sealing
+argon2         | sealing
 tokio          | upstream calls gateway web daemon/socket daemon/door daemon/teller daemon/jobs daemon/host
 hyper          | upstream gateway
 hyper_util     | upstream gateway

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod audit;
+#[cfg(target_os = "linux")]
+mod canary;
 #[cfg(unix)]
 mod conformance;
 mod examples;
@@ -21,7 +23,9 @@ mod peers;
 mod policy;
 mod profile;
 mod search;
+mod secret;
 mod server;
 mod support;
 mod token;
 mod tool;
+mod workflow;

@@ -26,7 +26,7 @@ struct Stored {
 }
 
 impl Row for Stored {
-    const KIND: u8 = 20;
+    const KIND: u8 = 40;
     const VERSION: u16 = 1;
 }
 
