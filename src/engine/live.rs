@@ -1,5 +1,6 @@
 //! Requests that need the running world, and their replies. Only the daemon answers them.
 //! Plain data: the daemon fills it, `ui` shows it.
+//! Long because every live request, its reply and every event has its shape here.
 
 use crate::clock::Timestamp;
 pub use crate::environments::Mode;

@@ -1,5 +1,6 @@
 //! One client: what it declared, what it is waiting for, and how to reach it.
 //! A stdio connection and a legacy HTTP session are sessions; a modern HTTP request gets one for itself.
+//! Long because everything known of one client stands behind the same few locks.
 
 use super::outbox::Outbox;
 use crate::clock::Timestamp;
