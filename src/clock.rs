@@ -35,6 +35,17 @@ impl Timestamp {
         )
     }
 
+    /// Local day of the week (0 is Monday) and minute of the day.
+    pub fn local(self) -> (u8, u16) {
+        let time = jiff::Timestamp::from_microsecond(i64::try_from(self.0).unwrap_or(i64::MAX));
+        time.map_or((0, 0), |time| {
+            let local = time.to_zoned(jiff::tz::TimeZone::system());
+            let day = local.weekday().to_monday_zero_offset();
+            let minute = i16::from(local.hour()) * 60 + i16::from(local.minute());
+            (day.unsigned_abs(), minute.unsigned_abs())
+        })
+    }
+
     /// Parses RFC 3339.
     pub fn parse(text: &str) -> Option<Self> {
         let time: jiff::Timestamp = text.parse().ok()?;

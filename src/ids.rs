@@ -22,6 +22,15 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// SHA-256 of all parts, one behind the other.
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
 /// SHA-256 of `bytes`, as lower-case hex.
 pub fn digest(bytes: &[u8]) -> String {
     hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())

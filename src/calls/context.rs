@@ -17,6 +17,8 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Context {
     pub client: Arc<str>,
+    /// Name of the key an HTTP client came with.
+    pub token: Option<Arc<str>>,
     pub door: Door,
     pub profile: Option<Arc<str>>,
     /// Number of the client's session; 0 for the command line.
@@ -124,6 +126,7 @@ impl Context {
     pub fn plain(client: &str, door: Door) -> Self {
         Self {
             client: client.into(),
+            token: None,
             door,
             profile: None,
             session: 0,

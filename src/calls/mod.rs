@@ -1,29 +1,38 @@
-//! THE call path. Whatever runs something goes through [`Caller`]: name, bounds, server, usage record, in this
-//! order, once. Policy, quota and secrets join here when they come; a backend only knows how to do the work.
+//! THE call path. Whatever runs something goes through [`Caller`]: policy, cache, bounds, server, records, in this
+//! order, once. A backend only knows how to do the work.
 
+pub mod approvals;
 pub mod cache;
 pub mod context;
+pub mod guard;
 pub mod results;
 pub mod runner;
 
+use crate::audit;
 use crate::clock::Timestamp;
 use crate::error::{Error, Kind, Result, codes};
 use crate::tools::Era;
 use crate::upstream::link::Outgoing;
 use crate::upstream::message::{Answer, member, quote};
-use crate::upstream::view::ViewTool;
+use crate::upstream::view::{Denied, ViewTool};
 use crate::upstream::{Upstream, World};
 use crate::usage::{CALLS, Call, Class};
 use cache::Cache;
 pub use context::{Context, Params};
+use guard::{Guard, Passed, Passing, Refused};
+use serde_json::value::RawValue;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
+
+/// The notification that tells a listener of ours that its call waits for the user; it never leaves umcp.
+pub const APPROVAL: &str = "umcp/approval";
 
 /// Makes calls and records them.
 pub struct Caller {
     pub world: Arc<World>,
     cache: Cache,
+    pub guard: Guard,
     /// Calls since the daemon started.
     pub calls: AtomicU64,
     watcher: OnceLock<Watcher>,
@@ -41,11 +50,93 @@ pub struct Reply {
 
 impl Caller {
     pub fn new(world: Arc<World>) -> Arc<Self> {
-        Arc::new(Self { world, cache: Cache::default(), calls: AtomicU64::new(0), watcher: OnceLock::new() })
+        let (cache, guard) = (Cache::default(), Guard::default());
+        Arc::new(Self { world, cache, guard, calls: AtomicU64::new(0), watcher: OnceLock::new() })
     }
 
     /// Calls a tool of a view. `params` are those of `tools/call` as the client sent them.
     pub async fn call(&self, tool: &ViewTool, params: &Params<'_>, context: &Context) -> Result<Reply> {
+        let Some(gate) = &tool.gate else { return self.run(tool, params, context, None).await };
+        let call = Passing { shared: &self.world.shared, gate, tool, params, context };
+        let started = Instant::now();
+        match self.guard.pass(&call).await {
+            Ok(passed) => {
+                let reply = self.run(tool, params, context, Some(&passed)).await?;
+                self.guard.release(&call, &passed, reply)
+            }
+            Err(refused) => {
+                let path = (tool.upstream.name(), tool.tool.as_str());
+                self.record_refused(path, params, started, &refused, context);
+                Err(refused.error)
+            }
+        }
+    }
+
+    /// Refuses a call of a tool that the policy does not even list.
+    pub fn refuse(&self, denied: &Denied, params: &Params<'_>, context: &Context) -> Error {
+        let refused = Refused { error: denied.error(&context.client), rule: denied.rule() };
+        let path = (denied.upstream.name(), denied.tool.as_str());
+        self.record_refused(path, params, Instant::now(), &refused, context);
+        refused.error
+    }
+
+    fn record_refused(
+        &self,
+        (server, tool): (&str, &str),
+        params: &Params<'_>,
+        started: Instant,
+        refused: &Refused,
+        context: &Context,
+    ) {
+        let arguments = params.raw("arguments").unwrap_or("{}");
+        let call = Call {
+            client: context.client.to_string(),
+            door: context.door,
+            profile: context.profile.as_ref().map(ToString::to_string),
+            server: server.into(),
+            tool: tool.into(),
+            duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            request_bytes: arguments.len() as u64,
+            result_bytes: 0,
+            class: Class::Error,
+            error: Some(refused.error.code.code.into()),
+            cached: false,
+        };
+        self.audit(&call, ("refused", refused.rule.as_deref()), arguments, context);
+        self.record(&call);
+    }
+
+    /// Leaves a record in the audit trail.
+    fn audit(&self, call: &Call, (decision, rule): (&str, Option<&str>), arguments: &str, context: &Context) {
+        let shared = &self.world.shared;
+        if !shared.settings.audit.calls {
+            return;
+        }
+        let shape = RawValue::from_string(audit::shape::shape(arguments));
+        shared.engine.audit(audit::Event::Call(Box::new(audit::Call {
+            client: call.client.clone(),
+            token: context.token.as_ref().map(ToString::to_string),
+            door: call.door.word().into(),
+            server: call.server.clone(),
+            tool: call.tool.clone(),
+            decision: decision.into(),
+            rule: rule.map(Into::into),
+            outcome: call.class.word().into(),
+            error: call.error.clone(),
+            arguments: shape.unwrap_or_default(),
+            result_bytes: call.result_bytes,
+            duration_us: call.duration_us,
+        })));
+    }
+
+    /// Runs a call that may run.
+    async fn run(
+        &self,
+        tool: &ViewTool,
+        params: &Params<'_>,
+        context: &Context,
+        passed: Option<&Passed>,
+    ) -> Result<Reply> {
         let arguments = params.raw("arguments").unwrap_or("{}");
         let key = |ttl| Some((ttl, Cache::key(&tool.upstream.entry, &tool.tool, params, context.session)?));
         let key = tool.cache_ms.and_then(key);
@@ -53,7 +144,8 @@ impl Caller {
             caller: self,
             tool,
             context,
-            bytes: arguments.len(),
+            arguments,
+            passed,
             started: Instant::now(),
             outcome: None,
             cached: false,
@@ -174,7 +266,9 @@ struct Recorder<'a> {
     caller: &'a Caller,
     tool: &'a ViewTool,
     context: &'a Context,
-    bytes: usize,
+    arguments: &'a str,
+    /// How the policy let it through, when it had a say.
+    passed: Option<&'a Passed>,
     started: Instant,
     outcome: Option<(Class, usize, Option<String>)>,
     cached: bool,
@@ -183,19 +277,22 @@ struct Recorder<'a> {
 impl Drop for Recorder<'_> {
     fn drop(&mut self) {
         let (class, result_bytes, error) = self.outcome.take().unwrap_or((Class::Cancelled, 0, None));
-        self.caller.record(&Call {
+        let call = Call {
             client: self.context.client.to_string(),
             door: self.context.door,
             profile: self.context.profile.as_ref().map(ToString::to_string),
             server: self.tool.upstream.name().into(),
             tool: self.tool.tool.clone(),
             duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            request_bytes: self.bytes as u64,
+            request_bytes: self.arguments.len() as u64,
             result_bytes: result_bytes as u64,
             class,
             error,
             cached: self.cached,
-        });
+        };
+        let decision = self.passed.map_or(("allow", None), |it| (it.decision, it.rule.as_deref()));
+        self.caller.audit(&call, decision, self.arguments, self.context);
+        self.caller.record(&call);
     }
 }
 

@@ -223,6 +223,7 @@ fn named(value_name: &str, path: &[&str]) -> Option<Names> {
         "SERVER|FILE" => Some(Names::ServersOrFiles),
         "TOOL" => Some(Names::Index(NameKind::Tool)),
         "PROFILE" if path != ["profile", "create"] => Some(Names::Index(NameKind::Profile)),
+        "RULE" if path != ["policy", "set"] => Some(Names::Index(NameKind::Rule)),
         "SECRET" => Some(Names::Index(NameKind::Secret)),
         "CODE" => Some(Names::Codes),
         "CLIENT" => Some(Names::Clients),
@@ -248,6 +249,7 @@ mod tests {
             }
             Names::Index(NameKind::Tool) => vec![("time.now".into(), "zone format".into())],
             Names::Index(NameKind::Profile) => vec![("work".into(), String::new())],
+            Names::Index(NameKind::Rule) => vec![("no-push".into(), "deny".into())],
             Names::Index(NameKind::Secret) => vec![("GITHUB_TOKEN".into(), String::new())],
             Names::ServersOrFiles => vec![("git".into(), String::new())],
             Names::Codes => vec![("UM0401".into(), String::new())],
@@ -281,6 +283,7 @@ mod tests {
             (&["explain", "UM"], &["UM0401"]),
             (&["client", "connect", "c"], &["cursor"]),
             (&["profile", "use", "work", "--client", ""], &["cursor"]),
+            (&["policy", "delete", ""], &["no-push"]),
             (&["completions", "z"], &["zsh"]),
             (&["server", "start", ""], &["git"]),
             (&["secret", "delete", ""], &["GITHUB_TOKEN"]),

@@ -36,6 +36,7 @@ enum Type {
     Run,
     Log,
     Progress,
+    Approval,
 }
 
 impl Events {
@@ -111,6 +112,7 @@ fn kind(event: &Event) -> Type {
         Event::Call { .. } => Type::Call,
         Event::Session { .. } => Type::Session,
         Event::ListChanged { .. } => Type::List,
+        Event::Approval { .. } => Type::Approval,
         Event::Run { .. } => Type::Run,
     }
 }
@@ -132,6 +134,9 @@ fn line(event: &Event) -> String {
         }
         Event::Session { at: when, client, opened } => {
             format!("{} client {client} {}", at(when), if *opened { "connected" } else { "left" })
+        }
+        Event::Approval { at: when, id, client, server, tool } => {
+            format!("{} {client} waits to call {server}.{tool}: umcp approve {id}", at(when))
         }
         Event::Run { at: when, run, event } => {
             format!("{} run {run} {}", at(when), super::workflow::line(event, *when))

@@ -2,6 +2,8 @@
 //! Not here: what a command means (the nouns), where requests go (`context.rs`), how results look (`ui`).
 //! Rule: a verb builds a request, asks, and hands the reply to `ui`; a new noun is one variant and one arm below.
 
+mod approve;
+mod audit;
 mod client;
 mod complete;
 mod completions;
@@ -21,6 +23,7 @@ mod logs;
 mod machine;
 mod man;
 mod parse;
+mod policy;
 mod profile;
 mod quickstart;
 mod secret;
@@ -142,6 +145,12 @@ enum Noun {
     /// Choose which servers and tools a client sees, and how
     #[command(alias = "profiles")]
     Profile(profile::Command),
+    /// Decide what each client may do
+    #[command(alias = "policies")]
+    Policy(policy::Command),
+    Approve(approve::Approve),
+    /// Read and verify the record of calls and changes
+    Audit(audit::Command),
     /// Manage keys for the HTTP endpoint
     #[command(alias = "tokens")]
     Token(token::Command),
@@ -190,6 +199,9 @@ impl Noun {
             Self::Call(command) => command.run(ctx),
             Self::Find(command) => command.run(ctx),
             Self::Profile(command) => command.run(ctx),
+            Self::Policy(command) => command.run(ctx),
+            Self::Approve(command) => command.run(ctx),
+            Self::Audit(command) => command.run(ctx),
             Self::Token(command) => command.run(ctx),
             Self::Secret(command) => command.run(ctx),
             Self::Serve(command) => command.run(ctx),

@@ -86,7 +86,11 @@ fn told(event: &Event) -> Option<String> {
             Some(format!("client {client} {}", if *opened { "connected" } else { "left" }))
         }
         Event::ListChanged { tools, .. } => Some(format!("tools changed: {tools} in all")),
-        Event::Call { .. } | Event::Progress { .. } | Event::Log { .. } | Event::Run { .. } => None,
+        Event::Call { .. }
+        | Event::Progress { .. }
+        | Event::Log { .. }
+        | Event::Run { .. }
+        | Event::Approval { .. } => None,
     }
 }
 

@@ -15,7 +15,7 @@ use super::wire::{Frame, Hello, Mode};
 use crate::calls::Caller;
 use crate::clock::Clock;
 use crate::engine::live::Event;
-use crate::engine::{Engine, Request, StoreRequest};
+use crate::engine::{Engine, Request};
 use crate::error::{Error, Result, codes};
 use crate::gateway::Gateway;
 use crate::gateway::session::Arrival;
@@ -25,8 +25,7 @@ use crate::settings::Settings;
 use crate::store::Store;
 use crate::upstream::World;
 use crate::upstream::process::{Children, MARKER, sweep};
-use crate::usage::{self, Door};
-use crate::workflows;
+use crate::usage::Door;
 use signals::Signals;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
@@ -42,9 +41,6 @@ const LAST_ANSWERS: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_secs(1);
 /// Records of calls are trimmed this often.
 const TRIM: Duration = Duration::from_secs(600);
-
-/// Runs of workflows that are kept when they are over.
-const KEEP_RUNS: u64 = 1000;
 
 /// How the daemon was asked to run.
 #[derive(Debug, Clone, Default)]
@@ -185,7 +181,7 @@ async fn host(
                 }
                 if trimmed.elapsed() > TRIM {
                     trimmed = Instant::now();
-                    trim(&gateway);
+                    jobs.trim();
                 }
             }
         }
@@ -228,16 +224,6 @@ fn nonce(paths: &Paths) -> String {
     format!("{:08x}", crc32fast::hash(paths.store().as_os_str().as_encoded_bytes()))
 }
 
-fn trim(gateway: &Arc<Gateway>) {
-    let keep = gateway.world().shared.settings.gateway.keep_calls;
-    let engine = gateway.world().shared.engine.clone();
-    tokio::task::spawn_blocking(move || {
-        // What could not be trimmed now is trimmed the next time.
-        let _ = engine.call(StoreRequest::Usage(usage::Request::Trim { keep }));
-        let _ = engine.call(StoreRequest::Workflow(workflows::Request::TrimRuns { keep: KEEP_RUNS }));
-    });
-}
-
 /// Serves one connection of the local socket.
 async fn visit(peer: Peer, jobs: Arc<Jobs>) {
     let mut visitor = match Visitor::receive(peer).await {
@@ -277,7 +263,7 @@ async fn bridge(mut visitor: Visitor, jobs: &Arc<Jobs>) -> Result<()> {
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     let hands_over = hello.hands_over();
     let Hello { client, profile, cwd, .. } = hello;
-    let arrival = Arrival { door: Door::Stdio, client, profile, cwd };
+    let arrival = Arrival { door: Door::Stdio, client, token: None, profile, cwd };
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     if hands_over && let Some(pipes) = super::pipes::Pipes::take(&mut visitor).await? {
         return pipes.serve(visitor, jobs.gateway(), arrival).await;

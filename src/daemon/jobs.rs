@@ -1,9 +1,12 @@
 //! What the daemon answers on its local socket: store requests through the engine, live requests from the running
 //! world. Plain data in, plain data out; text for people is made elsewhere.
 
+mod approvals;
+mod missing;
 mod runs;
 mod status;
 mod trial;
+mod trim;
 
 use super::diary::Diary;
 use super::wire::Hello;
@@ -82,6 +85,7 @@ impl Jobs {
             || self.gateway.hub.count() > 0
             || self.runner.count() > 0
             || !self.listening().is_empty()
+            || self.gateway.caller.guard.desk.is_waiting()
     }
 
     fn listening(&self) -> std::sync::MutexGuard<'_, Vec<Listening>> {
@@ -189,6 +193,12 @@ impl Jobs {
                 self.raw(&server, &method, &params, hello).await.map(LiveReply::Raw)
             }
             Live::Sessions => Ok(LiveReply::Sessions(self.sessions())),
+            Live::Approvals => Ok(self.approvals()),
+            Live::Approve { id, allow, for_ms } => self.approve(id, allow, for_ms),
+            Live::Forget { client } => {
+                self.gateway.caller.guard.forget(client.as_deref());
+                Ok(LiveReply::Done)
+            }
             Live::RunWorkflow(request) => self.run_workflow(request, &events).await.map(run_reply),
             Live::OrderRun { run, order } => self.runner.order(&run, order).await.map(run_reply),
             Live::FollowRun { run } => {
@@ -213,7 +223,7 @@ impl Jobs {
             Arc::make_mut(&mut profile).mode = mode;
         }
         let _ = tokio::time::timeout(PATIENCE, self.gateway.world().list_missing()).await;
-        Ok(self.gateway.world().view(&profile))
+        Ok(self.gateway.world().view(&profile, &client.into(), None))
     }
 
     async fn call(
@@ -224,7 +234,8 @@ impl Jobs {
     ) -> Result<Called> {
         let world = self.gateway.world();
         let profile = world.profile(call.profile.as_deref(), &call.client, hello.cwd.as_deref())?;
-        let mut view = world.view(&profile);
+        let client = Arc::from(call.client.as_str());
+        let mut view = world.view(&profile, &client, None);
         if view.target(&call.target).is_none() {
             // The server may never have been listed; waiting for that one alone spares the others.
             if let Some(upstream) =
@@ -235,12 +246,17 @@ impl Jobs {
             } else {
                 let _ = tokio::time::timeout(PATIENCE, world.list_missing()).await;
             }
-            view = world.view(&profile);
+            view = world.view(&profile, &client, None);
+        }
+        let plain = Context::plain(&call.client, Door::Cli);
+        if let Some(denied) = view.denied(&call.target) {
+            let text = format!(r#"{{"arguments":{}}}"#, call.arguments);
+            return Err(self.gateway.caller.refuse(denied, &Params::parse(&text)?, &plain));
         }
         let tool = view.target(&call.target).ok_or_else(|| self.not_shown(&view, &call.target))?;
         let text = format!(r#"{{"name":{},"arguments":{}}}"#, quote(&tool.tool), call.arguments);
         let params = Params::parse(&text)?;
-        let mut context = Context::plain(&call.client, Door::Cli);
+        let mut context = plain;
         context.timeout = call.timeout_ms.map(Duration::from_millis);
         context.progress = true;
         context.listener = Some(Arc::new(super::teller::Teller(events)));
@@ -319,50 +335,5 @@ fn found_tool(tool: &ViewTool, score: f32) -> Found {
         tool: tool.tool.clone(),
         description: facts.description.unwrap_or_default(),
         score,
-    }
-}
-
-impl Jobs {
-    /// Why a view has no such tool: hidden, or unknown.
-    fn not_shown(&self, view: &View, target: &str) -> Error {
-        let split = target.split_once('.').or_else(|| target.split_once("__"));
-        let upstream = split.and_then(|(server, tool)| Some((self.gateway.world().find(server).ok()?, tool)));
-        let offered = |(upstream, tool): &(Arc<Upstream>, &str)| {
-            upstream.catalogue().is_some_and(|catalogue| catalogue.tools.iter().any(|it| it.name == *tool))
-        };
-        if upstream.filter(offered).is_none() {
-            return tool_not_found(view, target);
-        }
-        let error = Error::new(&codes::TOOL_DISABLED, format!("the tool `{target}` is hidden"));
-        match view.profile.name.as_str() {
-            crate::environments::DEFAULT => error.hint(format!("umcp tool enable {target}")),
-            profile => error
-                .hint(format!("umcp tool enable {target}"))
-                .hint(format!("or it is not in profile `{profile}`: umcp profile show {profile}")),
-        }
-    }
-}
-
-/// "No tool named …", with the nearest ones.
-fn tool_not_found(view: &View, target: &str) -> Error {
-    let dotted = |tool: &ViewTool| format!("{}.{}", tool.upstream.name(), tool.tool);
-    let mut near: Vec<(usize, String)> = view
-        .tools
-        .iter()
-        .map(|tool| {
-            let name = dotted(tool);
-            (
-                strsim::damerau_levenshtein(target, &name)
-                    .min(strsim::damerau_levenshtein(target, &tool.tool)),
-                name,
-            )
-        })
-        .filter(|(distance, _)| *distance <= 3)
-        .collect();
-    near.sort();
-    let error = Error::new(&codes::TOOL_NOT_FOUND, format!("no tool named `{target}`"));
-    match near.first() {
-        Some((_, name)) => error.hint(format!("did you mean `{name}`?")),
-        None => error.hint("umcp tool list").hint(format!("umcp tool search {target}")),
     }
 }

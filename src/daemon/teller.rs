@@ -1,6 +1,8 @@
 //! What a server says during a call of the command line, as events before the reply. It cannot answer questions:
 //! nobody may be there to read them.
 
+use crate::calls::APPROVAL;
+use crate::clock::Timestamp;
 use crate::engine::live::Event;
 use crate::upstream::link::{Ask, Listener};
 use crate::upstream::message::{Answer, code};
@@ -14,6 +16,12 @@ impl Listener for Teller {
         let params: Value = serde_json::from_str(params).unwrap_or_default();
         let text = |key: &str| params[key].as_str().map(ToString::to_string);
         let event = match method {
+            APPROVAL => {
+                let number = |key: &str| params[key].as_u64().unwrap_or_default();
+                let text = |key: &str| text(key).unwrap_or_default();
+                let (client, server, tool) = (text("client"), text("server"), text("tool"));
+                Event::Approval { at: Timestamp(number("since")), id: number("id"), client, server, tool }
+            }
             "notifications/progress" => Event::Progress {
                 progress: params["progress"].as_f64().unwrap_or(0.0),
                 total: params["total"].as_f64(),

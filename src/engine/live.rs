@@ -1,5 +1,6 @@
 //! Requests that need the running world, and their replies. Only the daemon answers them.
 //! Plain data: the daemon fills it, `ui` shows it.
+//! Long because every live request, its reply and every event has its shape here.
 
 use crate::clock::Timestamp;
 pub use crate::environments::Mode;
@@ -69,6 +70,19 @@ pub enum Live {
         params: String,
     },
     Sessions,
+    /// Calls that wait for the user, and what was granted for a while.
+    Approvals,
+    /// Answers a call that waits.
+    Approve {
+        id: u64,
+        allow: bool,
+        /// Lets further calls of that tool by that client through for so long.
+        for_ms: Option<u64>,
+    },
+    /// Takes back what was granted, and forgets which labels a client has used. `None` means all clients.
+    Forget {
+        client: Option<String>,
+    },
     /// Starts a run of a workflow.
     RunWorkflow(RunRequest),
     /// Gives an order to a run.
@@ -179,6 +193,7 @@ pub enum LiveReply {
     /// The result as JSON text.
     Raw(String),
     Sessions(Vec<Session>),
+    Approvals(Approvals),
     Run(Box<crate::workflows::Run>),
 }
 
@@ -186,13 +201,51 @@ pub enum LiveReply {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "type")]
 pub enum Event {
-    Progress { progress: f64, total: Option<f64>, message: Option<String> },
-    Log { level: String, message: String },
-    Server { at: Timestamp, server: String, state: State, detail: Option<String> },
-    Call { at: Timestamp, client: String, server: String, tool: String, class: String, duration_us: u64 },
-    Session { at: Timestamp, client: String, opened: bool },
-    ListChanged { at: Timestamp, tools: u64 },
-    Run { at: Timestamp, run: String, event: crate::workflows::journal::Event },
+    Progress {
+        progress: f64,
+        total: Option<f64>,
+        message: Option<String>,
+    },
+    Log {
+        level: String,
+        message: String,
+    },
+    Server {
+        at: Timestamp,
+        server: String,
+        state: State,
+        detail: Option<String>,
+    },
+    Call {
+        at: Timestamp,
+        client: String,
+        server: String,
+        tool: String,
+        class: String,
+        duration_us: u64,
+    },
+    Session {
+        at: Timestamp,
+        client: String,
+        opened: bool,
+    },
+    ListChanged {
+        at: Timestamp,
+        tools: u64,
+    },
+    /// A call waits for the user; `umcp approve` answers.
+    Approval {
+        at: Timestamp,
+        id: u64,
+        client: String,
+        server: String,
+        tool: String,
+    },
+    Run {
+        at: Timestamp,
+        run: String,
+        event: crate::workflows::journal::Event,
+    },
 }
 
 /// Result of a tool call: `CallToolResult` as JSON text.
@@ -346,6 +399,39 @@ pub struct Found {
     pub tool: String,
     pub description: String,
     pub score: f32,
+}
+
+/// What waits for the user, and what the user granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approvals {
+    pub waiting: Vec<Approval>,
+    pub granted: Vec<Grant>,
+}
+
+/// A call that waits for the user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    pub id: u64,
+    pub client: String,
+    pub server: String,
+    pub tool: String,
+    /// JSON text, cut when it is long.
+    pub arguments: String,
+    /// The rule that asks; nothing when it is the default.
+    pub rule: Option<String>,
+    pub reason: Option<String>,
+    pub since: Timestamp,
+    /// The call is refused then.
+    pub until: Timestamp,
+}
+
+/// Calls of one tool by one client that need no more asking for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    pub client: String,
+    pub server: String,
+    pub tool: String,
+    pub until: Timestamp,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! The waist: a typed request in, one transaction, a typed reply out. No async, no text for people.
 //! Whoever owns the store holds an [`Engine`]; everybody else sends the same request over the socket.
 
+mod changes;
 pub mod live;
 pub mod names_index;
 pub mod request;
@@ -8,8 +9,9 @@ pub mod vault;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
+use crate::policy::rules;
 use crate::store::{Row, Series, Store, Writer};
-use crate::{environments, policy, secrets, servers, tools, usage, workflows};
+use crate::{audit, environments, policy, secrets, servers, tools, usage, workflows};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
 pub use request::{Reply, Request, StoreRequest};
@@ -62,13 +64,23 @@ impl Engine {
                 StoreRequest::Tool(request) => tools::read(tx, request).map(Reply::Tool),
                 StoreRequest::Profile(request) => environments::read(tx, request).map(Reply::Profile),
                 StoreRequest::Token(request) => policy::read(tx, request).map(Reply::Token),
+                StoreRequest::Policy(request) => rules::read(tx, request).map(Reply::Policy),
+                StoreRequest::Audit(request) => audit::read(tx, request).map(Reply::Audit),
                 StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
                 StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
                 StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
             });
         }
         let asked = request.clone();
-        let reply = self.store.write(|tx| write(tx, request))?;
+        let now = self.now();
+        let reply = self.store.write(|tx| {
+            let reply = write(tx, request)?;
+            // In the same transaction: no change without its record.
+            if let Some(change) = changes::change(&asked) {
+                tx.link(&audit::AUDIT, now, audit::body(now, change))?;
+            }
+            Ok(reply)
+        })?;
         self.after(&asked);
         Ok(reply)
     }
@@ -77,6 +89,12 @@ impl Engine {
     pub fn append<R: Row>(&self, series: &Series<R>, at: Timestamp, row: &R) {
         // A full queue drops the record and counts it; no call fails for its own record.
         let _ = self.store.append(series, at, row);
+    }
+
+    /// Hands a record of the audit trail to the writer thread and returns at once.
+    pub fn audit(&self, event: audit::Event) {
+        let now = self.now();
+        let _ = self.store.append_link(&audit::AUDIT, now, audit::body(now, event));
     }
 
     /// Makes the names index anew; a failure costs only completions, so it is not an error of the command.
@@ -92,6 +110,7 @@ impl Engine {
             StoreRequest::Server(_)
                 | StoreRequest::Tool(_)
                 | StoreRequest::Profile(_)
+                | StoreRequest::Policy(_)
                 | StoreRequest::Secret(_)
         );
         if named {
@@ -129,6 +148,8 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Tool(request) => tools::write(tx, request).map(Reply::Tool),
         StoreRequest::Profile(request) => environments::write(tx, request).map(Reply::Profile),
         StoreRequest::Token(request) => policy::write(tx, request).map(Reply::Token),
+        StoreRequest::Policy(request) => rules::write(tx, request).map(Reply::Policy),
+        StoreRequest::Audit(request) => audit::write(tx, request).map(Reply::Audit),
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
         StoreRequest::Workflow(request) => workflows::write(tx, request).map(Reply::Workflow),
         StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),

@@ -4,6 +4,7 @@
 
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
+use crate::policy::rules;
 use crate::{environments, paths, secrets, tools};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ pub enum NameKind {
     Server,
     Tool,
     Profile,
+    Rule,
     Secret,
 }
 
@@ -25,6 +27,7 @@ impl NameKind {
             Self::Server => "server",
             Self::Tool => "tool",
             Self::Profile => "profile",
+            Self::Rule => "rule",
             Self::Secret => "secret",
         }
     }
@@ -77,6 +80,13 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
     {
         for profile in profiles {
             let _ = writeln!(text, "profile\t{}\t", profile.name);
+        }
+    }
+    if let Reply::Policy(rules::Reply::Policy(document)) =
+        engine.call(StoreRequest::Policy(rules::Request::Show))?
+    {
+        for rule in document.rules {
+            let _ = writeln!(text, "rule\t{}\t{}", rule.name, rule.effect.word());
         }
     }
     if let Reply::Secret(secrets::Reply::List(all)) =

@@ -3,7 +3,8 @@
 //! `Live` only by the daemon.
 
 use super::live::{Live, LiveReply};
-use crate::{environments, policy, secrets, servers, tools, usage, workflows};
+use crate::policy::rules;
+use crate::{audit, environments, policy, secrets, servers, tools, usage, workflows};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub enum StoreRequest {
     Tool(tools::Request),
     Profile(environments::Request),
     Token(policy::Request),
+    Policy(rules::Request),
+    Audit(audit::Request),
     Usage(usage::Request),
     Workflow(workflows::Request),
     Secret(secrets::Request),
@@ -33,6 +36,8 @@ pub enum Reply {
     Tool(tools::Reply),
     Profile(environments::Reply),
     Token(policy::Reply),
+    Policy(rules::Reply),
+    Audit(audit::Reply),
     Usage(usage::Reply),
     Workflow(workflows::Reply),
     Secret(secrets::Reply),
@@ -47,6 +52,8 @@ impl StoreRequest {
             Self::Tool(request) => request.writes(),
             Self::Profile(request) => request.writes(),
             Self::Token(request) => request.writes(),
+            Self::Policy(request) => request.writes(),
+            Self::Audit(request) => request.writes(),
             Self::Usage(request) => request.writes(),
             Self::Workflow(request) => request.writes(),
             Self::Secret(request) => request.writes(),
@@ -69,6 +76,8 @@ from! {
     Tool tools;
     Profile environments;
     Token policy;
+    Policy rules;
+    Audit audit;
     Usage usage;
     Workflow workflows;
     Secret secrets;

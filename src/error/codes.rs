@@ -98,6 +98,16 @@ codes! {
     CANCELLED = "UM0515" "cancelled" Interrupted "The call was cancelled.";
     UPSTREAM_RESOURCES = "UM0521" "upstream_resources" Unavailable "The system refused a new process: no file descriptors, processes or memory are left. What runs keeps running; try again when something has ended.";
 
+    POLICY_DENIED = "UM0701" "policy_denied" Refused "A rule of your policy forbids the call. `umcp policy explain SERVER.TOOL --client NAME` shows which one and why.";
+    POLICY_INVALID = "UM0702" "policy_invalid" Invalid "A rule of the policy cannot work as it stands; the policy before it stays in force.";
+    RULE_NOT_FOUND = "UM0703" "rule_not_found" NotFound "The policy has no rule, role or label of that name. `umcp policy show` shows all.";
+    NOT_APPROVED = "UM0705" "not_approved" Refused "A rule of your policy asks before such a call, and nobody said yes in time. `umcp approve list` shows what waits.";
+    RECORD_NOT_FOUND = "UM0707" "record_not_found" NotFound "The audit trail has no record of that number; it may have been purged.";
+    AUDIT_BROKEN = "UM0708" "audit_broken" Differs "The audit trail is not what was written: the records named were changed, or others are gone.";
+    TOOL_HELD = "UM0709" "tool_held" Refused "The definition of the tool is not the one you approved, so it is held back until you have looked at the difference. `umcp tool diff NAME` shows it, `umcp tool accept NAME` lets the tool through.";
+    APPROVAL_NOT_FOUND = "UM0706" "approval_not_found" NotFound "No call waits for an answer under that number; it may have been answered already or given up.";
+    POLICY_LIMITED = "UM0704" "policy_limited" Unavailable "A rule of your policy bounds how often or with how much a tool may be called; the message says which bound was met.";
+
     BIND_FAILED = "UM0601" "bind_failed" Network "The address could not be listened on.";
     BIND_REFUSED = "UM0602" "bind_refused" Refused "An address that other machines can reach needs a key and TLS, or `--insecure` spelled out.";
     UNAUTHORIZED = "UM0603" "unauthorized" Credential "The request has no valid key.";

@@ -134,6 +134,7 @@ impl Gateway {
                     capabilities: capabilities.into(),
                     info: info.into(),
                 };
+                incoming.session.introduce(info);
                 let level = meta
                     .text("io.modelcontextprotocol/logLevel")
                     .map(|level| level_word(severity(&level)).into());
@@ -208,7 +209,7 @@ impl Gateway {
     /// The session's view, after servers that were never listed had their time.
     pub async fn settled_view(&self, session: &Session, patience: Duration) -> Arc<View> {
         let _ = tokio::time::timeout(patience, self.world().list_missing()).await;
-        self.world().view(&session.profile())
+        self.view_of(session)
     }
 
     async fn list(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>, era: Era) -> Answer {
@@ -251,7 +252,7 @@ impl Gateway {
 
     async fn subscribe(&self, session: &Session, params: &Params<'_>, on: bool) -> Answer {
         let uri = params.text("uri").unwrap_or_default();
-        let view = self.world().view(&session.profile());
+        let view = self.view_of(session);
         let Some(owner) = view.owner(&uri) else {
             return not_found(&uri, Era::Legacy);
         };

@@ -69,6 +69,9 @@ impl Gateway {
             Happening::State { server, state, detail } => {
                 self.tell(|at| Event::Server { at, server, state, detail })
             }
+            Happening::Approval { id, client, server, tool } => {
+                self.tell(|at| Event::Approval { at, id, client, server, tool });
+            }
             Happening::Ask { session, ask } => {
                 if let Some(session) = self.hub.get(session) {
                     let abilities = session.peer().map(|peer| peer.abilities).unwrap_or_default();
@@ -95,17 +98,18 @@ impl Gateway {
     }
 
     fn tell_lists(&self) {
-        let mut made: Vec<(String, [u64; 3])> = Vec::new();
+        // Sessions that see the same share one view.
+        let mut made: Vec<(Arc<View>, [u64; 3])> = Vec::new();
         for session in self.hub.all() {
             // A changed profile reaches the session that uses it.
             if let Ok(profile) = self.profile_of(&session.arrival, &session.client()) {
                 session.set_profile(profile);
             }
-            let profile = session.profile();
-            let known = made.iter().find(|(name, _)| *name == profile.name).map(|(_, tags)| *tags);
-            let tags = known.unwrap_or_else(|| tags(&self.world().view(&profile)));
+            let view = self.view_of(&session);
+            let known = made.iter().find(|(other, _)| Arc::ptr_eq(other, &view)).map(|(_, tags)| *tags);
+            let tags = known.unwrap_or_else(|| tags(&view));
             if known.is_none() {
-                made.push((profile.name.clone(), tags));
+                made.push((view, tags));
             }
             session.lists_changed(tags);
         }
@@ -123,7 +127,12 @@ impl Gateway {
         let Some(upstream) = self.world().by_id(server) else { return };
         let value: Value = serde_json::from_str(params).unwrap_or_default();
         // A client hears nothing of servers that its profile does not show.
-        for session in sessions.into_iter().filter(|session| upstream.is_shown(&session.profile())) {
+        let hears = |session: &Arc<Session>| {
+            let (profile, token) = (session.profile(), session.arrival.token.as_ref());
+            upstream.is_shown(&profile)
+                && !self.world().is_closed(upstream.name(), &profile, &session.client(), token)
+        };
+        for session in sessions.into_iter().filter(hears) {
             match method {
                 "notifications/resources/updated" => {
                     session.resource_updated(value["uri"].as_str().unwrap_or_default(), params);

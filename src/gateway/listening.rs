@@ -26,7 +26,7 @@ impl Gateway {
             params.raw("notifications").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
         let wants = |key: &str| asked[key] == true;
         let session = &incoming.session;
-        let view = self.world().view(&session.profile());
+        let view = self.view_of(session);
         let uris = asked["resourceSubscriptions"].as_array().map(Vec::as_slice).unwrap_or_default();
         let uris: Vec<String> = uris
             .iter()

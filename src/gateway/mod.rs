@@ -124,6 +124,11 @@ impl Gateway {
         }
     }
 
+    /// Everything the client of a session is shown.
+    pub fn view_of(&self, session: &Session) -> Arc<View> {
+        self.world().view(&session.profile(), &session.client(), session.arrival.token.as_ref())
+    }
+
     /// The `tools` array a client of this view is shown, as JSON text.
     pub async fn listed(self: &Arc<Self>, view: &Arc<View>) -> String {
         match view.is_searched() {
@@ -155,7 +160,7 @@ impl Gateway {
     }
 
     async fn stop_waiting(&self, session: &Session, uri: &str) {
-        let view = self.world().view(&session.profile());
+        let view = self.view_of(session);
         if let Some(owner) = view.owner(uri) {
             owner.unsubscribe(session.id, uri).await;
         }

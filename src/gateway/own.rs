@@ -184,6 +184,9 @@ impl Gateway {
                 let target = arguments["name"].as_str().unwrap_or_default();
                 let inner = arguments.get("arguments").map_or_else(|| "{}".to_string(), Value::to_string);
                 let Some(tool) = view.target(target) else {
+                    if let Some(denied) = view.denied(target) {
+                        return Some(self.refuse(denied, incoming, params, asker));
+                    }
                     let error = Error::new(&codes::TOOL_NOT_FOUND, format!("no tool named `{target}`"))
                         .hint("find the right name with `find_tools`");
                     return Some(own_answer(Err(error), asker));
@@ -218,7 +221,7 @@ impl Gateway {
                 let view = view.clone();
                 self.beside(move |gateway| gateway.find(&view, &arguments, 10)).await
             }
-            "umcp__server_list" => Ok(self.server_list(&view.profile)),
+            "umcp__server_list" => Ok(self.server_list(view)),
             "umcp__tool_history" => {
                 let profile = view.profile.clone();
                 self.beside(move |gateway| gateway.history(&profile, &arguments)).await
@@ -270,7 +273,7 @@ impl Gateway {
     }
 
     /// The servers of the client's profile.
-    fn server_list(&self, profile: &Profile) -> String {
+    fn server_list(&self, view: &View) -> String {
         let line = |upstream: &Arc<crate::upstream::Upstream>| {
             let tools = upstream
                 .catalogue()
@@ -283,7 +286,10 @@ impl Gateway {
             )
         };
         let all = self.world().all();
-        let shown: Vec<_> = all.iter().filter(|upstream| upstream.is_of(profile)).collect();
+        let open = |upstream: &&Arc<crate::upstream::Upstream>| {
+            upstream.is_of(&view.profile) && !view.closed.iter().any(|name| name == upstream.name())
+        };
+        let shown: Vec<_> = all.iter().filter(open).collect();
         match shown.is_empty() {
             true => "No servers yet. Add one with `umcp server add`.".into(),
             false => shown.into_iter().map(line).collect::<Vec<_>>().join("\n"),

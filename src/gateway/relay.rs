@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::tools::Era;
 use crate::upstream::link::Ask;
 use crate::upstream::message::{self, Answer, code, quote};
+use crate::upstream::view::Denied;
 use crate::upstream::{Upstream, View, names};
 use questions::Exchanged;
 use serde_json::{Value, json};
@@ -36,6 +37,16 @@ impl Target {
         match self {
             Self::Tool { view, exposed } => view.tool(exposed).map(|tool| &tool.upstream),
             Self::Other { upstream, .. } => Some(upstream),
+        }
+    }
+
+    /// Whether the user may have to be asked before it is called.
+    fn may_ask(&self) -> bool {
+        match self {
+            Self::Tool { view, exposed } => {
+                view.tool(exposed).and_then(|tool| tool.gate.as_ref()).is_some_and(|gate| gate.may_ask())
+            }
+            Self::Other { .. } => false,
         }
     }
 
@@ -75,19 +86,38 @@ impl Gateway {
             return Answer::error(code::INVALID_PARAMS, "`name` is missing");
         };
         count(&incoming.session);
-        let view = self.world().view(&incoming.session.profile());
+        let view = self.view_of(&incoming.session);
         if view.tool(&name).is_none() {
+            if let Some(denied) = view.denied(&name) {
+                return self.refuse(denied, incoming, params, asker);
+            }
             if let Some(answer) = self.call_own(&view, &name, incoming, params, asker).await {
                 return answer;
             }
             // It may be a tool of a server that was never listed.
             let view = self.settled_view(&incoming.session, std::time::Duration::from_secs(5)).await;
             if view.tool(&name).is_none() {
+                if let Some(denied) = view.denied(&name) {
+                    return self.refuse(denied, incoming, params, asker);
+                }
                 return Answer::error(code::INVALID_PARAMS, &unknown_tool(&view, &name));
             }
             return self.call_shown(view, &name, incoming, params, asker).await;
         }
         self.call_shown(view, &name, incoming, params, asker).await
+    }
+
+    /// Answers a call of a tool that the policy does not show to this client.
+    pub(super) fn refuse(
+        &self,
+        denied: &Denied,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Answer {
+        let context = context(incoming, params, asker, None);
+        let error = self.caller.refuse(denied, params, &context);
+        Answer::result(for_era(calls::as_tool_result(&error).into_bytes(), asker.peer.era))
     }
 
     /// Calls a tool that the view shows.
@@ -136,7 +166,7 @@ impl Gateway {
         asker: &Asker,
     ) -> Answer {
         let name = params.text("name").unwrap_or_default();
-        let view = self.world().view(&incoming.session.profile());
+        let view = self.view_of(&incoming.session);
         let Some(prompt) = view.prompt(&name) else {
             return Answer::error(code::INVALID_PARAMS, &format!("unknown prompt: {name}"));
         };
@@ -156,7 +186,7 @@ impl Gateway {
         asker: &Asker,
     ) -> Answer {
         let uri = params.text("uri").unwrap_or_default();
-        let view = self.world().view(&incoming.session.profile());
+        let view = self.view_of(&incoming.session);
         let Some(owner) = view.owner(&uri) else { return not_found(&uri, asker.peer.era) };
         let target = Target::Other {
             upstream: owner.clone(),
@@ -186,7 +216,7 @@ impl Gateway {
     ) -> Answer {
         let mut reference: Value =
             params.raw("ref").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
-        let view = self.world().view(&incoming.session.profile());
+        let view = self.view_of(&incoming.session);
         let (name, uri) = (reference["name"].as_str(), reference["uri"].as_str());
         let upstream = match (name.and_then(|name| view.prompt(name)), uri.and_then(|uri| view.owner(uri))) {
             (Some(prompt), _) => {
@@ -302,6 +332,7 @@ pub(super) fn context(
     let session = &incoming.session;
     Context {
         client: session.client(),
+        token: session.arrival.token.clone(),
         door: door(session),
         profile: session.arrival.profile.as_deref().map(Into::into),
         session: session.id,

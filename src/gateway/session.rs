@@ -1,5 +1,6 @@
 //! One client: what it declared, what it is waiting for, and how to reach it.
 //! A stdio connection and a legacy HTTP session are sessions; a modern HTTP request gets one for itself.
+//! Long because everything known of one client stands behind the same few locks.
 
 use super::outbox::Outbox;
 use crate::clock::Timestamp;
@@ -86,6 +87,8 @@ pub struct Arrival {
     pub door: Door,
     /// Name given on the command line or by the client's entry; empty when unknown.
     pub client: String,
+    /// Name of the key an HTTP client came with.
+    pub token: Option<Arc<str>>,
     pub profile: Option<String>,
     pub cwd: Option<String>,
 }
@@ -162,6 +165,17 @@ impl Session {
         state.peer = Some(peer);
         state.client = client.into();
         state.profile = profile;
+    }
+
+    /// Takes the name a modern client goes by, unless its entry gave it one.
+    pub fn introduce(&self, info: &str) {
+        let mut state = locked(&self.state);
+        if state.client.is_empty()
+            && let Ok(Value::Object(info)) = serde_json::from_str(info)
+            && let Some(name) = info.get("name").and_then(Value::as_str)
+        {
+            state.client = name.into();
+        }
     }
 
     pub fn set_initialized(&self) {
@@ -369,7 +383,8 @@ mod tests {
     #[test]
     fn waiting_ends_once() {
         let (outbox, _queue) = Outbox::new();
-        let arrival = Arrival { door: Door::Stdio, client: String::new(), profile: None, cwd: None };
+        let arrival =
+            Arrival { door: Door::Stdio, client: String::new(), token: None, profile: None, cwd: None };
         let session = Session::new(1, arrival, Arc::default(), outbox.clone(), Timestamp(0));
         assert!(session.subscribe("a") && !session.subscribe("a"));
         let listen = Listen { uris: vec!["a".into(), "b".into()], id: "7".into(), ..Listen::default() };

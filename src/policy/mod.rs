@@ -1,6 +1,7 @@
 //! The noun `token`: keys for the HTTP endpoint. Only their hashes are stored.
 
 pub mod address;
+pub mod rules;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};

@@ -1,6 +1,7 @@
 //! The noun `server`: the user's list of MCP servers, one row each.
 //! It knows nothing of running processes; those are the business of `upstream`.
 
+mod fingerprint;
 pub mod formats;
 pub mod model;
 pub mod references;

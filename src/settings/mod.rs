@@ -19,6 +19,8 @@ use std::ffi::OsString;
 pub struct Settings {
     pub servers: Servers,
     pub gateway: Gateway,
+    pub policy: Policy,
+    pub audit: Audit,
 }
 
 /// Defaults for servers that say nothing of their own.
@@ -57,6 +59,40 @@ pub struct Gateway {
     pub own_tools: bool,
     /// Records of calls that are kept.
     pub keep_calls: u64,
+}
+
+/// How the policy of the user is carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// A call that waits for the user is refused after this long.
+    pub ask_timeout_ms: u64,
+    /// Whether the user is asked through the client too, or by `umcp approve` alone.
+    pub ask_clients: bool,
+    /// Whether a changed definition holds back tools of servers that were never approved too.
+    pub hold_changed_tools: bool,
+}
+
+/// The audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// Whether calls are recorded; changes and approvals always are.
+    pub calls: bool,
+    /// Records that are kept.
+    pub keep_records: u64,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { calls: true, keep_records: 200_000 }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { ask_timeout_ms: 120_000, ask_clients: true, hold_changed_tools: false }
+    }
 }
 
 impl Default for Servers {

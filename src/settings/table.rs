@@ -95,6 +95,11 @@ settings! {
     gateway.body_limit Bytes 1_024..=1_073_741_824, "Largest body of an HTTP request.";
     gateway.own_tools Flag 0..=1, "Whether clients see umcp's own tools.";
     gateway.keep_calls Count 0..=100_000_000, "Records of calls that are kept.";
+    policy.ask_timeout_ms Millis 100..=DAY, "A call that waits for the user's approval is refused after this long.";
+    policy.ask_clients Flag 0..=1, "Whether the user is asked through the client too, or by `umcp approve` alone.";
+    policy.hold_changed_tools Flag 0..=1, "Whether a changed definition holds a tool back even when its server was never approved.";
+    audit.calls Flag 0..=1, "Whether the audit trail records calls; changes and approvals always are.";
+    audit.keep_records Count 1_000..=100_000_000, "Records of the audit trail that are kept.";
 }
 
 impl Setting {

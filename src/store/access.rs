@@ -1,6 +1,7 @@
 //! What a noun sees of the store inside one transaction: rows in, rows out.
 //! A `Writer` is a `Reader` that sees its own changes. Rule: no damaged row is ever returned.
 
+use super::chain::{Head, Link};
 use super::codec::{self, Envelope, Row};
 use super::position::Position;
 use super::tables::{Series, Table, TableName};
@@ -179,12 +180,19 @@ pub struct Record {
     pub kind: u8,
     pub version: u16,
     pub payload: Vec<u8>,
+    /// The body of a link, which is made when it is committed; there is no payload yet.
+    pub body: Option<String>,
 }
 
 impl Record {
+    pub fn link(series: &Series<Link>, at: Timestamp, body: String) -> Self {
+        let (kind, version) = (Link::KIND, Link::VERSION);
+        Self { table: series.name, at, kind, version, payload: Vec::new(), body: Some(body) }
+    }
+
     pub fn new<R: Row>(series: &Series<R>, at: Timestamp, row: &R) -> Result<Self> {
         let payload = codec::payload(row)?;
-        Ok(Self { table: series.name, at, kind: R::KIND, version: R::VERSION, payload })
+        Ok(Self { table: series.name, at, kind: R::KIND, version: R::VERSION, payload, body: None })
     }
 }
 
@@ -230,12 +238,29 @@ impl Writer {
     pub(super) fn push_all(&mut self, records: &mut [Record]) -> Result<()> {
         records.sort_by_key(|record| (record.table, record.at));
         for group in records.chunk_by(|left, right| left.table == right.table) {
+            if group[0].body.is_some() {
+                self.link_all(group)?;
+                continue;
+            }
             let mut view = self.reader.view(group[0].table)?;
             for record in group {
                 insert_record(&mut view, record)?;
             }
             self.changed = true;
         }
+        Ok(())
+    }
+
+    /// Links records of one chain. A commit that fails and is tried again links them anew.
+    fn link_all(&mut self, group: &[Record]) -> Result<()> {
+        let series = Series::<Link>::named(group[0].table);
+        let mut head = Head::read(self, &series)?;
+        let mut view = self.reader.view(group[0].table)?;
+        for record in group {
+            let (at, link) = head.next(record.at, record.body.clone().unwrap_or_default());
+            insert_record(&mut view, &Record::new(&series, at, link)?)?;
+        }
+        self.changed = true;
         Ok(())
     }
 

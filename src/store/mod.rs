@@ -7,6 +7,7 @@ pub mod tables;
 
 mod access;
 mod backup;
+mod chain;
 mod check;
 mod db;
 mod failure;
@@ -22,6 +23,7 @@ mod writer;
 mod faults;
 
 pub use access::{Named, Reader, Writer};
+pub use chain::{Hash, Link};
 pub use check::{Damage, Report, Stats, TableStats};
 pub use codec::Row;
 pub use failure::panic_is_contained;
@@ -126,6 +128,15 @@ impl Store {
     pub fn append<R: Row>(&self, series: &Series<R>, at: Timestamp, row: &R) -> Result<bool> {
         self.0.core.refuse_if_read_only()?;
         self.0.appender.push(&self.0.core, Record::new(series, at, row)?)
+    }
+
+    /// Queues a record of a chain; it is linked when it is committed. As `append` in everything else.
+    ///
+    /// # Errors
+    /// A machine without threads; never the disk.
+    pub fn append_link(&self, series: &Series<Link>, at: Timestamp, body: String) -> Result<bool> {
+        self.0.core.refuse_if_read_only()?;
+        self.0.appender.push(&self.0.core, Record::link(series, at, body))
     }
 
     /// Waits until everything appended so far is durable.

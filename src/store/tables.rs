@@ -40,12 +40,18 @@ tables! {
     CATALOGUES = "catalogues.v1" Text "tools";
     /// Tool name -> what the user decided about it.
     TOOL_PREFERENCES = "tool_preferences.v1" Text "tools";
+    /// Server id -> the definitions of its tools as they were first seen or accepted.
+    PINS = "pins.v1" Text "tools";
     /// Profile name -> profile.
     PROFILES = "profiles.v1" Text "tools";
     /// Token id -> token, without its secret.
     TOKENS = "tokens.v1" Text "policy";
+    /// One row: the policy as JSON text.
+    POLICY = "policy.v1" Text "policy";
     /// One record per call.
     CALLS = "calls.v1" Time "usage";
+    /// Calls, changes and approvals, each with the hash of the one before.
+    AUDIT = "audit.v1" Time "audit";
     /// What happened to servers, clients and the daemon.
     EVENTS = "events.v1" Time "audit";
     /// Undo id -> edit of another program's file.
@@ -94,6 +100,11 @@ pub struct Series<R> {
 }
 
 impl<R> Series<R> {
+    /// The series of a name that is known to be one's.
+    pub(super) const fn named(name: &'static str) -> Self {
+        Self { name, row: PhantomData }
+    }
+
     /// Joins a name of the list with its row type; a table of another key shape does not compile in a constant.
     pub const fn new(table: TableName) -> Self {
         assert!(matches!(table.keys, Keys::Time), "a series has time keys");

@@ -5,10 +5,13 @@ pub mod arguments;
 pub mod export;
 pub mod lint;
 pub mod model;
+pub mod pins;
 
+use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::store::{Reader, Row, Table, Writer, tables};
 pub use model::{Catalogue, Era, Preference, Tool};
+pub use pins::{Held, Pins};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -44,6 +47,19 @@ pub enum Request {
         servers: Vec<String>,
     },
     Preferences,
+    /// Definitions as they were first seen or accepted.
+    Pins,
+    /// Accepts the definition a tool has now.
+    Accept {
+        server: String,
+        tool: String,
+    },
+    /// Approves a server as it is now; `None` takes its approval back.
+    Approve {
+        server: String,
+        fingerprint: Option<String>,
+        at: Timestamp,
+    },
     Enable {
         server: String,
         tool: String,
@@ -71,13 +87,15 @@ pub enum Reply {
     Catalogue(Option<Box<Catalogue>>),
     /// By server id, then tool.
     Preferences(BTreeMap<String, BTreeMap<String, Preference>>),
+    /// By server id.
+    Pins(BTreeMap<String, Pins>),
     Done,
 }
 
 impl Request {
     /// Whether the request changes the store.
     pub fn writes(&self) -> bool {
-        !matches!(self, Self::Catalogues | Self::Catalogue { .. } | Self::Preferences)
+        !matches!(self, Self::Catalogues | Self::Catalogue { .. } | Self::Preferences | Self::Pins)
     }
 }
 
@@ -86,6 +104,7 @@ pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
     match request {
         Request::Catalogues => Ok(Reply::Catalogues(tx.all(&CATALOGUES)?.into_iter().collect())),
         Request::Catalogue { server } => Ok(Reply::Catalogue(tx.get(&CATALOGUES, server)?.map(Box::new))),
+        Request::Pins => Ok(Reply::Pins(pins::all(tx)?)),
         Request::Preferences => {
             let mut preferences: BTreeMap<String, BTreeMap<String, Preference>> = BTreeMap::new();
             for (key, preference) in tx.all(&PREFERENCES)? {
@@ -106,10 +125,24 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
             refuse_unknown(tx, &server)?;
             // A listing that was under way when the entry changed must not replace that of the new one.
             let known = tx.get(&CATALOGUES, &server)?;
-            if known.is_none_or(|known| known.entry_revision <= catalogue.entry_revision) {
+            if known.as_ref().is_none_or(|known| known.entry_revision <= catalogue.entry_revision) {
+                // What was stored before there were pins was seen first.
+                if let Some(known) = &known {
+                    pins::notice(tx, &server, known)?;
+                }
+                pins::notice(tx, &server, &catalogue)?;
                 tx.put(&CATALOGUES, &server, &catalogue)?;
             }
         }
+        Request::Accept { server, tool } => {
+            let catalogue = tx.get(&CATALOGUES, &server)?;
+            pins::accept(tx, &server, &tool, catalogue.as_ref())?;
+        }
+        Request::Approve { server, fingerprint: Some(fingerprint), at } => {
+            let catalogue = tx.get(&CATALOGUES, &server)?;
+            pins::approve(tx, &server, catalogue.as_ref(), fingerprint, at)?;
+        }
+        Request::Approve { server, fingerprint: None, .. } => pins::disapprove(tx, &server)?,
         Request::Forget { servers } => {
             let keys = tx.all(&CATALOGUES)?.into_iter().map(|(key, _)| key);
             for key in keys.filter(|key| servers.is_empty() || servers.contains(key)).collect::<Vec<_>>() {
@@ -125,7 +158,9 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
             change(tx, &server, &tool, |it| it.alias = alias)?;
         }
         Request::Cache { server, tool, ttl_ms } => change(tx, &server, &tool, |it| it.cache_ms = ttl_ms)?,
-        Request::Catalogues | Request::Catalogue { .. } | Request::Preferences => return read(tx, &request),
+        Request::Catalogues | Request::Catalogue { .. } | Request::Preferences | Request::Pins => {
+            return read(tx, &request);
+        }
     }
     Ok(Reply::Done)
 }
@@ -133,6 +168,7 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
 /// Removes everything about one server; called when the server itself goes.
 pub fn forget_server(tx: &mut Writer, server: &str) -> Result<()> {
     tx.remove(&CATALOGUES, server)?;
+    pins::forget(tx, server)?;
     for (key, _) in tx.prefix(&PREFERENCES, &format!("{server}/"))? {
         tx.remove(&PREFERENCES, &key)?;
     }

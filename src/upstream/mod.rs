@@ -22,6 +22,7 @@ pub mod supervisor;
 pub mod transport;
 pub mod values;
 pub mod view;
+mod views;
 
 use crate::engine::live::State;
 use crate::engine::vault::{Places, Vault};
@@ -58,6 +59,13 @@ pub enum Happening {
         session: Option<u64>,
         method: String,
         params: String,
+    },
+    /// A call waits for the user.
+    Approval {
+        id: u64,
+        client: String,
+        server: String,
+        tool: String,
     },
     /// A question outside any call, for the one client the connection belongs to.
     Ask {
@@ -133,6 +141,7 @@ pub enum Change {
     Secrets(Vec<String>),
     Preferences,
     Profiles,
+    Policy,
     /// Catalogues of these servers (by id; none means all) were forgotten.
     Forgotten(Vec<String>),
 }
@@ -145,9 +154,11 @@ pub struct World {
     profiles: RwLock<Arc<Vec<Arc<Profile>>>>,
     /// What clients get that chose none, unless the user stored one of that name.
     default_profile: Arc<Profile>,
+    governance: views::Governance,
     /// Counts everything that may change a view.
     generation: AtomicU64,
-    views: Mutex<HashMap<String, (u64, Arc<View>)>>,
+    /// By profile, and the rules that concern who looks.
+    views: Mutex<HashMap<views::Key, (u64, Arc<View>)>>,
     /// Changes are taken over one after another: an older state must not replace a newer one.
     syncing: Mutex<()>,
 }
@@ -191,12 +202,14 @@ impl World {
             preferences: RwLock::default(),
             profiles: RwLock::default(),
             default_profile: Arc::new(Profile { name: environments::DEFAULT.into(), ..Profile::default() }),
+            governance: views::Governance::default(),
             generation: AtomicU64::new(1),
             views: Mutex::default(),
             syncing: Mutex::default(),
         });
         world.read_preferences()?;
         world.read_profiles()?;
+        world.read_policy()?;
         let engine = &world.shared.engine;
         match engine.call(StoreRequest::Tool(tools::Request::Catalogues))? {
             Reply::Tool(tools::Reply::Catalogues(stored)) => world.take(engine.servers()?, &stored),
@@ -220,6 +233,7 @@ impl World {
             Change::Secrets(names) => return self.renew(names),
             Change::Preferences => self.read_preferences()?,
             Change::Profiles => self.read_profiles()?,
+            Change::Policy => self.read_policy()?,
             Change::Forgotten(ids) => {
                 let upstreams = read(&self.upstreams);
                 let forgotten = |one: &&Arc<Upstream>| ids.is_empty() || ids.contains(&one.entry.id);
@@ -231,6 +245,7 @@ impl World {
     }
 
     fn read_preferences(&self) -> Result<()> {
+        self.read_pins()?;
         match self.shared.engine.call(StoreRequest::Tool(tools::Request::Preferences))? {
             Reply::Tool(tools::Reply::Preferences(preferences)) => {
                 put(&self.preferences, Arc::new(preferences))
@@ -329,22 +344,6 @@ impl World {
             }
             _ => Ok(self.default_profile.clone()),
         }
-    }
-
-    /// Everything a profile shows, as last made; made anew after a change.
-    pub fn view(&self, profile: &Arc<Profile>) -> Arc<View> {
-        let generation = self.generation.load(Relaxed);
-        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((made, view)) = views.get(&profile.name)
-            && *made == generation
-            && (Arc::ptr_eq(&view.profile, profile) || view.profile == *profile)
-        {
-            return view.clone();
-        }
-        let preferences = read(&self.preferences);
-        let view = Arc::new(View::build(profile, &self.all(), &preferences, &self.shared));
-        views.insert(profile.name.clone(), (generation, view.clone()));
-        view
     }
 
     /// Lists every enabled server that was never listed, side by side, each within a deadline. A server that

@@ -3,20 +3,27 @@
 
 mod definition;
 mod list;
+mod merged;
+mod passage;
 
 use super::mirror::Mirrored;
 use super::names::{Named, assign};
 use super::supervisor::Upstream;
+use super::views::Governed;
 use super::{Preferences, Shared, message};
 use crate::environments::{Mode, Profile};
+use crate::policy::rules::decide::Gate;
 use crate::search::{Document, Field, Index};
 use crate::servers::model::matches;
 use crate::tools::model::{Facts, Listed};
-use crate::tools::{Catalogue, Era};
+use crate::tools::{Catalogue, Era, Held, Pins};
 use bytes::Bytes;
 use definition::{needs_tasks, redefine};
 pub use list::List;
-use std::collections::HashMap;
+use merged::{declares, extensions_of, instructions_of};
+use passage::let_through;
+pub use passage::{Denied, refusal};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 /// A tool as a client sees it.
@@ -29,6 +36,10 @@ pub struct ViewTool {
     pub json: String,
     /// Answer equal calls from a cache for this long, if the user said so.
     pub cache_ms: Option<u64>,
+    /// Whether the definition is another one than was pinned.
+    pub held: Option<Held>,
+    /// What the policy decides at each call; nothing when it lets all of them through.
+    pub gate: Option<Arc<Gate>>,
     /// Arguments that are mirrored into HTTP headers: header, argument path.
     pub mirrored: Mirrored,
 }
@@ -46,6 +57,9 @@ pub struct ViewItem {
 pub struct View {
     pub profile: Arc<Profile>,
     pub tools: Vec<ViewTool>,
+    denied: Vec<Denied>,
+    /// Servers that the policy closes as a whole.
+    pub closed: Vec<String>,
     by_name: HashMap<String, u32>,
     pub tool_list: List,
     pub prompts: Vec<ViewItem>,
@@ -74,8 +88,10 @@ impl View {
         profile: &Arc<Profile>,
         all: &[Arc<Upstream>],
         preferences: &Preferences,
+        governed: &Governed,
         shared: &Shared,
     ) -> Self {
+        let bound = governed.bound.as_ref();
         let settings = &shared.settings;
         let shown: Vec<(&Arc<Upstream>, Arc<Catalogue>)> = all
             .iter()
@@ -86,7 +102,12 @@ impl View {
         let mut shown = shown;
         shown.sort_by(|(a, _), (b, _)| (a.entry.created, a.id()).cmp(&(b.entry.created, b.id())));
         let mut warnings = Vec::new();
-        let tools = tools_of(profile, &shown, preferences, &mut warnings);
+        let all_tools = tools_of(profile, &shown, preferences, &governed.pins, &mut warnings);
+        let (tools, denied) = let_through(all_tools, governed, shared, &mut warnings);
+        let closes = |name: &str| bound.is_some_and(|bound| bound.closes(name));
+        let closed = shown.iter().map(|(upstream, _)| upstream.name()).filter(|name| closes(name));
+        let closed: Vec<String> = closed.map(Into::into).collect();
+        shown.retain(|(upstream, _)| !closes(upstream.name()));
         let prompts = prompts_of(&shown);
         let resources = items_of(&shown, |catalogue| &catalogue.resources, &mut warnings);
         let templates = items_of(&shown, |catalogue| &catalogue.templates, &mut warnings);
@@ -116,6 +137,8 @@ impl View {
             extensions: extensions_of(&shown),
             profile: profile.clone(),
             tools,
+            denied,
+            closed,
             by_name,
             prompts,
             resources,
@@ -129,6 +152,14 @@ impl View {
     /// A tool by the name a client sees.
     pub fn tool(&self, exposed: &str) -> Option<&ViewTool> {
         self.by_name.get(exposed).map(|i| &self.tools[*i as usize])
+    }
+
+    /// A tool that the policy keeps from this view's clients, by exposed name or `server.tool`.
+    pub fn denied(&self, target: &str) -> Option<&Denied> {
+        let dotted = target.split_once('.').or_else(|| target.split_once('/'));
+        self.denied.iter().find(|it| {
+            it.exposed == target || dotted.is_some_and(|pair| pair == (it.upstream.name(), it.tool.as_str()))
+        })
     }
 
     /// A tool by exposed name, `server.tool` or, when only one has it, its own name.
@@ -222,32 +253,29 @@ fn sole_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)]) -> Option<Arc<Upstream>> 
     having.next().filter(|_| having.next().is_none()).map(|(upstream, _)| (*upstream).clone())
 }
 
-fn declares(catalogue: &Catalogue, path: &str) -> bool {
-    let capabilities: serde_json::Value = serde_json::from_str(&catalogue.capabilities).unwrap_or_default();
-    let found = path.split('.').try_fold(&capabilities, |value, key| value.get(key));
-    found.is_some_and(|value| *value != serde_json::Value::Bool(false))
-}
-
 fn tools_of(
     profile: &Profile,
     shown: &[(&Arc<Upstream>, Arc<Catalogue>)],
     preferences: &Preferences,
+    pins: &BTreeMap<String, Pins>,
     warnings: &mut Vec<String>,
 ) -> Vec<ViewTool> {
     let mut chosen = Vec::new();
     for (upstream, catalogue) in shown {
+        let pins = pins.get(upstream.id()).map(|pins| (pins, upstream.entry.fingerprint()));
         let decided = preferences.get(upstream.id());
         for tool in &catalogue.tools {
             let preference = decided.and_then(|decided| decided.get(&tool.name));
             let disabled = preference.is_some_and(|preference| preference.disabled);
             if !disabled && shows_tool(profile, upstream, &tool.name) && !needs_tasks(&tool.json) {
-                chosen.push((*upstream, tool, preference));
+                let held = pins.as_ref().and_then(|(pins, print)| pins.held(&tool.name, &tool.json, print));
+                chosen.push((*upstream, tool, preference, held));
             }
         }
     }
     let named: Vec<Named<'_>> = chosen
         .iter()
-        .map(|(upstream, tool, preference)| Named {
+        .map(|(upstream, tool, preference, _)| Named {
             server: upstream.name(),
             tool: &tool.name,
             alias: preference.and_then(|preference| preference.alias.as_deref()),
@@ -258,7 +286,7 @@ fn tools_of(
     chosen
         .into_iter()
         .zip(assigned)
-        .map(|((upstream, tool, preference), assigned)| {
+        .map(|((upstream, tool, preference, held), assigned)| {
             warnings.extend(assigned.clash);
             let (json, mirrored) = redefine(&tool.json, &tool.name, &assigned.exposed, upstream.name());
             ViewTool {
@@ -267,6 +295,8 @@ fn tools_of(
                 exposed: assigned.exposed,
                 upstream: upstream.clone(),
                 tool: tool.name.clone(),
+                held,
+                gate: None,
                 cache_ms: preference.and_then(|preference| preference.cache_ms),
             }
         })
@@ -324,40 +354,6 @@ fn items_of(
         }
     }
     items
-}
-
-fn instructions_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)], limit: usize) -> Option<String> {
-    let with: Vec<_> = shown
-        .iter()
-        .filter_map(|(upstream, it)| Some((upstream.name(), it.instructions.as_deref()?)))
-        .collect();
-    if with.is_empty() {
-        return None;
-    }
-    let share = limit / with.len();
-    let mut merged = String::new();
-    for (server, text) in with {
-        let cut = text.char_indices().map(|(at, _)| at).find(|at| *at >= share).unwrap_or(text.len());
-        let more = if cut < text.len() { " […]" } else { "" };
-        merged.push_str(&format!("## {server}\n\n{}{more}\n\n", text[..cut].trim()));
-    }
-    Some(merged.trim_end().into())
-}
-
-/// Extensions that umcp relays as they are.
-fn extensions_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)]) -> serde_json::Map<String, serde_json::Value> {
-    const RELAYED: [&str; 2] = ["io.modelcontextprotocol/ui", "io.modelcontextprotocol/tasks"];
-    let mut merged = serde_json::Map::new();
-    for (_, catalogue) in shown {
-        let capabilities: serde_json::Value =
-            serde_json::from_str(&catalogue.capabilities).unwrap_or_default();
-        for name in RELAYED {
-            if let Some(value) = capabilities["extensions"].get(name) {
-                merged.entry(name).or_insert_with(|| value.clone());
-            }
-        }
-    }
-    merged
 }
 
 /// Whether a URI fits a URI template: literal parts in order, something without limits of its own between them.

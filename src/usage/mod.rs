@@ -61,6 +61,17 @@ pub enum Door {
     Workflow,
 }
 
+impl Door {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::Http => "http",
+            Self::Cli => "cli",
+            Self::Workflow => "workflow",
+        }
+    }
+}
+
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -37,7 +37,7 @@ pub fn catalog() -> Vec<Value> {
         tool("crash", "Exits 1 instead of answering", &["code:integer"]),
         tool("fail", "Answers with isError", &["message:string"]),
         tool("log", "Logs one line at a level", &["message:string!", "level:string"]),
-        tool("add_tool", "Adds a tool and says that the list changed", &["name:string!"]),
+        tool("add_tool", "Adds a tool and says that the list changed", &["name:string!", "description"]),
         tool("update_resource", "Says that a resource changed", &["uri:string!"]),
         tool("image", "Gives a PNG of one pixel", &[]),
         tool("link", "Gives a resource link and an embedded resource", &[]),
@@ -95,7 +95,7 @@ fn at_once(call: &Call, name: &str) -> Option<Value> {
             rpc::text("logged")
         }
         "add_tool" => {
-            call.world.add_tool(&call.text("name"));
+            call.world.describe_tool(&call.text("name"), &call.text("description"));
             rpc::text(format!("added {}", call.text("name")))
         }
         "update_resource" => {

@@ -59,7 +59,14 @@ impl World {
     }
 
     pub fn add_tool(&self, name: &str) {
-        let tool = crate::tools::inert(name, "A tool that was added at run time");
+        self.describe_tool(name, "");
+    }
+
+    /// Adds a tool, or gives one that was added another description.
+    pub fn describe_tool(&self, name: &str, description: &str) {
+        let description =
+            if description.is_empty() { "A tool that was added at run time" } else { description };
+        let tool = crate::tools::inert(name, description);
         locked(&self.added_tools).insert(name.to_owned(), tool);
         self.list_changed("tools");
     }

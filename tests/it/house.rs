@@ -29,22 +29,23 @@ clients                  | error clock ids store documents documents/near
 environments             | error clock ids store documents documents/near
 policy                   | error clock ids store documents documents/near
 usage                    | error clock ids store documents documents/near
+audit                    | error clock ids store documents documents/near
 workflows                | error clock ids store documents documents/near expressions
 secrets                  | error clock ids store sealing documents documents/near
 
-engine                   | error clock ids paths store servers tools clients environments policy usage workflows sealing secrets
-upstream                 | error clock ids paths engine search settings documents/near servers tools environments sealing secrets
-calls                    | error clock ids paths engine upstream servers tools usage workflows
+engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows sealing secrets
+upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets
+calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows
 gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/pipes             | error gateway daemon daemon/door
-daemon/teller            | error engine upstream daemon
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes
+daemon/teller            | error engine upstream daemon clock calls
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit
 
 setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage workflows setup sealing secrets
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows setup sealing secrets
 main                     | error clock paths ui daemon daemon/host cli
 ";
 
@@ -65,6 +66,7 @@ similar        | documents
 directories    | paths
 uuid           | ids
 jsonschema     | tools
+regex          | policy
 chacha20poly1305 | sealing
 argon2         | sealing
 tokio          | upstream calls gateway web daemon/socket daemon/door daemon/pipes daemon/teller daemon/jobs daemon/host

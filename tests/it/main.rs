@@ -2,6 +2,7 @@
 // Every function here serves a test; the exemption in clippy.toml reaches only those marked as one.
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 #[cfg(target_os = "linux")]
 mod canary;
 #[cfg(unix)]
@@ -20,6 +21,7 @@ mod install;
 mod interface;
 #[cfg(unix)]
 mod peers;
+mod policy;
 mod profile;
 mod search;
 mod secret;

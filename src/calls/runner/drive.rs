@@ -268,16 +268,21 @@ async fn call(
     let world = &caller.world;
     let client = format!("workflow:{}", run.workflow);
     let profile = world.profile(None, &client, None)?;
-    let mut view = world.view(&profile);
+    let name = Arc::from(client.as_str());
+    let mut view = world.view(&profile, &name, None);
     if view.target(target).is_none()
         && let Some((server, _)) = target.split_once('.')
     {
         world.find(server)?.listed().await?;
         world.touch();
-        view = world.view(&profile);
+        view = world.view(&profile, &name, None);
     }
     let missing =
         || Error::new(&codes::TOOL_NOT_FOUND, format!("no tool named `{target}`")).hint("umcp tool list");
+    if let Some(denied) = view.denied(target) {
+        let text = format!(r#"{{"arguments":{arguments}}}"#);
+        return Err(caller.refuse(denied, &Params::parse(&text)?, &Context::plain(&client, Door::Workflow)));
+    }
     let tool = view.target(target).ok_or_else(missing)?;
     let text = format!(r#"{{"name":{},"arguments":{arguments}}}"#, quote(&tool.tool));
     let params = Params::parse(&text)?;

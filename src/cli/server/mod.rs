@@ -2,6 +2,7 @@
 //! Here stand the verbs and where each goes; every file beside this one holds a few related verbs.
 
 mod add;
+mod approve;
 mod change;
 mod edit;
 mod inspect;
@@ -43,6 +44,7 @@ enum Verb {
     Remove(change::Remove),
     Enable(change::Enable),
     Disable(change::Disable),
+    Approve(approve::Approve),
     Start(run::Start),
     Stop(run::Stop),
     Restart(run::Restart),
@@ -68,6 +70,7 @@ impl Command {
             Verb::Remove(verb) => verb.run(ctx),
             Verb::Enable(verb) => verb.run(ctx),
             Verb::Disable(verb) => verb.run(ctx),
+            Verb::Approve(verb) => verb.run(ctx),
             Verb::Start(verb) => verb.run(ctx),
             Verb::Stop(verb) => verb.run(ctx),
             Verb::Restart(verb) => verb.run(ctx),

@@ -1,6 +1,7 @@
 //! `umcp tool call` and `umcp call`: one call from the shell.
 //! The arguments are typed and checked by the stored schema first, so that a mistake costs no start of a server.
 
+use super::super::approve;
 use super::super::context::{self, CLIENT, Context};
 use super::super::known::Known;
 use super::content::Called;
@@ -108,6 +109,7 @@ fn call(ctx: &Context, target: &str, request: CallRequest) -> Result<crate::engi
             }
         }
         Event::Log { level, message } => ctx.ui.note(&format!("{level}: {message}")),
+        Event::Approval { id, .. } => approve::ask(ctx, id),
         _ => {}
     };
     let reply = ctx.call_with_events(Request::Live(Live::Call(request)), &mut on_event)?;

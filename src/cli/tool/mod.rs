@@ -9,6 +9,7 @@ mod export;
 pub mod history;
 mod lint;
 mod list;
+mod pins;
 mod refresh;
 pub mod search;
 mod show;
@@ -43,6 +44,9 @@ enum Verb {
     Cache(change::Cache),
     Refresh(refresh::Refresh),
     Lint(lint::Lint),
+    Pins(pins::List),
+    Diff(pins::Diff),
+    Accept(pins::Accept),
     Budget(budget::Budget),
     History(history::History),
     Export(export::Export),
@@ -61,6 +65,9 @@ impl Command {
             Verb::Cache(verb) => verb.run(ctx),
             Verb::Refresh(verb) => verb.run(ctx),
             Verb::Lint(verb) => verb.run(ctx),
+            Verb::Pins(verb) => verb.run(ctx),
+            Verb::Diff(verb) => verb.run(ctx),
+            Verb::Accept(verb) => verb.run(ctx),
             Verb::Budget(verb) => verb.run(ctx),
             Verb::History(verb) => verb.run(ctx),
             Verb::Export(verb) => verb.run(ctx),

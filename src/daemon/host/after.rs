@@ -23,13 +23,21 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
         StoreRequest::Tool(_) => Some(Change::Preferences),
         StoreRequest::Profile(_) => Some(Change::Profiles),
+        StoreRequest::Policy(_) => Some(Change::Policy),
         StoreRequest::Secret(request) => request.changes().map(Change::Secrets),
-        StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Workflow(_) => None,
+        StoreRequest::Token(_)
+        | StoreRequest::Usage(_)
+        | StoreRequest::Audit(_)
+        | StoreRequest::Workflow(_) => None,
     };
-    if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Workflow(_)) {
+    if change.is_some() || matches!(request, StoreRequest::Tool(_) | StoreRequest::Secret(_)) {
         renamed.notify_one();
     }
     let Some(gateway) = gateway.get() else { return };
+    if matches!(request, StoreRequest::Tool(tools::Request::PutCatalogue { .. })) {
+        // A store that cannot be read is told to the next one who asks it.
+        let _ = gateway.world().read_pins();
+    }
     if matches!(request, StoreRequest::Token(_)) {
         gateway.forget_tokens();
     }
@@ -74,7 +82,11 @@ pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
         StoreRequest::Profile(_) => "profiles were changed",
         StoreRequest::Token(_) => "keys were changed",
         StoreRequest::Secret(_) => "secrets were changed",
-        StoreRequest::Tool(_) | StoreRequest::Usage(_) | StoreRequest::Workflow(_) => return,
+        StoreRequest::Policy(_) => "the policy was changed",
+        StoreRequest::Tool(_)
+        | StoreRequest::Usage(_)
+        | StoreRequest::Audit(_)
+        | StoreRequest::Workflow(_) => return,
     };
     // Beside the change: whoever made it does not wait for the log.
     let diary = diary.clone();

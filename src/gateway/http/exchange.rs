@@ -59,6 +59,7 @@ impl Door {
         self: &Arc<Self>,
         request: hyper::Request<Incoming>,
         profile: Option<String>,
+        token: Option<Arc<str>>,
     ) -> Response<Body> {
         let (head, body) = request.into_parts();
         let kind = checks::get(&head.headers, "content-type").unwrap_or_default();
@@ -83,10 +84,12 @@ impl Door {
         let known = checks::get(&head.headers, SESSION);
         // A modern message says so; that era has no `initialize`.
         if method == "initialize" && known.is_none() && !is_modern(&head.headers, &envelope) {
-            return self.open(&envelope, profile).await;
+            return self.open(&envelope, self.arrival(profile, token)).await;
         }
         if let Some(id) = known {
-            let Some(known) = self.sessions.get(id, profile.as_deref()) else {
+            let known = self.sessions.get(id, profile.as_deref());
+            // What a key may do is not what another one may.
+            let Some(known) = known.filter(|known| known.session.arrival.token == token) else {
                 return plain(StatusCode::NOT_FOUND, "the session is not known (any more)");
             };
             let version = checks::get(&head.headers, "mcp-protocol-version");
@@ -104,17 +107,17 @@ impl Door {
         if !is_modern(&head.headers, &envelope) {
             return plain(StatusCode::BAD_REQUEST, "Mcp-Session-Id is missing");
         }
-        self.modern(&head.headers, &body, &envelope, profile).await
+        self.modern(&head.headers, &body, &envelope, self.arrival(profile, token)).await
     }
 
-    fn arrival(&self, profile: Option<String>) -> Arrival {
-        Arrival { door: usage::Door::Http, client: String::new(), profile, cwd: None }
+    fn arrival(&self, profile: Option<String>, token: Option<Arc<str>>) -> Arrival {
+        Arrival { door: usage::Door::Http, client: String::new(), token, profile, cwd: None }
     }
 
     /// `initialize`: a new legacy session.
-    async fn open(self: &Arc<Self>, envelope: &Envelope<'_>, profile: Option<String>) -> Response<Body> {
+    async fn open(self: &Arc<Self>, envelope: &Envelope<'_>, arrival: Arrival) -> Response<Body> {
         let (outbox, queue) = Outbox::new();
-        let session = match self.gateway.arrive(self.arrival(profile), outbox.clone()) {
+        let session = match self.gateway.arrive(arrival, outbox.clone()) {
             Ok(session) => session,
             Err(error) => {
                 let answer = Answer::error(code::INVALID_PARAMS, &error.to_string());
@@ -159,7 +162,7 @@ impl Door {
         headers: &HeaderMap,
         body: &Bytes,
         envelope: &Envelope<'_>,
-        profile: Option<String>,
+        arrival: Arrival,
     ) -> Response<Body> {
         let (Some(id), Some(method)) = (envelope.id, envelope.method.as_deref()) else {
             return empty(StatusCode::ACCEPTED);
@@ -169,18 +172,18 @@ impl Door {
             return json(StatusCode::NOT_FOUND, answer.line(id.get()));
         }
         let (outbox, _unused) = Outbox::new();
-        let session =
-            match self.gateway.visit(self.arrival(profile), outbox, method == "subscriptions/listen") {
-                Ok(session) => session,
-                Err(error) => {
-                    let answer = Answer::error(code::INVALID_PARAMS, &error.to_string());
-                    return json(StatusCode::NOT_FOUND, answer.line(id.get()));
-                }
-            };
+        let session = match self.gateway.visit(arrival, outbox, method == "subscriptions/listen") {
+            Ok(session) => session,
+            Err(error) => {
+                let answer = Answer::error(code::INVALID_PARAMS, &error.to_string());
+                return json(StatusCode::NOT_FOUND, answer.line(id.get()));
+            }
+        };
         let checked = Params::parse(envelope.params_text())
             .map_err(|error| Answer::error(code::INVALID_PARAMS, &error.to_string()))
             .and_then(|params| {
-                let view = self.gateway.world().view(&session.profile());
+                session.introduce(params.meta().raw("io.modelcontextprotocol/clientInfo").unwrap_or("{}"));
+                let view = self.gateway.view_of(&session);
                 let tool = (method == "tools/call").then(|| params.text("name")).flatten();
                 let tool = tool.and_then(|name| view.tool(&name));
                 let versioned = params.meta().text("io.modelcontextprotocol/protocolVersion").is_some();

@@ -112,6 +112,7 @@ impl Door {
             Ok(token) => token,
             Err(refusal) => return *refusal,
         };
+        let name = token.as_ref().map(|token| token.name.as_str().into());
         // A key that opens one profile opens no other.
         let profile = match token.and_then(|token| token.profile) {
             Some(own) if profile.as_ref().is_some_and(|asked| *asked != own) => {
@@ -121,7 +122,7 @@ impl Door {
             None => profile,
         };
         match *request.method() {
-            Method::POST => self.post(request, profile).await,
+            Method::POST => self.post(request, profile, name).await,
             Method::GET => self.get(request.headers(), profile.as_deref()),
             Method::DELETE => self.delete(request.headers(), profile.as_deref()),
             _ => plain(StatusCode::METHOD_NOT_ALLOWED, "use POST, GET or DELETE"),

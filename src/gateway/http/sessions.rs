@@ -127,8 +127,13 @@ mod tests {
 
     fn session() -> Arc<HttpSession> {
         let (outbox, queue) = Outbox::new();
-        let arrival =
-            Arrival { door: Door::Http, client: String::new(), profile: Some("work".into()), cwd: None };
+        let arrival = Arrival {
+            door: Door::Http,
+            client: String::new(),
+            token: None,
+            profile: Some("work".into()),
+            cwd: None,
+        };
         HttpSession::new(Session::new(1, arrival, Arc::default(), outbox, Timestamp(0)), queue)
     }
 

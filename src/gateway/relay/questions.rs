@@ -47,11 +47,12 @@ impl Gateway {
                 Err(self.ask(waiting))
             };
         }
-        let legacy_server = target
-            .upstream()
-            .and_then(|upstream| upstream.catalogue())
-            .is_none_or(|it| it.era == Era::Legacy);
-        if asker.peer.era == Era::Modern && legacy_server && asker.peer.abilities.any() {
+        // A legacy server asks in the middle of a call, and so does the policy.
+        let may_ask = || {
+            let catalogue = target.upstream().and_then(|upstream| upstream.catalogue());
+            catalogue.is_none_or(|it| it.era == Era::Legacy) || target.may_ask()
+        };
+        if asker.peer.era == Era::Modern && asker.peer.abilities.any() && may_ask() {
             return self.park_if_asked(target, incoming, asker).await;
         }
         let listener = listener(incoming, params, asker, None);

@@ -33,22 +33,39 @@ pub fn fixture() -> PathBuf {
 pub struct Daemon {
     home: TempDir,
     pub paths: Paths,
+    options: Options,
     client: Mutex<Client>,
+}
+
+fn connect(paths: &Paths, options: &Options) -> Client {
+    let mut client = Client::over(lifecycle::ensure(paths, options).unwrap());
+    client.set_timeout(Some(Duration::from_secs(60)));
+    client
 }
 
 impl Daemon {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts it with more variables.
+    pub fn start_with(variables: &[(&str, &str)]) -> Self {
         let home = tempfile::Builder::new().prefix("umcp-it-").tempdir().unwrap();
         let paths = Paths::in_folder(home.path(), home.path().into());
+        let more = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let starter = Starter {
             program: UMCP.into(),
             arguments: vec![DAEMON_ARGUMENT.into()],
-            environment: vec![("UMCP_HOME".into(), home.path().into())],
+            environment: std::iter::once(("UMCP_HOME".into(), home.path().into())).chain(more).collect(),
         };
         let options = Options { hello: Hello::new(Mode::Call, "test"), starter };
-        let mut client = Client::over(lifecycle::ensure(&paths, &options).unwrap());
-        client.set_timeout(Some(Duration::from_secs(60)));
-        Self { home, paths, client: Mutex::new(client) }
+        let client = connect(&paths, &options);
+        Self { home, paths, options, client: Mutex::new(client) }
+    }
+
+    /// Starts it anew after it was killed.
+    pub fn restart(&self) {
+        *self.client.lock().unwrap() = connect(&self.paths, &self.options);
     }
 
     pub fn try_ask(&self, request: impl Into<Request>) -> Result<Reply> {

@@ -1,0 +1,27 @@
+//! Takes away records beyond the number the settings keep, beside the runtime.
+
+use super::Jobs;
+use crate::engine::StoreRequest;
+use crate::{audit, usage, workflows};
+
+/// Runs of workflows that are kept when they are over.
+const KEEP_RUNS: u64 = 1000;
+
+impl Jobs {
+    /// Trims what has grown too long; returns at once.
+    pub fn trim(&self) {
+        let shared = &self.gateway.world().shared;
+        let (keep, keep_audit) = (shared.settings.gateway.keep_calls, shared.settings.audit.keep_records);
+        let engine = shared.engine.clone();
+        tokio::task::spawn_blocking(move || {
+            let _ = engine.call(StoreRequest::Usage(usage::Request::Trim { keep }));
+            let _ = engine.call(StoreRequest::Workflow(workflows::Request::TrimRuns { keep: KEEP_RUNS }));
+            let full = engine.store().read(|tx| tx.count(&audit::AUDIT)).unwrap_or(0);
+            // Not for every few records: each purge leaves a record of its own.
+            if full > keep_audit + keep_audit / 10 {
+                let purge = audit::Request::Purge { before: None, keep: Some(keep_audit), at: engine.now() };
+                let _ = engine.call(StoreRequest::Audit(purge));
+            }
+        });
+    }
+}

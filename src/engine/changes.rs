@@ -1,0 +1,119 @@
+//! Which requests leave a record in the audit trail, and what it says: the noun, the verb, the names. Never a value.
+
+use super::StoreRequest;
+use crate::audit::Event;
+use crate::policy::rules;
+use crate::{environments, policy, secrets, servers, tools, workflows};
+
+/// The record of a change; `None` for what is no decision of the user.
+pub fn change(request: &StoreRequest) -> Option<Event> {
+    let (what, names) = match request {
+        StoreRequest::Server(request) => server(request)?,
+        StoreRequest::Tool(request) => tool(request)?,
+        StoreRequest::Profile(request) => profile(request)?,
+        StoreRequest::Token(request) => match request {
+            policy::Request::List => return None,
+            policy::Request::Create { token } => ("token create", vec![token.name.clone()]),
+            policy::Request::Revoke { name, .. } => ("token revoke", vec![name.clone()]),
+            policy::Request::Rotate { name, .. } => ("token rotate", vec![name.clone()]),
+        },
+        StoreRequest::Policy(request) => rule(request)?,
+        StoreRequest::Workflow(request) => workflow(request)?,
+        StoreRequest::Secret(request) => secret(request)?,
+        StoreRequest::Usage(_) | StoreRequest::Audit(_) => return None,
+    };
+    Some(Event::Change { what: what.into(), names })
+}
+
+type Said = Option<(&'static str, Vec<String>)>;
+
+fn server(request: &servers::Request) -> Said {
+    use servers::Request;
+    Some(match request {
+        Request::List { .. } | Request::Show { .. } => return None,
+        Request::Add { servers, .. } => {
+            ("server add", servers.iter().map(|server| server.name.clone()).collect())
+        }
+        Request::Update { server } => ("server edit", vec![server.name.clone()]),
+        Request::Rename { from, to } => ("server rename", vec![from.clone(), to.clone()]),
+        Request::Remove { names } => ("server remove", names.clone()),
+        Request::Enable { names, enabled: true } => ("server enable", names.clone()),
+        Request::Enable { names, enabled: false } => ("server disable", names.clone()),
+    })
+}
+
+fn tool(request: &tools::Request) -> Said {
+    use tools::Request;
+    let path = |server: &String, tool: &String| vec![format!("{server}.{tool}")];
+    Some(match request {
+        Request::Enable { server, tool, enabled: true } => ("tool enable", path(server, tool)),
+        Request::Enable { server, tool, enabled: false } => ("tool disable", path(server, tool)),
+        Request::Alias { server, tool, .. } => ("tool alias", path(server, tool)),
+        Request::Cache { server, tool, .. } => ("tool cache", path(server, tool)),
+        Request::Accept { server, tool } => ("tool accept", path(server, tool)),
+        Request::Approve { server, fingerprint: Some(_), .. } => ("server approve", vec![server.clone()]),
+        Request::Approve { server, fingerprint: None, .. } => ("server disapprove", vec![server.clone()]),
+        Request::Pins
+        | Request::Catalogues
+        | Request::Catalogue { .. }
+        | Request::PutCatalogue { .. }
+        | Request::Forget { .. }
+        | Request::Preferences => return None,
+    })
+}
+
+fn profile(request: &environments::Request) -> Said {
+    use environments::Request;
+    Some(match request {
+        Request::List | Request::Show { .. } => return None,
+        Request::Create { profile } => ("profile create", vec![profile.name.clone()]),
+        Request::Update { profile } => ("profile update", vec![profile.name.clone()]),
+        Request::Delete { names } => ("profile delete", names.clone()),
+    })
+}
+
+fn workflow(request: &workflows::Request) -> Said {
+    use workflows::Request;
+    Some(match request {
+        Request::Put { definition, .. } => ("workflow set", vec![definition.name.clone()]),
+        Request::Enable { names, on: true } => ("workflow enable", names.clone()),
+        Request::Enable { names, on: false } => ("workflow disable", names.clone()),
+        Request::Delete { names } => ("workflow delete", names.clone()),
+        // Runs have a journal of their own.
+        _ => return None,
+    })
+}
+
+/// Names only; what umcp keeps for itself, such as a token that is refreshed, is no decision of the user.
+fn secret(request: &secrets::Request) -> Said {
+    use secrets::Request;
+    let (what, mut names) = match request {
+        Request::Begin { .. } => return Some(("secret vault", Vec::new())),
+        Request::Slots { .. } => return Some(("secret backend", Vec::new())),
+        Request::Rekey { .. } => return Some(("secret rekey", Vec::new())),
+        Request::Set { name, .. } => ("secret set", vec![name.clone()]),
+        Request::Delete { names } => ("secret delete", names.clone()),
+        Request::Rename { from, to, .. } => ("secret rename", vec![from.clone(), to.clone()]),
+        Request::Vault | Request::List | Request::All | Request::Get { .. } => return None,
+    };
+    names.retain(|name| !secrets::is_internal(name));
+    (!names.is_empty()).then_some((what, names))
+}
+
+fn rule(request: &rules::Request) -> Said {
+    use rules::Request;
+    Some(match request {
+        Request::Show => return None,
+        Request::Put { document, replace } => {
+            let names = document.rules.iter().map(|rule| rule.name.clone());
+            let roles = document.roles.keys().map(|role| format!("role {role}"));
+            let labels = document.labels.keys().map(|label| format!("label {label}"));
+            let default = document.default.map(|effect| format!("default {}", effect.word()));
+            let what = if *replace { "policy replace" } else { "policy set" };
+            (what, names.chain(roles).chain(labels).chain(default).collect())
+        }
+        Request::DeleteRules { names } => ("policy delete", names.clone()),
+        Request::DeleteRole { name } => ("policy delete", vec![format!("role {name}")]),
+        Request::DeleteLabel { name } => ("policy delete", vec![format!("label {name}")]),
+    })
+}

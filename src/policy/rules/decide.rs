@@ -1,0 +1,319 @@
+//! What becomes of a call. In two steps: which rules concern a caller and a tool, which is settled when a list is
+//! made (`Bound`, `Gate`), and what of them holds for one call (`Gate::decide`).
+//! Lists and calls share both steps, so that they cannot differ. Pure: time and memory come in as arguments.
+
+use super::compile::{Compiled, Policy};
+use super::model::{Effect, Hints};
+use super::pattern;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Who calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Caller {
+    pub client: Arc<str>,
+    /// Name of the key an HTTP client came with.
+    pub token: Option<Arc<str>>,
+    pub profile: Arc<str>,
+}
+
+/// What is called. A hint that is `None` was not given.
+#[derive(Debug, Clone, Copy)]
+pub struct Called<'a> {
+    pub server: &'a str,
+    pub tool: &'a str,
+    pub hints: Hints,
+}
+
+/// Everything about one call that is not known before it.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// Arguments as JSON text; looked at only when a rule speaks of them.
+    pub arguments: &'a str,
+    /// Local day (0 is Monday) and minute of the day.
+    pub time: (u8, u16),
+    /// Labels of the tools the caller has used of late.
+    pub used: &'a BTreeSet<String>,
+}
+
+/// The rules that concern one caller.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    policy: Arc<Policy>,
+    /// Places of the rules in the policy: callers with equal ones see the same.
+    pub places: Arc<[u32]>,
+}
+
+/// What stands between a caller and a tool.
+#[derive(Debug, Clone, Default)]
+pub struct Gate {
+    rules: Vec<Arc<Compiled>>,
+    default: Effect,
+    /// Labels of the tool that some rule remembers.
+    pub notes: Vec<String>,
+}
+
+/// What a list does with a tool.
+#[derive(Debug)]
+pub enum Passage {
+    /// Nothing has to be decided at the call.
+    Open,
+    /// The call decides.
+    Gate(Arc<Gate>),
+    /// No call would be let through; the rule, or nothing when it is the default.
+    Closed(Option<Arc<Compiled>>),
+}
+
+/// What becomes of one call.
+#[derive(Debug)]
+pub struct Decision<'g> {
+    /// `Allow`, `Ask` or `Deny`.
+    pub effect: Effect,
+    /// The rule that says so; nothing when it is the default.
+    pub rule: Option<&'g Arc<Compiled>>,
+    pub limits: Vec<&'g Arc<Compiled>>,
+    pub redactions: Vec<&'g Arc<Compiled>>,
+}
+
+impl Policy {
+    /// The rules that concern a caller.
+    pub fn bind(self: &Arc<Self>, caller: &Caller) -> Bound {
+        let concerns = |(_, it): &(usize, &Arc<Compiled>)| self.misses_caller(it, caller).is_none();
+        let places = self.rules.iter().enumerate().filter(concerns).map(|(place, _)| place as u32);
+        Bound { policy: self.clone(), places: places.collect() }
+    }
+
+    /// Which condition on the caller a rule's does not hold.
+    pub fn misses_caller(&self, it: &Compiled, caller: &Caller) -> Option<&'static str> {
+        let rule = &it.rule;
+        if !pattern::any(&rule.clients, &caller.client) {
+            return Some("clients");
+        }
+        if !pattern::any(&rule.profiles, &caller.profile) {
+            return Some("profiles");
+        }
+        let has_role = |role: &String| {
+            self.roles.get(role).is_some_and(|role| {
+                role.clients.iter().any(|pattern| pattern::glob(pattern, &caller.client))
+                    || caller.token.as_ref().is_some_and(|token| role.tokens.iter().any(|it| **it == **token))
+            })
+        };
+        if !rule.roles.is_empty() && !rule.roles.iter().any(has_role) {
+            return Some("roles");
+        }
+        None
+    }
+
+    /// Which condition on the tool a rule's does not hold.
+    pub fn misses_tool(&self, it: &Compiled, called: &Called<'_>, dotted: &str) -> Option<&'static str> {
+        let rule = &it.rule;
+        if !pattern::any(&rule.servers, called.server) {
+            return Some("servers");
+        }
+        let named = |it: &String| pattern::glob(it, dotted) || pattern::glob(it, called.tool);
+        if !rule.tools.is_empty() && !rule.tools.iter().any(named) {
+            return Some("tools");
+        }
+        if !hints_hold(&rule.hints, &called.hints) {
+            return Some("hints");
+        }
+        if !rule.labels.is_empty() && !rule.labels.iter().any(|label| self.has_label(label, called, dotted)) {
+            return Some("labels");
+        }
+        None
+    }
+
+    fn has_label(&self, label: &str, called: &Called<'_>, dotted: &str) -> bool {
+        let given = self.labels.get(label).is_some_and(|tools| {
+            tools.iter().any(|it| pattern::glob(it, dotted) || pattern::glob(it, called.tool))
+        });
+        given || said_label(label, &called.hints)
+    }
+
+    /// The labels of a tool, given and told by its server.
+    pub fn labels_of(&self, called: &Called<'_>) -> Vec<String> {
+        let dotted = format!("{}.{}", called.server, called.tool);
+        let told = SAID.iter().map(ToString::to_string);
+        let all: BTreeSet<String> = self.labels.keys().cloned().chain(told).collect();
+        all.into_iter().filter(|label| self.has_label(label, called, &dotted)).collect()
+    }
+}
+
+/// Labels that the server's own words give.
+const SAID: [&str; 2] = ["untrusted", "sends"];
+
+/// A tool that says of itself to reach the world brings in what nobody checked; one that also writes can send.
+fn said_label(label: &str, hints: &Hints) -> bool {
+    match label {
+        "untrusted" => hints.open_world == Some(true),
+        "sends" => hints.open_world == Some(true) && hints.read_only == Some(false),
+        _ => false,
+    }
+}
+
+fn hints_hold(wanted: &Hints, said: &Hints) -> bool {
+    let read_only = said.read_only.unwrap_or(false);
+    let destructive = !read_only && said.destructive.unwrap_or(true);
+    wanted.read_only.is_none_or(|wanted| wanted == read_only)
+        && wanted.destructive.is_none_or(|wanted| wanted == destructive)
+        && wanted.open_world.is_none_or(|wanted| wanted == said.open_world.unwrap_or(true))
+}
+
+impl Bound {
+    /// What stands between this caller and a tool.
+    pub fn passage(&self, called: &Called<'_>) -> Passage {
+        let policy = &self.policy;
+        let dotted = format!("{}.{}", called.server, called.tool);
+        let all = self.places.iter().map(|place| &policy.rules[*place as usize]);
+        let rules: Vec<Arc<Compiled>> =
+            all.filter(|it| policy.misses_tool(it, called, &dotted).is_none()).cloned().collect();
+        let denies = |it: &&Arc<Compiled>| it.rule.effect == Effect::Deny && it.is_static();
+        if let Some(rule) = rules.iter().find(denies) {
+            return Passage::Closed(Some(rule.clone()));
+        }
+        let opens = |it: &Arc<Compiled>| matches!(it.rule.effect, Effect::Allow | Effect::Ask);
+        if policy.default == Effect::Deny && !rules.iter().any(opens) {
+            return Passage::Closed(None);
+        }
+        let notes: Vec<String> = match policy.tracked.is_empty() {
+            true => Vec::new(),
+            false => {
+                policy.labels_of(called).into_iter().filter(|label| policy.tracked.contains(label)).collect()
+            }
+        };
+        if policy.default == Effect::Allow
+            && notes.is_empty()
+            && rules.iter().all(|it| it.rule.effect == Effect::Allow)
+        {
+            return Passage::Open;
+        }
+        Passage::Gate(Arc::new(Gate { rules, default: policy.default, notes }))
+    }
+
+    /// Whether a rule closes the whole server, with its prompts and resources.
+    pub fn closes(&self, server: &str) -> bool {
+        let rules = self.places.iter().map(|place| &self.policy.rules[*place as usize]);
+        rules.into_iter().any(|it| {
+            let rule = &it.rule;
+            rule.effect == Effect::Deny
+                && it.is_static()
+                && rule.hints.is_empty()
+                && rule.labels.is_empty()
+                && pattern::any(&rule.servers, server)
+                && (rule.tools.is_empty()
+                    || rule.tools.iter().any(|tool| *tool == format!("{server}.*") || tool == "*"))
+        })
+    }
+}
+
+impl Gate {
+    /// Decides one call: deny beats ask, ask beats allow, and what is left is the default.
+    pub fn decide(&self, circumstances: &Circumstances<'_>) -> Decision<'_> {
+        let mut parsed = None;
+        let mut decision =
+            Decision { effect: self.default, rule: None, limits: Vec::new(), redactions: Vec::new() };
+        for it in &self.rules {
+            if misses_call(it, circumstances, &mut parsed).is_some() {
+                continue;
+            }
+            match it.rule.effect {
+                Effect::Limit => decision.limits.push(it),
+                Effect::Redact => decision.redactions.push(it),
+                effect if decision.rule.is_none_or(|other| rank(effect) > rank(other.rule.effect)) => {
+                    decision.effect = effect;
+                    decision.rule = Some(it);
+                }
+                _ => {}
+            }
+        }
+        decision
+    }
+
+    /// Whether some call may have to be asked for.
+    pub fn may_ask(&self) -> bool {
+        self.default == Effect::Ask || self.rules.iter().any(|it| it.rule.effect == Effect::Ask)
+    }
+}
+
+fn rank(effect: Effect) -> u8 {
+    match effect {
+        Effect::Deny => 2,
+        Effect::Ask => 1,
+        _ => 0,
+    }
+}
+
+/// Which condition on the call a rule's does not hold. `parsed` keeps the arguments once they were read.
+pub fn misses_call(
+    it: &Compiled,
+    circumstances: &Circumstances<'_>,
+    parsed: &mut Option<Value>,
+) -> Option<&'static str> {
+    let (day, minute) = circumstances.time;
+    if it.days != 0 && it.days & (1 << day) == 0 {
+        return Some("days");
+    }
+    let within = |(from, until): (u16, u16)| match from < until {
+        true => (from..until).contains(&minute),
+        false => minute >= from || minute < until,
+    };
+    if !it.hours.is_none_or(within) {
+        return Some("hours");
+    }
+    if !it.rule.after.iter().all(|label| circumstances.used.contains(label)) {
+        return Some("after");
+    }
+    if !it.arguments.is_empty() {
+        let arguments =
+            parsed.get_or_insert_with(|| serde_json::from_str(circumstances.arguments).unwrap_or_default());
+        // To allow, every value must fit: one that fits must not let another one through.
+        let all = it.rule.effect == Effect::Allow;
+        if !it.arguments.iter().all(|(path, wanted)| holds(arguments, path, wanted, all)) {
+            return Some("arguments");
+        }
+    }
+    None
+}
+
+fn holds(value: &Value, path: &[String], wanted: &pattern::Pattern, all: bool) -> bool {
+    let several = |values: &mut dyn Iterator<Item = &Value>, path: &[String]| {
+        let mut values = values.peekable();
+        values.peek().is_some()
+            && if all {
+                values.all(|value| holds(value, path, wanted, all))
+            } else {
+                values.any(|value| holds(value, path, wanted, all))
+            }
+    };
+    match (value, path.split_first()) {
+        (Value::Object(map), Some((key, rest))) if key == "*" => several(&mut map.values(), rest),
+        (Value::Array(items), Some((key, rest))) if key == "*" => several(&mut items.iter(), rest),
+        (Value::Object(map), Some((key, rest))) => {
+            map.get(key).is_some_and(|value| holds(value, rest, wanted, all))
+        }
+        (Value::Array(items), _) => several(&mut items.iter(), path),
+        (Value::String(text), None) => wanted.fits(text),
+        (Value::Number(_) | Value::Bool(_), None) => wanted.fits(&value.to_string()),
+        _ => false,
+    }
+}
+
+/// The hints of a tool's definition, as its server gave them.
+pub fn hints_of(definition: &str) -> Hints {
+    #[derive(serde::Deserialize)]
+    struct Tool {
+        #[serde(default)]
+        annotations: Value,
+    }
+    let Ok(tool) = serde_json::from_str::<Tool>(definition) else { return Hints::default() };
+    let hint = |key: &str| tool.annotations[key].as_bool();
+    Hints {
+        read_only: hint("readOnlyHint"),
+        destructive: hint("destructiveHint"),
+        open_world: hint("openWorldHint"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

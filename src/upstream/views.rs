@@ -1,0 +1,119 @@
+//! Who sees what: the policy in force, and the views of profiles under it, each made once for all callers that the
+//! same rules concern. What a view holds is `view`; what a rule means is the noun `policy`.
+
+use super::view::View;
+use super::{World, put, read};
+use crate::engine::{Reply, StoreRequest, unexpected};
+use crate::environments::Profile;
+use crate::error::Result;
+use crate::policy::rules::decide::{Bound, Caller};
+use crate::policy::rules::{self, Policy};
+use crate::tools::{self, Pins};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// Name of a profile, and places of rules in the policy.
+pub(super) type Key = (String, Arc<[u32]>);
+
+/// Views and callers kept at once; a client can go by many names.
+const MOST: usize = 256;
+
+/// What decides over a view: the rules that concern its callers, and the pins of all servers by id.
+pub struct Governed {
+    pub bound: Option<Bound>,
+    pub pins: Arc<BTreeMap<String, Pins>>,
+}
+
+/// The policy in force, and which of its rules concern each caller that was seen.
+#[derive(Default)]
+pub(super) struct Governance {
+    /// Whether the policy decides anything: without one a call costs this look.
+    active: AtomicBool,
+    state: Mutex<(Arc<Policy>, HashMap<Caller, Bound>)>,
+    pins: RwLock<Arc<BTreeMap<String, Pins>>>,
+}
+
+impl Governance {
+    fn state(&self) -> MutexGuard<'_, (Arc<Policy>, HashMap<Caller, Bound>)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl World {
+    /// Swaps the policy in one step: a call sees the old one or the new one, never a part.
+    pub(super) fn read_policy(&self) -> Result<()> {
+        let show = StoreRequest::Policy(rules::Request::Show);
+        let rules::Reply::Policy(document) = match self.shared.engine.call(show)? {
+            Reply::Policy(reply) => reply,
+            other => return unexpected(&other),
+        };
+        let policy = Policy::compile(&document)?;
+        self.governance.active.store(!policy.is_empty(), Relaxed);
+        *self.governance.state() = (Arc::new(policy), HashMap::new());
+        Ok(())
+    }
+
+    /// Reads what was pinned; also after a catalogue was stored, which may have pinned what was not known before.
+    pub fn read_pins(&self) -> Result<()> {
+        match self.shared.engine.call(StoreRequest::Tool(tools::Request::Pins))? {
+            Reply::Tool(tools::Reply::Pins(pins)) => put(&self.governance.pins, Arc::new(pins)),
+            other => return unexpected(&other),
+        }
+        Ok(())
+    }
+
+    /// The rules that concern a caller; `None` when there is no policy.
+    fn bound(&self, profile: &Profile, client: &Arc<str>, token: Option<&Arc<str>>) -> Option<Bound> {
+        if !self.governance.active.load(Relaxed) {
+            return None;
+        }
+        let profile = profile.name.as_str().into();
+        let caller = Caller { client: client.clone(), token: token.cloned(), profile };
+        let mut state = self.governance.state();
+        let (policy, known) = &mut *state;
+        if let Some(bound) = known.get(&caller) {
+            return Some(bound.clone());
+        }
+        if known.len() >= MOST {
+            known.clear();
+        }
+        let bound = policy.bind(&caller);
+        known.insert(caller, bound.clone());
+        Some(bound)
+    }
+
+    /// Whether the policy closes a whole server to a caller.
+    pub fn is_closed(
+        &self,
+        server: &str,
+        profile: &Profile,
+        client: &Arc<str>,
+        token: Option<&Arc<str>>,
+    ) -> bool {
+        self.bound(profile, client, token).is_some_and(|bound| bound.closes(server))
+    }
+
+    /// Everything a profile shows to a caller, as last made; made anew after a change.
+    pub fn view(&self, profile: &Arc<Profile>, client: &Arc<str>, token: Option<&Arc<str>>) -> Arc<View> {
+        let generation = self.generation.load(Relaxed);
+        let bound = self.bound(profile, client, token);
+        let places = bound.as_ref().map_or_else(Default::default, |bound| bound.places.clone());
+        let key = (profile.name.clone(), places);
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made, view)) = views.get(&key)
+            && *made == generation
+            && (Arc::ptr_eq(&view.profile, profile) || view.profile == *profile)
+        {
+            return view.clone();
+        }
+        let preferences = read(&self.preferences);
+        let governed = Governed { bound, pins: read(&self.governance.pins) };
+        let view = Arc::new(View::build(profile, &self.all(), &preferences, &governed, &self.shared));
+        if views.len() >= MOST {
+            views.clear();
+        }
+        views.insert(key, (generation, view.clone()));
+        view
+    }
+}

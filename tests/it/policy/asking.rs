@@ -1,0 +1,166 @@
+//! The user is asked: through the client in either era, or by `umcp approve`; what is not answered is refused.
+
+use super::{client, put, rule};
+use crate::support::daemon::{Daemon, fixture_server};
+use crate::support::mcp::{Era, Mcp, agreeable, everything};
+use crate::support::wire::Door;
+use serde_json::{Value, json};
+use std::thread;
+use umcp::engine::live::{Approvals, CallRequest, Live, LiveReply};
+use umcp::error::codes;
+use umcp::policy::rules::model::Rule;
+use umcp::policy::rules::{Document, Effect, Request};
+use umcp::servers::model::EraChoice;
+
+#[test]
+fn a_client_that_can_be_asked_is_asked_in_its_era() {
+    for era in Era::BOTH {
+        for server in [EraChoice::Legacy, EraChoice::Modern] {
+            let daemon = Daemon::start();
+            daemon.add(fixture_server("fx", server, &[]));
+            put(
+                &daemon,
+                vec![Rule {
+                    reason: Some("why not".into()),
+                    ..rule("ask", Effect::Ask, &["fx.echo", "fx.ask"])
+                }],
+            );
+            let decide = |decision: &'static str| {
+                move |method: &str, params: &Value| match params["requestedSchema"]["properties"]["decision"]
+                {
+                    Value::Null => agreeable(method, params),
+                    _ => Some(json!({"action": "accept", "content": {"decision": decision}})),
+                }
+            };
+            let mut yes =
+                Mcp::new(&daemon, Door::Bridge, era, "yes", everything(), Box::new(decide("allow once")));
+            let answer = yes.call("fx__echo", json!({"text": "x"}));
+            assert_eq!(answer.text(), "x", "{era:?} {server:?}");
+            let asked = answer.heard("elicitation/create");
+            assert_eq!(asked.len(), 1);
+            let message = asked[0]["params"]["message"].as_str().unwrap();
+            let expected =
+                "umcp: may `yes` call fx.echo? (the rule `ask` asks: why not)\narguments: {\"text\":\"x\"}";
+            assert_eq!(message, expected);
+            assert_eq!(yes.call("fx__echo", json!({"text": "x"})).heard("elicitation/create").len(), 1);
+            // The server's own questions follow, without the user being asked for the same call again.
+            let answer = yes.call("fx__ask", json!({"message": "m"}));
+            assert_eq!(answer.heard("elicitation/create").len(), 2, "{era:?} {server:?}");
+            let mut no = Mcp::new(&daemon, Door::Bridge, era, "no", everything(), Box::new(decide("deny")));
+            let refused = no.call("fx__echo", json!({"text": "x"}));
+            assert_eq!(refused.text(), "the user did not approve `fx.echo` for `no`");
+            let for_a_while = decide("allow for 10 minutes");
+            let mut while_ =
+                Mcp::new(&daemon, Door::Bridge, era, "while", everything(), Box::new(for_a_while));
+            assert_eq!(while_.call("fx__echo", json!({"text": "x"})).heard("elicitation/create").len(), 1);
+            assert_eq!(while_.call("fx__echo", json!({"text": "y"})).heard("elicitation/create").len(), 0);
+        }
+    }
+}
+
+/// What waits, once something does.
+fn waiting(daemon: &Daemon) -> Approvals {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        match daemon.live(Live::Approvals) {
+            LiveReply::Approvals(approvals) if !approvals.waiting.is_empty() => return approvals,
+            LiveReply::Approvals(_) => assert!(std::time::Instant::now() < deadline, "nothing waits"),
+            other => panic!("{other:?}"),
+        }
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_client_that_cannot_be_asked_waits_for_the_user() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    put(&daemon, vec![rule("ask", Effect::Ask, &["fx.echo"])]);
+    let approve = |allow: bool, for_ms: Option<u64>| {
+        let waiting = waiting(&daemon).waiting;
+        assert_eq!(waiting.len(), 1);
+        let it = &waiting[0];
+        assert_eq!((it.tool.as_str(), it.rule.as_deref()), ("echo", Some("ask")));
+        assert_eq!(it.arguments, r#"{"text":"x"}"#);
+        daemon.live(Live::Approve { id: it.id, allow, for_ms });
+    };
+    for (door, era) in [(Door::Bridge, Era::Legacy), (Door::Http, Era::Modern)] {
+        let mut mcp = client(&daemon, door, era, "mute", json!({}));
+        let mut call = |answer: Option<(bool, Option<u64>)>| {
+            let id = mcp.start("tools/call", json!({"name": "fx__echo", "arguments": {"text": "x"}}));
+            if let Some((allow, for_ms)) = answer {
+                approve(allow, for_ms);
+            }
+            mcp.wait(&id).text().to_string()
+        };
+        assert_eq!(call(Some((true, None))), "x");
+        assert_eq!(call(Some((false, None))), "the user did not approve `fx.echo` for `mute`");
+        assert_eq!(call(Some((true, Some(60_000)))), "x");
+        assert_eq!(call(None), "x", "granted for a while");
+        daemon.live(Live::Forget { client: Some("mute".into()) });
+        assert_eq!(call(Some((true, None))), "x", "what was granted is taken back");
+    }
+    // A call that is given up leaves nothing behind.
+    let mut mcp = client(&daemon, Door::Bridge, Era::Legacy, "gone", json!({}));
+    let id = mcp.start("tools/call", json!({"name": "fx__echo", "arguments": {"text": "x"}}));
+    waiting(&daemon);
+    mcp.cancel(&id);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while let LiveReply::Approvals(approvals) = daemon.live(Live::Approvals)
+        && !approvals.waiting.is_empty()
+    {
+        assert!(std::time::Instant::now() < deadline, "the question outlived its call");
+    }
+    let missing = daemon.try_ask(Live::Approve { id: 999, allow: true, for_ms: None });
+    assert!(missing.unwrap_err().is(&codes::APPROVAL_NOT_FOUND));
+}
+
+#[test]
+fn nobody_answers_and_the_call_is_refused() {
+    let daemon = Daemon::start_with(&[("UMCP_POLICY__ASK_TIMEOUT_MS", "200")]);
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    put(&daemon, vec![rule("ask", Effect::Ask, &["fx.echo"])]);
+    let mut mcp = client(&daemon, Door::Bridge, Era::Legacy, "mute", json!({}));
+    let refused = mcp.call("fx__echo", json!({"text": "x"}));
+    assert!(refused.text().starts_with("nobody approved `fx.echo` for `mute` in time"), "{}", refused.text());
+    let call = CallRequest {
+        target: "fx.echo".into(),
+        arguments: r#"{"text":"x"}"#.into(),
+        timeout_ms: None,
+        client: "cli".into(),
+        profile: None,
+    };
+    assert!(daemon.try_ask(Live::Call(call)).unwrap_err().is(&codes::NOT_APPROVED));
+}
+
+#[test]
+fn a_flow_of_untrusted_and_private_things_is_asked_for_before_it_leaves() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    let tools = |tool: &str| vec![tool.to_string()];
+    let document = Document {
+        labels: [
+            ("untrusted".to_string(), tools("fx.counter")),
+            ("private".to_string(), tools("fx.pid")),
+            ("sends".to_string(), tools("fx.echo")),
+        ]
+        .into(),
+        rules: umcp::policy::rules::presets::find("flow").unwrap().rules,
+        ..Document::default()
+    };
+    daemon.ask(Request::Put { document: Box::new(document), replace: true });
+    let mut ann = client(&daemon, Door::Bridge, Era::Legacy, "ann", everything());
+    let asked = |mcp: &mut Mcp, tool: &str| {
+        let arguments = if tool == "fx__echo" { json!({"text": "x"}) } else { json!({}) };
+        mcp.call(tool, arguments).heard("elicitation/create").len()
+    };
+    assert_eq!(asked(&mut ann, "fx__echo"), 0);
+    assert_eq!(asked(&mut ann, "fx__counter"), 0);
+    assert_eq!(asked(&mut ann, "fx__echo"), 0);
+    assert_eq!(asked(&mut ann, "fx__pid"), 0);
+    assert_eq!(asked(&mut ann, "fx__echo"), 1);
+    let mut bob = client(&daemon, Door::Bridge, Era::Modern, "bob", everything());
+    assert_eq!(asked(&mut bob, "fx__echo"), 0, "another client has read nothing");
+    daemon.live(Live::Forget { client: None });
+    assert_eq!(asked(&mut ann, "fx__echo"), 0);
+}
