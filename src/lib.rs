@@ -16,6 +16,7 @@ pub mod ids;
 pub mod paths;
 pub mod policy;
 pub mod sealing;
+pub mod sandbox;
 pub mod search;
 pub mod secrets;
 pub mod servers;

@@ -126,6 +126,20 @@ impl Paths {
         self.data.join("results")
     }
 
+    /// A folder of its own for one server.
+    pub fn work(&self, id: &str) -> PathBuf {
+        self.data.join("work").join(id)
+    }
+
+    /// Everything no server has any business with: settings, secrets, the store, logs, the socket.
+    pub fn private(&self) -> Vec<PathBuf> {
+        let socket = self.socket().parent().map(Path::to_path_buf);
+        let mut places = vec![self.config.clone(), self.state.clone(), self.runtime.clone()];
+        places.extend([self.store(), self.undo(), self.results(), self.data.join("backups")]);
+        places.extend(socket);
+        places
+    }
+
     /// Creates the private directories.
     pub fn create(&self) -> Result<()> {
         for dir in [&self.config, &self.data, &self.state, &self.runtime] {

@@ -21,6 +21,8 @@ mod interface;
 #[cfg(unix)]
 mod peers;
 mod profile;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod search;
 mod secret;
 mod server;
