@@ -1,5 +1,5 @@
 //! What a server may reach under the strict profile: the system's programs, its own program with what belongs to it,
-//! its working folder, and what its entry lists. Looks at the disk; makes no more than the cache of a runner.
+//! its working folder, and what its entry lists. Looks at the disk, changes nothing.
 //! Rule: nothing of the user's home that was not named, directly or by the program it starts.
 
 use std::io::Read;
@@ -54,15 +54,6 @@ const TOOLCHAINS: &[&str] = &[
     ".local/share/uv",
 ];
 
-/// Programs that install what they run, and where: folders they write, files they read.
-const RUNNERS: &[(&[&str], &[&str], &[&str])] = &[
-    (&["npx", "npm", "pnpm", "pnpx", "yarn"], &[".npm", ".cache/pnpm", ".local/share/pnpm"], &[".npmrc"]),
-    (&["uvx", "uv"], &[".cache/uv", ".local/share/uv"], &[".config/uv", ".netrc"]),
-    (&["pip", "pipx"], &[".cache/pip", ".local/share/pipx", ".local/pipx"], &[".config/pip"]),
-    (&["bun", "bunx"], &[".bun"], &[".npmrc"]),
-    (&["deno"], &[".cache/deno"], &[]),
-];
-
 /// What may be read (and run), and what written as well. All exist, links are followed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reach {
@@ -95,13 +86,6 @@ impl Reach {
         let mut write: Vec<PathBuf> = DEVICES.iter().map(PathBuf::from).collect();
         write.extend(start.work.iter().filter(|folder| !holds(folder, home)).cloned());
         write.extend_from_slice(start.write);
-        let name = start.program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        for (_, written, seen) in RUNNERS.iter().filter(|(names, ..)| names.contains(&name)) {
-            write.extend(written.iter().map(|place| home.join(place)));
-            // What is not there cannot be opened. A home that refuses makes the runner fail, and that says why.
-            let _ = std::fs::create_dir_all(home.join(written[0]));
-            read.extend(seen.iter().map(|place| home.join(place)));
-        }
         Self { read: existing(read), write: existing(write) }
     }
 }

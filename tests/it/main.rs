@@ -23,6 +23,8 @@ mod peers;
 mod profile;
 #[cfg(target_os = "linux")]
 mod sandbox;
+#[cfg(target_os = "linux")]
+mod sandboxed_peers;
 mod search;
 mod secret;
 mod server;

@@ -1,8 +1,10 @@
 //! What a sandbox forbids, act by act, under each back end that is here; and what a tree of processes may use up.
 //! A probe of the fixture server tries each act in a child that is shut in, with decoys in a home of its own.
-//! Servers behind the gateway are `faults` and `peers`.
+//! Also the words of the command line for it. Servers behind the gateway are `faults`, `peers` and `sandboxed_peers`.
 
 use crate::support::daemon::fixture;
+use crate::support::sandbox::Sandbox as Home;
+use insta::assert_snapshot;
 use std::collections::BTreeMap;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
@@ -212,4 +214,52 @@ fn each_act_succeeds_where_it_may() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_sandbox_is_added_shown_and_changed() {
+    let sandbox = Home::new();
+    let add = [
+        "server",
+        "add",
+        "notes",
+        "--sandbox",
+        "strict",
+        "--allow-read",
+        "/data",
+        "--allow-write",
+        "~/notes",
+    ];
+    let more =
+        ["--allow-net", "*:443", "--require", "files", "--max-memory", "512MiB", "--", "node", "notes.js"];
+    assert_eq!(sandbox.run(&[&add[..], &more[..]].concat()).code, 0);
+    let set = ["server", "edit", "notes", "--set", "sandbox.net=none", "--set", "sandbox.processes=20"];
+    assert_eq!(sandbox.run(&[&set[..], &["--unset", "sandbox.require"]].concat()).code, 0);
+    let shown = sandbox.json(&["server", "show", "notes"])["data"]["sandbox"].clone();
+    let expected = serde_json::json!({"profile": "strict", "read": ["/data"], "write": ["~/notes"], "net": ["none"],
+        "require": [], "memory": 512 << 20, "processes": 20, "disk": null});
+    assert_eq!(shown, expected);
+    let text = sandbox.run(&["server", "show", "notes"]).stdout;
+    for words in
+        ["strict", "reads /data", "connects to none", "memory at most 512MiB", "processes at most 20"]
+    {
+        assert!(text.contains(words), "{words} in\n{text}");
+    }
+    let exported = sandbox.run(&["server", "export"]).stdout;
+    assert!(exported.contains("profile: strict"), "{exported}");
+    assert_snapshot!(sandbox.run(&["server", "add", "x", "--allow-net", "example.com:443", "--", "node"]), @"
+    exit: 3
+    --- stderr ---
+    error: `example.com:443` names a host, and only ports can be limited here [UM0104]
+    hint: give `*:PORT`, `any` or `none`
+    ");
+    assert_snapshot!(sandbox.run(&["server", "add", "x", "--sandbox", "off", "--allow-read", "/a", "--", "node"]), @"
+    exit: 3
+    --- stderr ---
+    error: a sandbox that is `off` allows and requires nothing [UM0104]
+    hint: give the profile `default` or `strict`
+    ");
+    assert_eq!(sandbox.run(&["server", "edit", "notes", "--set", "sandbox.profile=strickt"]).code, 3);
+    assert_eq!(sandbox.run(&["config", "set", "sandbox.profile", "strict"]).code, 0);
+    assert_eq!(sandbox.run(&["config", "set", "sandbox.profile", "hard"]).code, 3);
 }

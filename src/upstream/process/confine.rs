@@ -11,6 +11,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Inherited variables that name places in the user's home.
+const FOREIGN: [&str; 5] =
+    ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"];
+
 /// A sandbox, and the places it is about.
 #[derive(Debug, Clone)]
 pub struct Confinement {
@@ -75,8 +79,17 @@ impl Confinement {
         if self.chosen.base == Base::Strict {
             let temporary = self.work.join("tmp");
             create_private_dir(&temporary)?;
-            if !spec.env.contains_key("TMPDIR") {
-                command.env("TMPDIR", temporary);
+            // Programs take a missing file of settings for none, and a forbidden one for a fault. So its home is the
+            // one folder it has, and nothing leads to the user's.
+            for (name, value) in [("HOME", Some(&self.work)), ("TMPDIR", Some(&temporary))]
+                .into_iter()
+                .chain(FOREIGN.map(|name| (name, None)))
+                .filter(|(name, _)| !spec.env.contains_key(*name))
+            {
+                match value {
+                    Some(value) => command.env(name, value),
+                    None => command.env_remove(name),
+                };
             }
         }
         let cwd = spec.cwd.as_deref().unwrap_or(&self.home);

@@ -3,12 +3,13 @@
 use super::Opened;
 use crate::error::{Error, Result, codes};
 use crate::paths::create_private_dir;
+use crate::sandbox::Resource;
 use crate::servers::model::{EraChoice, Transport};
 use crate::tools::Era;
 use crate::upstream::connection::Connection;
 use crate::upstream::era;
 use crate::upstream::link::{Inbox, Link, read_to_end, write_lines};
-use crate::upstream::process::{Child, Confinement, Exit, Output, Spec, Verdict};
+use crate::upstream::process::{Child, Confinement, Output, Spec, Verdict};
 use crate::upstream::supervisor::Upstream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,10 +65,10 @@ async fn attempt(
     else {
         return Err(Error::bug("a fresh child without pipes"));
     };
-    tokio::spawn(read_and_close(link.clone(), stdout, child.exit(), child.verdict()));
+    tokio::spawn(read_and_close(upstream.clone(), link.clone(), stdout, &child));
     tokio::spawn(write_until_closed(link.clone(), queue, stdin));
     tokio::spawn(log(upstream.clone(), stderr));
-    tokio::spawn(close_on_exit(link.clone(), &child));
+    tokio::spawn(close_on_exit(upstream.clone(), link.clone(), &child));
     let connection = Connection::Stream(link.clone());
     match era::handshake(&connection, choice, remembered, upstream.bounds.start).await {
         Ok(agreement) => {
@@ -82,21 +83,43 @@ async fn attempt(
 }
 
 /// Reads to the end of the child's output; then the link ends, for the reason the child did.
-async fn read_and_close(link: Arc<Link>, stdout: Output, mut exit: Exit, verdict: Verdict) {
-    read_to_end(&link, stdout).await;
-    // The pipe ends a moment before the exit is told, and some only stop speaking.
-    let _ = tokio::time::timeout(PIPE_PATIENCE, exit.wait()).await;
-    link.close(ended(&verdict, "the server ended the connection"));
-}
-
-fn ended(verdict: &Verdict, otherwise: &str) -> Error {
-    match verdict.breach() {
-        Some(breach) => Error::new(&codes::UPSTREAM_LIMIT, format!("the server was ended: {breach}")),
-        None => Error::new(&codes::UPSTREAM_DIED, otherwise),
+fn read_and_close(
+    upstream: Arc<Upstream>,
+    link: Arc<Link>,
+    stdout: Output,
+    child: &Child,
+) -> impl Future<Output = ()> + use<> {
+    let (mut exit, verdict) = (child.exit(), child.verdict());
+    async move {
+        read_to_end(&link, stdout).await;
+        // The pipe ends a moment before the exit is told, and some only stop speaking.
+        let _ = tokio::time::timeout(PIPE_PATIENCE, exit.wait()).await;
+        link.close(ended(&upstream, &verdict, "the server ended the connection"));
     }
 }
 
-fn close_on_exit(link: Arc<Link>, child: &Child) -> impl Future<Output = ()> + use<> {
+fn ended(upstream: &Upstream, verdict: &Verdict, otherwise: &str) -> Error {
+    let Some(breach) = verdict.breach() else { return Error::new(&codes::UPSTREAM_DIED, otherwise) };
+    let error = Error::new(&codes::UPSTREAM_LIMIT, format!("the server was ended: {breach}"));
+    let error = match breach.resource {
+        Resource::Disk => {
+            let folder = upstream.shared().paths.work(upstream.id());
+            error.hint(format!("make room in `{}`, or allow more", folder.display()))
+        }
+        _ => error,
+    };
+    error.hint(format!(
+        "umcp server edit {} --set sandbox.{}=AMOUNT",
+        upstream.name(),
+        breach.resource.word()
+    ))
+}
+
+fn close_on_exit(
+    upstream: Arc<Upstream>,
+    link: Arc<Link>,
+    child: &Child,
+) -> impl Future<Output = ()> + use<> {
     let mut exit = child.exit();
     let verdict = child.verdict();
     async move {
@@ -104,7 +127,7 @@ fn close_on_exit(link: Arc<Link>, child: &Child) -> impl Future<Output = ()> + u
             info = exit.wait() => {
                 // What it said last may still be in the pipe.
                 tokio::time::sleep(PIPE_PATIENCE).await;
-                link.close(ended(&verdict, &format!("the server ended ({info})")));
+                link.close(ended(&upstream, &verdict, &format!("the server ended ({info})")));
             }
             _ = link.closed() => {}
         }
