@@ -107,6 +107,7 @@ async fn read(
 }
 
 #[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used, reason = "a helper of tests is no test to the lint")]
 mod tests {
     use super::*;
     use crate::paths::Paths;
