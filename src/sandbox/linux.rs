@@ -228,14 +228,7 @@ mod tests {
     use crate::sandbox::job::Limits;
 
     fn plan(base: Base, net: Net) -> Plan {
-        Plan {
-            base,
-            files: Files::Hide(Vec::new()),
-            net,
-            require: Vec::new(),
-            limits: Limits::default(),
-            excused: None,
-        }
+        Plan { base, files: Files::Hide(Vec::new()), net, require: Vec::new(), limits: Limits::default() }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub use job::{Breach, Limits, Resource, Used};
 pub use plan::{Files, Plan, Subject, plan};
 pub use platform::{Identity, Prepared, Support};
 pub use profile::{Base, Chosen, Defaults, Guard, Net, Sandbox};
+pub use protect::is_unfit;
 pub use reach::Reach;
 
 use crate::error::{Error, Result, codes};

@@ -44,11 +44,9 @@ pub struct Plan {
     pub net: Net,
     pub require: Vec<Guard>,
     pub limits: Limits,
-    /// Why nothing is enforced although it was asked for.
-    pub excused: Option<String>,
 }
 
-/// Plans one start. Under `off` the plan is empty but for limits.
+/// Plans one start. Under `off`, and for a program that no sandbox fits, the plan is empty but for limits.
 pub fn plan(chosen: &Chosen, subject: Subject<'_>) -> Plan {
     let unfit = chosen.base == Base::Default && protect::is_unfit(subject.program);
     let read: Vec<PathBuf> = chosen.read.iter().map(|place| expand(place, subject.home)).collect();
@@ -81,8 +79,6 @@ pub fn plan(chosen: &Chosen, subject: Subject<'_>) -> Plan {
         net: if unfit { Net::Any } else { chosen.net.clone() },
         require: chosen.require.clone(),
         limits: chosen.limits,
-        excused: unfit
-            .then(|| format!("`{}` needs privileges that a sandbox takes away", subject.program.display())),
     }
 }
 

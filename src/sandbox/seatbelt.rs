@@ -57,14 +57,7 @@ mod tests {
     use crate::sandbox::reach::Reach;
 
     fn plan(files: Files, net: Net) -> Plan {
-        Plan {
-            base: Base::Default,
-            files,
-            net,
-            require: Vec::new(),
-            limits: Limits::default(),
-            excused: None,
-        }
+        Plan { base: Base::Default, files, net, require: Vec::new(), limits: Limits::default() }
     }
 
     #[test]

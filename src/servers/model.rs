@@ -253,6 +253,9 @@ impl Server {
         self.sandbox.check()?;
         let invalid =
             |what: &str| Err(Error::new(&codes::SERVER_INVALID, format!("server `{}` {what}", self.name)));
+        if self.sandbox != Sandbox::default() && !matches!(self.transport, Transport::Stdio { .. }) {
+            return invalid("is no process of this machine, so it has no sandbox");
+        }
         match &self.transport {
             Transport::Stdio { command, .. } if command.trim().is_empty() => invalid("has no command"),
             Transport::Http { url, .. } | Transport::Sse { url } | Transport::WebSocket { url }

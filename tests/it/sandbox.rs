@@ -259,6 +259,11 @@ fn a_sandbox_is_added_shown_and_changed() {
     error: a sandbox that is `off` allows and requires nothing [UM0104]
     hint: give the profile `default` or `strict`
     ");
+    assert_snapshot!(sandbox.run(&["server", "add", "https://example.com/mcp", "--sandbox", "strict"]), @"
+    exit: 3
+    --- stderr ---
+    error: server `example` is no process of this machine, so it has no sandbox [UM0404]
+    ");
     assert_eq!(sandbox.run(&["server", "edit", "notes", "--set", "sandbox.profile=strickt"]).code, 3);
     assert_eq!(sandbox.run(&["config", "set", "sandbox.profile", "strict"]).code, 0);
     assert_eq!(sandbox.run(&["config", "set", "sandbox.profile", "hard"]).code, 3);

@@ -62,8 +62,9 @@ fn users(facts: &Facts) -> BTreeMap<&str, Vec<String>> {
 }
 
 /// What servers are shut in by on this machine, and which of them ask for more than that.
-pub fn sandbox(facts: &Facts) -> Vec<Check> {
+pub fn sandbox(machine: &Machine<'_>, facts: &Facts) -> Vec<Check> {
     let support = sandbox::support();
+    let path = (machine.env)("PATH").unwrap_or_default();
     let chosen =
         facts.settings.as_ref().map(|resolved| resolved.settings.sandbox.profile).unwrap_or(Base::Default);
     let mut checks: Vec<Check> =
@@ -75,8 +76,14 @@ pub fn sandbox(facts: &Facts) -> Vec<Check> {
         );
     }
     for server in facts.servers.iter().filter(|server| server.enabled) {
-        let Transport::Stdio { .. } = server.transport else { continue };
-        let guards = support.guards(&bare(server.sandbox.profile.unwrap_or(chosen), &server.sandbox));
+        let Transport::Stdio { command, .. } = &server.transport else { continue };
+        let base = server.sandbox.profile.unwrap_or(chosen);
+        let program = programs::find(command, &path).unwrap_or_else(|| command.into());
+        if base == Base::Default && sandbox::is_unfit(&program) {
+            let what = format!("`{}` runs outside a sandbox: `{command}` needs privileges", server.name);
+            checks.push(Check::new(Area::Sandbox, Level::Info, what));
+        }
+        let guards = support.guards(&bare(base, &server.sandbox));
         let missing: Vec<&str> = server
             .sandbox
             .require
@@ -127,6 +134,5 @@ fn bare(base: Base, sandbox: &Sandbox) -> Plan {
         net: chosen.net,
         require: chosen.require,
         limits: chosen.limits,
-        excused: None,
     }
 }
