@@ -168,6 +168,13 @@ mod tests {
         assert_eq!(found("thing", &[], &[]), ".aws .config/gh .kube .npmrc .ssh elsewhere");
         assert_eq!(found("npx", &["AWS_PROFILE"], &[]), ".config/gh .kube .ssh elsewhere");
         assert_eq!(found("kubectl", &[], &[".ssh/id", ".aws"]), ".config/gh .npmrc elsewhere");
+        // A program in a private folder opens that folder, and nothing else in it.
+        let own = [home.join("elsewhere"), home.join("elsewhere/store"), home.join("elsewhere/tool")];
+        std::fs::write(home.join("elsewhere/tool"), "").unwrap();
+        let none = BTreeMap::new();
+        let who = Who { program: "x", env: &none, named: &[home.join("elsewhere/tool")] };
+        let hidden = hidden(who, Path::new("/nowhere"), None, &own);
+        assert_eq!(hidden, [home.join("elsewhere/store")]);
     }
 
     #[test]

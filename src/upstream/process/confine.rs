@@ -35,11 +35,12 @@ pub(super) struct Bounds {
 impl Confinement {
     /// `id` names the server, and its folder.
     pub fn new(sandbox: &Sandbox, settings: &Settings, paths: &Paths, id: &str) -> Self {
+        let key = std::env::var_os("UMCP_KEY_FILE").map(PathBuf::from);
         Self {
             chosen: sandbox.over(&settings.sandbox.defaults(), memory()),
             work: paths.work(id),
             home: paths.home.clone(),
-            own: paths.private(),
+            own: paths.private().into_iter().chain(key).collect(),
         }
     }
 
