@@ -16,6 +16,7 @@ pub mod gateway;
 pub mod ids;
 pub mod paths;
 pub mod policy;
+pub mod sandbox;
 pub mod sealing;
 pub mod search;
 pub mod secrets;

@@ -126,6 +126,22 @@ impl Paths {
         self.data.join("results")
     }
 
+    /// A folder of its own for one server.
+    pub fn work(&self, id: &str) -> PathBuf {
+        self.data.join("work").join(id)
+    }
+
+    /// Everything no server has any business with: settings, secrets, the store and its key, logs, the socket. Folders
+    /// and what is in them, so that the rest stays private where a server's own program lies in one.
+    pub fn private(&self) -> Vec<PathBuf> {
+        let mut places =
+            vec![self.config.clone(), self.data.clone(), self.state.clone(), self.runtime.clone()];
+        places.extend(self.socket().parent().map(Path::to_path_buf));
+        let inside = [&self.config, &self.data, &self.state].into_iter().flat_map(fs::read_dir).flatten();
+        places.extend(inside.flatten().map(|entry| entry.path()));
+        places
+    }
+
     /// Creates the private directories.
     pub fn create(&self) -> Result<()> {
         for dir in [&self.config, &self.data, &self.state, &self.runtime] {

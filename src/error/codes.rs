@@ -96,6 +96,9 @@ codes! {
     TOOL_FAILED = "UM0513" "tool_failed" Upstream "The tool itself reported an error; its own words are shown.";
     UPSTREAM_ERROR = "UM0514" "upstream_error" Upstream "The server answered the request with an error; its own words are shown.";
     CANCELLED = "UM0515" "cancelled" Interrupted "The call was cancelled.";
+    UPSTREAM_LIMIT = "UM0522" "upstream_limit" Upstream "The server took more than its sandbox allows (memory, processes, disk, cpu, output or time), so umcp ended it. `umcp server edit NAME --set sandbox.memory=2GiB` allows more; it is started again at the next call.";
+    SANDBOX_MISSING = "UM0523" "sandbox_missing" Refused "The server's sandbox demands a guard that this system cannot enforce, so the server was not started. `umcp doctor --only sandbox` says what is enforced here.";
+    SANDBOX_FAILED = "UM0524" "sandbox_failed" Unavailable "The system did not let umcp shut the server in, so it was not started.";
     UPSTREAM_RESOURCES = "UM0521" "upstream_resources" Unavailable "The system refused a new process: no file descriptors, processes or memory are left. What runs keeps running; try again when something has ended.";
 
     POLICY_DENIED = "UM0701" "policy_denied" Refused "A rule of your policy forbids the call. `umcp policy explain SERVER.TOOL --client NAME` shows which one and why.";

@@ -10,7 +10,8 @@ pub mod view;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
-use crate::store::{Reader, Row, Table, Writer, tables};
+use crate::sandbox::Sandbox;
+use crate::store::{Reader, Row, Table, Writer, codec, tables};
 pub use model::Server;
 use model::{check_name, matches};
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,17 @@ const SERVERS: Table<Server> = Table::new(tables::SERVERS);
 
 impl Row for Server {
     const KIND: u8 = 1;
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
+
+    fn upgrade(version: u16, payload: &[u8]) -> Result<Self> {
+        match version {
+            // Before sandboxes: the same fields without the last.
+            1 => codec::lengthened(payload, &Sandbox::default()),
+            _ => {
+                Err(Error::new(&codes::STORE_DAMAGED, format!("a record has the unknown version {version}")))
+            }
+        }
+    }
 }
 
 /// What can be asked about servers. Lists of names may hold `*` patterns.
@@ -250,6 +261,17 @@ mod tests {
         );
         let missing = store.read(|tx| find(tx, "vsc")).unwrap_err();
         assert_eq!(missing.hints, ["did you mean `vcs`?"]);
+    }
+
+    #[test]
+    fn a_row_from_before_sandboxes_is_read() {
+        let mut server = server("a", "git");
+        let payload = codec::payload(&server).unwrap();
+        let tail = payload.len() - codec::payload_of(&Sandbox::default()).unwrap().len();
+        assert_eq!(Server::upgrade(1, &payload[..tail]).unwrap(), server);
+        assert!(Server::upgrade(3, &payload).is_err());
+        server.sandbox.read.push("/a".into());
+        assert!(codec::payload(&server).unwrap().len() > payload.len());
     }
 
     #[test]

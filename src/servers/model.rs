@@ -3,6 +3,7 @@
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
+use crate::sandbox::Sandbox;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -37,6 +38,9 @@ pub struct Server {
     pub created: Timestamp,
     /// Counts changes; a running connection of an older revision is replaced.
     pub revision: u64,
+    /// How its process is shut in. Stored last: rows from before it end here.
+    #[serde(default)]
+    pub sandbox: Sandbox,
 }
 
 /// How a server is reached.
@@ -239,14 +243,19 @@ impl Server {
             origin: None,
             created: now,
             revision: 1,
+            sandbox: Sandbox::default(),
         }
     }
 
     /// Refuses an entry that cannot work.
     pub fn check(&self) -> Result<()> {
         check_name(&self.name)?;
+        self.sandbox.check()?;
         let invalid =
             |what: &str| Err(Error::new(&codes::SERVER_INVALID, format!("server `{}` {what}", self.name)));
+        if self.sandbox != Sandbox::default() && !matches!(self.transport, Transport::Stdio { .. }) {
+            return invalid("is no process of this machine, so it has no sandbox");
+        }
         match &self.transport {
             Transport::Stdio { command, .. } if command.trim().is_empty() => invalid("has no command"),
             Transport::Http { url, .. } | Transport::Sse { url } | Transport::WebSocket { url }

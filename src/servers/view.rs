@@ -3,6 +3,7 @@
 
 use super::model::{EraChoice, Limits, Server, Sharing, ToolFilter};
 use super::references::{OTHERS, SECRET};
+use crate::sandbox::Sandbox;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ pub struct ServerView {
     pub limits: Limits,
     pub tools: ToolFilter,
     pub roots: Vec<String>,
+    pub sandbox: Sandbox,
     pub origin: Option<String>,
     pub created: String,
     pub revision: u64,
@@ -52,6 +54,7 @@ impl From<&Server> for ServerView {
             limits: server.limits.clone(),
             tools: server.tools.clone(),
             roots: server.roots.clone(),
+            sandbox: server.sandbox.clone(),
             origin: server.origin.clone(),
             created: server.created.rfc3339(),
             revision: server.revision,

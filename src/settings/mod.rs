@@ -10,6 +10,7 @@ pub use table::{SETTINGS, Setting};
 
 use crate::error::Result;
 use crate::paths::Paths;
+use crate::sandbox::{Base, Defaults};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 
@@ -21,6 +22,28 @@ pub struct Settings {
     pub gateway: Gateway,
     pub policy: Policy,
     pub audit: Audit,
+    pub sandbox: Sandbox,
+}
+
+/// How servers are shut in whose entry says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sandbox {
+    /// `off`, `default` or `strict`.
+    pub profile: Base,
+    /// Bytes in memory of one server with all it starts; 0 is half of the machine's.
+    pub memory: u64,
+    /// Processes of one server; 0 is no bound.
+    pub processes: u32,
+    /// Bytes in the folder of a strict server; 0 is no bound.
+    pub disk: u64,
+}
+
+impl Sandbox {
+    pub fn defaults(&self) -> Defaults {
+        let Self { profile, memory, processes, disk } = *self;
+        Defaults { base: profile, memory, processes, disk }
+    }
 }
 
 /// Defaults for servers that say nothing of their own.
@@ -104,6 +127,12 @@ impl Default for Servers {
             concurrency: 128,
             queue: 1000,
         }
+    }
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self { profile: Base::Default, memory: 0, processes: 512, disk: 1 << 30 }
     }
 }
 

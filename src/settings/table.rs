@@ -4,6 +4,7 @@
 use super::Settings;
 use crate::documents::near;
 use crate::error::{Error, Result, codes};
+use crate::sandbox::Base;
 use serde_json::Value;
 
 /// What a number counts.
@@ -14,6 +15,8 @@ pub enum Unit {
     Count,
     /// Not a number: `true` or `false`.
     Flag,
+    /// One of these words; the number is its place among them.
+    Word(&'static [&'static str]),
 }
 
 /// The types settings have, each as the number the table works with.
@@ -66,13 +69,24 @@ pub struct Setting {
 /// The longest time a setting takes: a day.
 const DAY: u64 = 86_400_000;
 
+impl Plain for Base {
+    fn number(self) -> u64 {
+        self as u64
+    }
+    fn of(number: u64) -> Self {
+        [Self::Off, Self::Default, Self::Strict][usize::try_from(number.min(2)).unwrap_or(1)]
+    }
+}
+
+const PROFILES: Unit = Unit::Word(Base::WORDS);
+
 macro_rules! settings {
-    ($($section:ident.$name:ident $unit:ident $least:literal ..= $most:expr, $about:literal;)*) => {
+    ($($section:ident.$name:ident $unit:path, $least:literal ..= $most:expr, $about:literal;)*) => {
         /// Every setting, in the order in which lists show them.
         pub const SETTINGS: &[Setting] = &[$(Setting {
             key: concat!(stringify!($section), ".", stringify!($name)),
             about: $about,
-            unit: Unit::$unit,
+            unit: $unit,
             least: $least,
             most: $most,
             get: |settings| settings.$section.$name.number(),
@@ -82,24 +96,28 @@ macro_rules! settings {
 }
 
 settings! {
-    servers.start_timeout_ms Millis 100..=DAY, "A server must have finished its first exchange within this time.";
-    servers.call_timeout_ms Millis 100..=DAY, "A call must be answered within this time.";
-    servers.idle_stop_ms Millis 0..=DAY, "A server without a call for this long is stopped; 0 never.";
-    servers.concurrency Count 1..=100_000, "Calls in flight at one server.";
-    servers.queue Count 0..=1_000_000, "Calls waiting beyond those; more are refused as busy.";
-    gateway.idle_exit_ms Millis 0..=DAY, "The daemon leaves after this long without a client or another reason to stay.";
-    gateway.page_size Count 1..=100_000, "Tools on one page of a list.";
-    gateway.result_limit Bytes 0..=1_073_741_824, "Results above this are stored and replaced by a head and a handle; 0 never.";
-    gateway.instructions_limit Bytes 0..=1_048_576, "Bytes of instructions of all servers together.";
-    gateway.first_list_ms Millis 0..=DAY, "A list waits this long for servers that were never listed before.";
-    gateway.body_limit Bytes 1_024..=1_073_741_824, "Largest body of an HTTP request.";
-    gateway.own_tools Flag 0..=1, "Whether clients see umcp's own tools.";
-    gateway.keep_calls Count 0..=100_000_000, "Records of calls that are kept.";
-    policy.ask_timeout_ms Millis 100..=DAY, "A call that waits for the user's approval is refused after this long.";
-    policy.ask_clients Flag 0..=1, "Whether the user is asked through the client too, or by `umcp approve` alone.";
-    policy.hold_changed_tools Flag 0..=1, "Whether a changed definition holds a tool back even when its server was never approved.";
-    audit.calls Flag 0..=1, "Whether the audit trail records calls; changes and approvals always are.";
-    audit.keep_records Count 1_000..=100_000_000, "Records of the audit trail that are kept.";
+    servers.start_timeout_ms Unit::Millis, 100..=DAY, "A server must have finished its first exchange within this time.";
+    servers.call_timeout_ms Unit::Millis, 100..=DAY, "A call must be answered within this time.";
+    servers.idle_stop_ms Unit::Millis, 0..=DAY, "A server without a call for this long is stopped; 0 never.";
+    servers.concurrency Unit::Count, 1..=100_000, "Calls in flight at one server.";
+    servers.queue Unit::Count, 0..=1_000_000, "Calls waiting beyond those; more are refused as busy.";
+    gateway.idle_exit_ms Unit::Millis, 0..=DAY, "The daemon leaves after this long without a client or another reason to stay.";
+    gateway.page_size Unit::Count, 1..=100_000, "Tools on one page of a list.";
+    gateway.result_limit Unit::Bytes, 0..=1_073_741_824, "Results above this are stored and replaced by a head and a handle; 0 never.";
+    gateway.instructions_limit Unit::Bytes, 0..=1_048_576, "Bytes of instructions of all servers together.";
+    gateway.first_list_ms Unit::Millis, 0..=DAY, "A list waits this long for servers that were never listed before.";
+    gateway.body_limit Unit::Bytes, 1_024..=1_073_741_824, "Largest body of an HTTP request.";
+    gateway.own_tools Unit::Flag, 0..=1, "Whether clients see umcp's own tools.";
+    gateway.keep_calls Unit::Count, 0..=100_000_000, "Records of calls that are kept.";
+    policy.ask_timeout_ms Unit::Millis, 100..=DAY, "A call that waits for the user's approval is refused after this long.";
+    policy.ask_clients Unit::Flag, 0..=1, "Whether the user is asked through the client too, or by `umcp approve` alone.";
+    policy.hold_changed_tools Unit::Flag, 0..=1, "Whether a changed definition holds a tool back even when its server was never approved.";
+    audit.calls Unit::Flag, 0..=1, "Whether the audit trail records calls; changes and approvals always are.";
+    audit.keep_records Unit::Count, 1_000..=100_000_000, "Records of the audit trail that are kept.";
+    sandbox.profile PROFILES, 0..=2, "How servers are shut in whose entry says nothing: off, default or strict.";
+    sandbox.memory Unit::Bytes, 0..=1_125_899_906_842_624, "Memory of one server with all it starts; 0 is half of the machine's.";
+    sandbox.processes Unit::Count, 0..=100_000, "Processes of one server; 0 is no bound.";
+    sandbox.disk Unit::Bytes, 0..=1_125_899_906_842_624, "Bytes in the folder of a strict server; 0 is no bound.";
 }
 
 impl Setting {
@@ -127,7 +145,11 @@ impl Setting {
     }
 
     fn shown(&self, number: u64) -> Value {
-        if self.unit == Unit::Flag { (number != 0).into() } else { number.into() }
+        match self.unit {
+            Unit::Flag => (number != 0).into(),
+            Unit::Word(words) => words[usize::try_from(number).unwrap_or(0).min(words.len() - 1)].into(),
+            Unit::Millis | Unit::Bytes | Unit::Count => number.into(),
+        }
     }
 
     fn parse(&self, text: &str) -> Option<u64> {
@@ -138,6 +160,9 @@ impl Setting {
                 "false" => Some(0),
                 _ => None,
             };
+        }
+        if let Unit::Word(words) = self.unit {
+            return words.iter().position(|word| *word == text.trim_matches('"')).map(|place| place as u64);
         }
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let number: u64 = text[..digits].parse().ok()?;
@@ -161,6 +186,10 @@ impl Setting {
             Unit::Millis => " milliseconds (`30s` and `5m` work too)",
             Unit::Bytes => " bytes (`64KiB` and `16MiB` work too)",
             Unit::Count => "",
+            Unit::Word(words) => {
+                return Error::new(&codes::VALUE_INVALID, format!("`{text}` is no value for `{}`", self.key))
+                    .hint(format!("`{}` takes {}", self.key, words.join(", ")));
+            }
             Unit::Flag => {
                 return Error::new(&codes::VALUE_INVALID, format!("`{text}` is no value for `{}`", self.key))
                     .hint(format!("`{}` takes `true` or `false`", self.key));

@@ -2,6 +2,7 @@
 //! Nothing is checked with them; the loader does that and says it better.
 //! Rule: the tests read a file with every field, so that the schema cannot promise what the loader refuses.
 
+use crate::sandbox::Base;
 use crate::settings::table::Unit;
 use crate::settings::{SETTINGS, Settings};
 use serde_json::{Map, Value, json};
@@ -20,12 +21,14 @@ pub fn settings() -> Value {
             .or_insert_with(|| json!({"type": "object", "additionalProperties": false, "properties": {}}));
         // The loader also takes `30s` and `16MiB`.
         let mut schema = json!({"description": setting.about, "default": setting.value(&defaults)});
-        if setting.unit == Unit::Flag {
-            schema["type"] = json!("boolean");
-        } else {
-            schema["type"] = json!(["integer", "string"]);
-            schema["minimum"] = json!(setting.least);
-            schema["maximum"] = json!(setting.most);
+        match setting.unit {
+            Unit::Flag => schema["type"] = json!("boolean"),
+            Unit::Word(words) => schema["enum"] = json!(words),
+            Unit::Millis | Unit::Bytes | Unit::Count => {
+                schema["type"] = json!(["integer", "string"]);
+                schema["minimum"] = json!(setting.least);
+                schema["maximum"] = json!(setting.most);
+            }
         }
         section["properties"][name] = schema;
     }
@@ -85,6 +88,28 @@ const SERVER: &[Row] = &[
         "Which of its tools are shown.",
     ),
     ("roots", Holds::Texts, "Folders told to a server that asks for roots."),
+    (
+        "sandbox",
+        Holds::Fields(&[
+            (
+                "profile",
+                Holds::OneOf(Base::WORDS),
+                "How it is shut in; the setting sandbox.profile if left out.",
+            ),
+            ("read", Holds::Texts, "Files and folders it may read, also where the profile hides them."),
+            ("write", Holds::Texts, "Files and folders it may write and read."),
+            ("net", Holds::TextOrTexts, "any, none, or ports such as 443."),
+            (
+                "require",
+                Holds::Texts,
+                "It does not start unless these are guarded: files, network, syscalls, processes.",
+            ),
+            ("memory", Holds::Text, "Memory of all its processes, such as 512MiB; 0 is no bound."),
+            ("processes", Holds::Number, "Processes it may consist of; 0 is no bound."),
+            ("disk", Holds::Text, "What its working folder may hold, such as 1GiB; 0 is no bound."),
+        ]),
+        "What its process may read, write, reach and use up.",
+    ),
 ];
 
 /// The schema of umcp's own files of servers.
@@ -145,6 +170,8 @@ servers:
     queue: 4
     tools: {include: [a], exclude: [b]}
     roots: [/tmp]
+    sandbox:
+      {profile: strict, read: [/a], write: [/b], net: none, require: [files], memory: 1GiB, processes: 9, disk: 1GiB}
   b:
     url: https://example.com/mcp
     headers: {A: b}

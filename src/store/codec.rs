@@ -43,8 +43,20 @@ pub struct Envelope<'a> {
 
 /// The payload of `row`, without its envelope.
 pub fn payload<R: Row>(row: &R) -> Result<Vec<u8>> {
-    postcard::to_stdvec(row)
-        .map_err(|error| Error::bug("a record cannot be written as postcard").because(error))
+    payload_of(row)
+}
+
+/// A value as it stands inside a payload.
+pub fn payload_of<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    postcard::to_stdvec(value)
+        .map_err(|error| Error::bug("a value cannot be written as postcard").because(error))
+}
+
+/// Reads the payload of a version that ended before the present last field, which gets this value.
+pub fn lengthened<R: Row, T: Serialize>(payload: &[u8], last: &T) -> Result<R> {
+    let whole = [payload, &payload_of(last)?].concat();
+    postcard::from_bytes(&whole)
+        .map_err(|error| Error::new(&codes::STORE_DAMAGED, "an older record cannot be read").because(error))
 }
 
 /// Puts a payload into its envelope, bound to `key`.

@@ -13,7 +13,7 @@ mod strays;
 use super::message::{self, Answer, Envelope, code};
 use crate::error::{Error, Result, codes};
 use bytes::Bytes;
-pub use lines::{MAX_LINE, read_lines, write_lines};
+pub use lines::{MAX_LINE, read_lines, read_to_end, write_lines};
 pub use patience::{Held, Over, Patience};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

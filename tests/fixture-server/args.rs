@@ -52,6 +52,10 @@ pub enum Transport {
         #[arg(long)]
         note: Option<PathBuf>,
     },
+    /// Try one act that a sandbox may forbid; 0 is success
+    #[cfg(unix)]
+    #[command(hide = true)]
+    Probe { act: String, arguments: Vec<String> },
 }
 
 /// Which revisions the server speaks.

@@ -13,6 +13,8 @@ mod legacy_http;
 mod listen;
 mod media;
 mod plain;
+#[cfg(unix)]
+mod probe;
 mod prompts;
 mod resources;
 mod route;
@@ -39,6 +41,10 @@ fn main() {
         startup::linger(*seconds, note.as_deref());
         return;
     }
+    #[cfg(unix)]
+    if let Transport::Probe { act, arguments } = &cli.transport {
+        probe::run(act, arguments);
+    }
     let world = Arc::new(World::new(cli.options));
     startup::before_transport(&world);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -55,6 +61,8 @@ fn main() {
             #[cfg(unix)]
             Transport::Unix { path } => http::serve_unix(world, &path).await,
             Transport::Linger { .. } => Ok(()),
+            #[cfg(unix)]
+            Transport::Probe { .. } => Ok(()),
         }
     });
     if let Err(error) = outcome {

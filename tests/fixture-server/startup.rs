@@ -80,6 +80,31 @@ pub async fn burden(faults: &[Fault]) {
         let seconds = fault.number(5);
         aside(move || burn(seconds)).await;
     }
+    #[cfg(unix)]
+    appetite(faults).await;
+}
+
+/// Appetites of a call: what they start runs on beside the answer, which comes only when it is over.
+#[cfg(unix)]
+pub async fn appetite(faults: &[Fault]) {
+    use crate::probe;
+    type Taking = fn(u64) -> std::io::Result<()>;
+    let rows: [(&str, u64, Taking); 3] = [
+        ("memory-leak", 128, probe::memory),
+        ("fork-bomb", 40, probe::forks),
+        ("fill-disk", 32, |mebibytes| probe::disk(".", mebibytes)),
+    ];
+    for (name, default, take) in rows {
+        if let Some(fault) = faults::find(faults, name) {
+            let amount = fault.number(default);
+            aside(move || {
+                if let Err(error) = take(amount) {
+                    complain(&format!("fixture-server: {name}: {error}"));
+                }
+            })
+            .await;
+        }
+    }
 }
 
 /// Writes one line to stderr; a closed stderr is nobody's problem.

@@ -20,10 +20,11 @@ sealing                  | error ids paths
 documents/near           |
 documents                | error documents/near
 search                   | error
-settings                 | error paths documents documents/near
+sandbox                  | error
+settings                 | error paths documents documents/near sandbox
 ui                       | error clock
 
-servers                  | error clock ids store documents documents/near
+servers                  | error clock ids store documents documents/near sandbox
 tools                    | error clock ids store documents documents/near
 clients                  | error clock ids store documents documents/near
 environments             | error clock ids store documents documents/near
@@ -34,7 +35,7 @@ workflows                | error clock ids store documents documents/near expres
 secrets                  | error clock ids store sealing documents documents/near
 
 engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows sealing secrets
-upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets
+upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox
 calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows
 gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage
 
@@ -44,8 +45,8 @@ daemon/pipes             | error gateway daemon daemon/door
 daemon/teller            | error engine upstream daemon clock calls
 daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit
 
-setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows setup sealing secrets
+setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets sandbox
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows setup sealing secrets sandbox
 main                     | error clock paths ui daemon daemon/host cli
 ";
 

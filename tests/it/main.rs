@@ -23,6 +23,10 @@ mod interface;
 mod peers;
 mod policy;
 mod profile;
+#[cfg(target_os = "linux")]
+mod sandbox;
+#[cfg(target_os = "linux")]
+mod sandboxed_peers;
 mod search;
 mod secret;
 mod server;

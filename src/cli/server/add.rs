@@ -5,10 +5,13 @@ use super::super::machine::variable;
 use super::change::Changed;
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
+use crate::sandbox::{Base, Guard, Net, Sandbox};
+use crate::servers::formats::shut;
 use crate::servers::model::{EraChoice, Sharing, Transport};
 use crate::servers::spec::{self, Guess};
 use crate::servers::{self, Server, formats};
 use crate::setup::programs;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -64,6 +67,27 @@ pub struct Add {
     /// Longest time a call may take, such as 30s or 2m
     #[arg(long, value_name = "TIME", value_parser = formats::own::parse_time)]
     timeout: Option<u64>,
+    /// How its process is shut in; the setting sandbox.profile if left out
+    #[arg(long, value_name = "PROFILE", value_parser = PossibleValuesParser::new(Base::WORDS))]
+    sandbox: Option<String>,
+    /// Let it read this, also where its sandbox hides it
+    #[arg(long, value_name = "PATH")]
+    allow_read: Vec<String>,
+    /// Let it write this, and read it
+    #[arg(long, value_name = "PATH")]
+    allow_write: Vec<String>,
+    /// Let it connect to this: any, none or *:PORT; once for each port
+    #[arg(long, value_name = "NET")]
+    allow_net: Vec<String>,
+    /// Do not start it where this cannot be guarded
+    #[arg(long, value_name = "GUARD", value_parser = PossibleValuesParser::new(Guard::ALL.iter().map(|guard| guard.word())))]
+    require: Vec<String>,
+    /// Memory of all its processes, such as 512MiB
+    #[arg(long, value_name = "SIZE", value_parser = shut::parse_size)]
+    max_memory: Option<u64>,
+    /// Processes it may consist of
+    #[arg(long, value_name = "N")]
+    max_processes: Option<u32>,
     /// Say what it is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
@@ -124,6 +148,16 @@ impl Add {
             Some(dir) => Some(absolute(&dir)?),
             // The daemon works elsewhere; what was typed here means files of this folder.
             None => typed_here.then(|| absolute(".")).transpose()?,
+        };
+        server.sandbox = Sandbox {
+            profile: self.sandbox.as_deref().map(shut::profile).transpose()?,
+            read: self.allow_read.iter().map(|place| absolute(place)).collect::<Result<_>>()?,
+            write: self.allow_write.iter().map(|place| absolute(place)).collect::<Result<_>>()?,
+            net: (!self.allow_net.is_empty()).then(|| Net::parse(&self.allow_net)).transpose()?,
+            require: self.require.iter().map(|word| shut::guard(word)).collect::<Result<_>>()?,
+            memory: self.max_memory,
+            processes: self.max_processes,
+            disk: None,
         };
         server.tags = self.tag;
         server.verbatim = self.verbatim;

@@ -69,7 +69,7 @@ fn with_fields(name: &str, text: &str, set: &[String], unset: &[String]) -> Resu
     documents::write_yaml(&document)
 }
 
-/// The place of a dotted field; only `env`, `headers`, `timeouts` and `tools` have an inside.
+/// The place of a dotted field; only `env`, `headers`, `timeouts`, `tools` and `sandbox` have an inside.
 fn slot<'a>(entry: &'a mut Value, field: &str) -> Result<&'a mut Value> {
     let (outer, inner) = field.split_once('.').map_or((field, None), |(outer, inner)| (outer, Some(inner)));
     let fields = entry.as_object_mut().ok_or_else(|| Error::bug("an entry is not a map"))?;
@@ -93,8 +93,11 @@ fn assignment(word: &str) -> Result<(&str, Value)> {
     }
     let list = || text.split(',').filter(|item| !item.is_empty()).map(|item| json!(item.trim())).collect();
     let value = match field {
-        "args" | "tags" | "roots" | "tools.include" | "tools.exclude" => Value::Array(list()),
-        "enabled" | "verbatim" | "concurrency" | "queue" => serde_json::from_str(text).unwrap_or(json!(text)),
+        "args" | "tags" | "roots" | "tools.include" | "tools.exclude" | "sandbox.read" | "sandbox.write"
+        | "sandbox.net" | "sandbox.require" => Value::Array(list()),
+        "enabled" | "verbatim" | "concurrency" | "queue" | "sandbox.processes" => {
+            serde_json::from_str(text).unwrap_or(json!(text))
+        }
         _ => json!(text),
     };
     Ok((field, value))

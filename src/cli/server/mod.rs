@@ -33,7 +33,7 @@ enum Verb {
     #[command(alias = "ls")]
     List(list::List),
     #[command(aliases = ["new", "create", "install"])]
-    Add(add::Add),
+    Add(Box<add::Add>),
     #[command(alias = "info")]
     Show(show::Show),
     #[command(alias = "update")]

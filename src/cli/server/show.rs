@@ -6,7 +6,9 @@ use super::run;
 use crate::engine::live::ServerStatus;
 use crate::engine::{self, Reply};
 use crate::error::Result;
+use crate::sandbox::{Net, Sandbox};
 use crate::servers::formats::own::write_time;
+use crate::servers::formats::shut::write_size;
 use crate::servers::view::ServerView;
 use crate::tools::{self, Catalogue};
 use crate::ui::{Output, Page, text};
@@ -110,6 +112,7 @@ impl Output for Shown {
             ("without tools", entry.tools.exclude.join(", ")),
             ("start within", limits.start_timeout_ms.map(write_time).unwrap_or_default()),
             ("calls within", limits.call_timeout_ms.map(write_time).unwrap_or_default()),
+            ("sandbox", shut_in(&entry.sandbox)),
             ("stops after", limits.idle_stop_ms.map(write_time).unwrap_or_default()),
             ("from", entry.origin.clone().unwrap_or_default()),
         ];
@@ -133,6 +136,26 @@ impl Output for Shown {
     fn ids(&self) -> Vec<String> {
         vec![self.entry.name.clone()]
     }
+}
+
+/// What the entry itself says; what it leaves open is the settings' to say.
+fn shut_in(sandbox: &Sandbox) -> String {
+    let list = |word: &str, items: &[String]| {
+        (!items.is_empty()).then(|| format!("{word} {}", items.join(", "))).into_iter().collect::<Vec<_>>()
+    };
+    let guards: Vec<String> = sandbox.require.iter().map(|guard| guard.word().into()).collect();
+    let size = |word: &str, bytes: Option<u64>| {
+        bytes.map(|bytes| format!("{word} at most {}", write_size(bytes))).into_iter().collect::<Vec<_>>()
+    };
+    let mut lines: Vec<String> = sandbox.profile.map(|base| base.word().into()).into_iter().collect();
+    lines.extend(list("reads", &sandbox.read));
+    lines.extend(list("writes", &sandbox.write));
+    lines.extend(list("connects to", &sandbox.net.as_ref().map(Net::words).unwrap_or_default()));
+    lines.extend(list("requires", &guards));
+    lines.extend(size("memory", sandbox.memory));
+    lines.extend(sandbox.processes.map(|count| format!("processes at most {count}")));
+    lines.extend(size("disk", sandbox.disk));
+    lines.join("\n")
 }
 
 impl Offer {

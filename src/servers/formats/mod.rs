@@ -5,6 +5,7 @@
 mod detect;
 mod entry;
 pub mod own;
+pub mod shut;
 mod values;
 
 use super::model::{Server, tame_name};

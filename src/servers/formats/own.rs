@@ -1,8 +1,10 @@
 //! umcp's own file of servers: `servers:` with one map per server, in YAML or JSON, read strictly.
 //! `umcp server export` writes it and `umcp server edit` opens it.
 
+use super::shut;
 use crate::documents::{Node, Source, node, write_yaml};
 use crate::error::{Error, Result, codes};
+use crate::sandbox::Sandbox;
 use crate::servers::model::{EraChoice, Limits, Server, Sharing, ToolFilter, Transport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -50,6 +52,8 @@ struct Entry {
     tools: Tools,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     roots: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
+    sandbox: shut::Entry,
 }
 
 /// The program alone, or the whole command line as a list.
@@ -144,6 +148,7 @@ pub(super) fn read_entry(source: &Source<'_>, entry_node: &Node, mut server: Ser
     server.era = entry.protocol;
     server.tools = ToolFilter { include: entry.tools.include, exclude: entry.tools.exclude };
     server.roots = entry.roots;
+    server.sandbox = Sandbox::try_from(entry.sandbox).map_err(|error| place(error, "sandbox"))?;
     Ok(server)
 }
 
@@ -220,6 +225,7 @@ impl From<&Server> for Entry {
             queue: limits.queue,
             tools: Tools { include: server.tools.include.clone(), exclude: server.tools.exclude.clone() },
             roots: server.roots.clone(),
+            sandbox: shut::Entry::from(&server.sandbox),
         }
     }
 }

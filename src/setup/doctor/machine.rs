@@ -1,7 +1,8 @@
-//! Checks of the machine: the runtimes servers need, as a shell and as a desktop app find them, and what the
-//! system offers to shut servers in. The sandbox rows only report.
+//! Checks of the machine: the runtimes servers need, as a shell and as a desktop app find them, and what servers are
+//! shut in by on this system.
 
 use super::{Area, Check, Facts, Level};
+use crate::sandbox::{self, Base, Defaults, Files, Guard, Plan, Sandbox, Support};
 use crate::servers::model::Transport;
 use crate::setup::{Machine, programs};
 use std::collections::BTreeMap;
@@ -60,27 +61,78 @@ fn users(facts: &Facts) -> BTreeMap<&str, Vec<String>> {
     users
 }
 
-pub fn sandbox() -> Vec<Check> {
-    let info = |what: String| Check::new(Area::Sandbox, Level::Info, what);
-    if !cfg!(target_os = "linux") {
-        return vec![info("what this system offers to shut servers in is not looked at yet".into())];
+/// What servers are shut in by on this machine, and which of them ask for more than that.
+pub fn sandbox(machine: &Machine<'_>, facts: &Facts) -> Vec<Check> {
+    let support = sandbox::support();
+    let path = (machine.env)("PATH").unwrap_or_default();
+    let chosen =
+        facts.settings.as_ref().map(|resolved| resolved.settings.sandbox.profile).unwrap_or(Base::Default);
+    let mut checks: Vec<Check> =
+        [Base::Default, Base::Strict].map(|base| guarded(base, chosen, support)).into();
+    if chosen == Base::Off {
+        let what = "servers that say nothing of a sandbox run in none (`sandbox.profile` is off)";
+        checks.push(
+            Check::new(Area::Sandbox, Level::Warn, what).cure("umcp config set sandbox.profile default"),
+        );
     }
-    let read = |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim().to_string());
-    let landlock = match read("/sys/kernel/security/lsm") {
-        Some(list) if list.split(',').any(|name| name == "landlock") => "Landlock is on".into(),
-        Some(list) => format!("Landlock is off (active: {list})"),
-        None => "the kernel does not tell whether Landlock is on".to_string(),
+    for server in facts.servers.iter().filter(|server| server.enabled) {
+        let Transport::Stdio { command, .. } = &server.transport else { continue };
+        let base = server.sandbox.profile.unwrap_or(chosen);
+        let program = programs::find(command, &path).unwrap_or_else(|| command.into());
+        if base == Base::Default && sandbox::is_unfit(&program) {
+            let what = format!("`{}` runs outside a sandbox: `{command}` needs privileges", server.name);
+            checks.push(Check::new(Area::Sandbox, Level::Info, what));
+        }
+        let guards = support.guards(&bare(base, &server.sandbox));
+        let missing: Vec<&str> = server
+            .sandbox
+            .require
+            .iter()
+            .filter(|guard| !guards.contains(guard))
+            .map(|guard| guard.word())
+            .collect();
+        if !missing.is_empty() {
+            let what =
+                format!("`{}` requires {}, which cannot be guarded here", server.name, missing.join(", "));
+            let cure = format!("umcp server edit {} --unset sandbox.require", server.name);
+            checks.push(Check::new(Area::Sandbox, Level::Fail, what).cure(cure));
+        }
+    }
+    checks
+}
+
+fn guarded(base: Base, chosen: Base, support: Support) -> Check {
+    let guards = support.guards(&bare(base, &Sandbox::default()));
+    let missing: Vec<Guard> = Guard::ALL.iter().copied().filter(|guard| !guards.contains(guard)).collect();
+    let words = |guards: &[Guard]| guards.iter().map(|guard| guard.word()).collect::<Vec<_>>().join(", ");
+    let now = if base == chosen { ", which is in force," } else { "" };
+    let what = match (guards.is_empty(), missing.first()) {
+        (_, None) => format!("the profile `{}`{now} guards {}", base.word(), words(&guards)),
+        (true, Some(first)) => {
+            format!("the profile `{}`{now} guards nothing here: {}", base.word(), support.why_not(*first))
+        }
+        (false, Some(first)) => format!(
+            "the profile `{}`{now} guards {}, not {}: {}",
+            base.word(),
+            words(&guards),
+            words(&missing),
+            support.why_not(*first)
+        ),
     };
-    let number = |path: &str| read(path).and_then(|text| text.parse::<u64>().ok());
-    let spaces = match (
-        number("/proc/sys/user/max_user_namespaces"),
-        number("/proc/sys/kernel/unprivileged_userns_clone"),
-        number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
-    ) {
-        (Some(0), ..) | (_, Some(0), _) => "user namespaces are off",
-        (.., Some(1)) => "user namespaces are held back by AppArmor",
-        (Some(_), ..) => "user namespaces are on",
-        (None, ..) => "the kernel does not tell whether user namespaces are on",
-    };
-    vec![info(landlock), info(spaces.into())]
+    let level = if missing.is_empty() { Level::Ok } else { Level::Info };
+    Check::new(Area::Sandbox, level, what)
+}
+
+/// A plan that only says what is asked for.
+fn bare(base: Base, sandbox: &Sandbox) -> Plan {
+    let chosen = Sandbox { profile: Some(base), ..sandbox.clone() };
+    let defaults = Defaults { base, memory: 0, processes: 0, disk: 0 };
+    let chosen = chosen.over(&defaults, 0);
+    Plan {
+        base,
+        files: Files::Hide(Vec::new()),
+        net: chosen.net,
+        require: chosen.require,
+        limits: chosen.limits,
+    }
 }

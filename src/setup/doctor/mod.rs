@@ -181,7 +181,7 @@ pub fn run(machine: &Machine<'_>, facts: &Facts, only: Option<Area>, now: Timest
             Area::Runtimes => machine::runtimes(machine, facts),
             Area::Clients => clients::check(machine, now),
             Area::Servers => servers::check(machine, facts, now),
-            Area::Sandbox => machine::sandbox(),
+            Area::Sandbox => machine::sandbox(machine, facts),
         })
         .collect();
     counted(checks, None)

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::paths::Paths;
+use crate::sandbox::{Base, Guard, Sandbox};
 use crate::servers::model::Transport;
 use crate::settings;
 use crate::tools::model::{Era, Tool};
@@ -191,5 +192,28 @@ fn the_vault_is_told_with_what_opens_it() {
         check(Level::Fail, "is missing");
         keyfile::create(&file).unwrap();
         check(Level::Fail, "not the one the vault was closed with");
+    });
+}
+
+#[test]
+fn servers_that_no_sandbox_fits_are_named() {
+    with_home(|_, machine| {
+        let mut facts = facts(machine.paths);
+        facts.servers.push(server("tame", "node"));
+        facts.servers.push(server("boxes", "podman"));
+        let shut = |base| Sandbox { profile: Some(base), ..Sandbox::default() };
+        facts.servers.push(Server { sandbox: shut(Base::Off), ..server("free", "podman") });
+        let require = Sandbox { require: vec![Guard::Files], ..shut(Base::Off) };
+        facts.servers.push(Server { sandbox: require, ..server("torn", "node") });
+        let report = run(machine, &facts, Some(Area::Sandbox), Timestamp::default());
+        let of_servers: Vec<(Level, String)> =
+            lines(&report).into_iter().filter(|(_, what)| !what.starts_with("the profile")).collect();
+        assert_eq!(
+            of_servers,
+            [
+                (Level::Info, "`boxes` runs outside a sandbox: `podman` needs privileges".to_string()),
+                (Level::Fail, "`torn` requires files, which cannot be guarded here".into()),
+            ]
+        );
     });
 }

@@ -13,7 +13,13 @@ use tokio::sync::mpsc;
 pub const MAX_LINE: usize = 16 << 20;
 
 /// Reads lines into the link until the stream ends or fails, then closes the link.
-pub async fn read_lines(link: Arc<Link>, mut reader: impl AsyncRead + Unpin) {
+pub async fn read_lines(link: Arc<Link>, reader: impl AsyncRead + Unpin) {
+    read_to_end(&link, reader).await;
+    link.close(Error::new(&codes::UPSTREAM_DIED, "the server ended the connection"));
+}
+
+/// As [`read_lines`], and leaves it to the caller to say why the link ends.
+pub async fn read_to_end(link: &Arc<Link>, mut reader: impl AsyncRead + Unpin) {
     let mut buffer = BytesMut::with_capacity(8 << 10);
     let mut scanned = 0;
     let mut skipping = false;
@@ -49,7 +55,6 @@ pub async fn read_lines(link: Arc<Link>, mut reader: impl AsyncRead + Unpin) {
     if !skipping && !buffer.is_empty() {
         link.receive(&buffer.freeze());
     }
-    link.close(Error::new(&codes::UPSTREAM_DIED, "the server ended the connection"));
 }
 
 /// Writes the link's queue, joining what waits into few writes.

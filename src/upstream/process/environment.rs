@@ -227,6 +227,7 @@ mod tests {
             env: BTreeMap::new(),
             cwd: Some(dir.path().into()),
             label: "srv".into(),
+            confinement: None,
         };
         let env = |path: String| BTreeMap::from([(OsString::from("PATH"), OsString::from(path))]);
         let path = env(format!(".::relative:{}", dir.path().display()));

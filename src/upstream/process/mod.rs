@@ -2,9 +2,11 @@
 //! It does not know MCP and does not restart anything; it hands out three pipes and an exit.
 //! Rule: a process started here dies with its [`Child`], and so does everything that process started.
 
+mod confine;
 mod environment;
 #[cfg(unix)]
 mod reaper;
+mod run;
 #[cfg(unix)]
 mod spawn;
 #[cfg(all(test, target_os = "linux"))]
@@ -14,6 +16,7 @@ mod tree;
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 #[path = "macos.rs"]
 mod tree;
+mod watch;
 #[cfg(windows)]
 mod windows;
 
@@ -24,14 +27,17 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 #[cfg(unix)]
 use {spawn as platform, tree as platform_tree};
 #[cfg(windows)]
 use {windows as platform, windows as platform_tree};
 
+pub use confine::Confinement;
 pub use platform::{Input, Output};
+pub use run::{Finished, Job};
+pub use watch::Verdict;
 
 /// Name of the variable by which processes of ours are recognised, however often they changed their parent.
 ///
@@ -57,6 +63,8 @@ pub struct Spec {
     pub cwd: Option<PathBuf>,
     /// Name of the server, for messages.
     pub label: String,
+    /// How it is shut in; `None` is not at all.
+    pub confinement: Option<Confinement>,
 }
 
 /// How a process ended. Both empty: the system did not say.
@@ -104,7 +112,7 @@ struct Request {
 struct Launched {
     tree: Guard,
     pid: u32,
-    exited: watch::Receiver<Option<ExitInfo>>,
+    exited: tokio::sync::watch::Receiver<Option<ExitInfo>>,
 }
 
 impl Children {
@@ -132,10 +140,16 @@ impl Children {
         let marker = format!("{}:{}.{number}", self.nonce, std::process::id());
         let (answer, launched) = oneshot::channel();
         let gone = || Error::bug("the thread that starts processes is gone");
+        let bounds = spec.confinement.as_ref().map(Confinement::bounds).unwrap_or_default();
         self.requests.send(Request { spec, marker, theirs, answer }).map_err(|_| gone())?;
         let Launched { tree, pid, exited } = launched.await.map_err(|_| gone())??;
         let (stdin, stdout, stderr) = ours;
+        let verdict = watch::Verdict::new(bounds.limits, exited.clone());
+        if let Some(tree) = &tree.0 {
+            watch::add(bounds, tree, &verdict)?;
+        }
         Ok(Child {
+            verdict,
             pid,
             stdin: Some(stdin),
             stdout: Some(stdout),
@@ -161,7 +175,8 @@ pub struct Child {
     pub stdin: Option<Input>,
     pub stdout: Option<Output>,
     pub stderr: Option<Output>,
-    exited: watch::Receiver<Option<ExitInfo>>,
+    exited: tokio::sync::watch::Receiver<Option<ExitInfo>>,
+    verdict: watch::Verdict,
     tree: Guard,
     _children: Arc<Children>,
 }
@@ -170,6 +185,11 @@ impl Child {
     /// A handle that waits for the end of the process and outlives the child.
     pub fn exit(&self) -> Exit {
         Exit(self.exited.clone())
+    }
+
+    /// A handle that tells which bound was passed, and outlives the child.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict.clone()
     }
 
     /// Ends the process and everything it started: end of input, `grace`, SIGTERM to the tree, `grace`, SIGKILL.
@@ -193,7 +213,7 @@ impl Child {
 
 /// The end of one process.
 #[derive(Clone)]
-pub struct Exit(watch::Receiver<Option<ExitInfo>>);
+pub struct Exit(tokio::sync::watch::Receiver<Option<ExitInfo>>);
 
 impl Exit {
     /// Waits until the process has ended; may be dropped and called again.
@@ -211,12 +231,12 @@ impl Exit {
 }
 
 /// Kills the tree unless it was taken out before.
-struct Guard(Option<platform_tree::Tree>);
+struct Guard(Option<Arc<platform_tree::Tree>>);
 
 impl Guard {
     fn with(&self, act: impl Fn(&platform_tree::Tree)) {
         if let Some(tree) = &self.0 {
-            act(tree);
+            act(tree.as_ref());
         }
     }
 }
@@ -224,7 +244,6 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let Some(tree) = self.0.take() else { return };
-        let tree = Arc::new(tree);
         let other = tree.clone();
         let end = move || {
             other.end(KILL_PATIENCE);

@@ -4,10 +4,12 @@
 use super::tree::Tree;
 use super::{Guard, Launched, Spec, environment, reaper};
 use crate::error::{Error, Result, codes};
+use crate::sandbox::Prepared;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use tokio::net::unix::pipe;
 
 /// The daemon's end of a child's stdin.
@@ -62,16 +64,21 @@ pub(super) fn launch(spec: &Spec, marker: String, theirs: Theirs) -> Result<Laun
     let program = environment::resolve(spec, &env)?;
     let [stdin, stdout, stderr] = theirs.0;
     let mut command = Command::new(&program);
-    command.args(&spec.args).env_clear().envs(&env).process_group(0);
-    command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
+    command.args(&spec.args).env_clear().envs(&env);
     if let Some(cwd) = &spec.cwd {
         command.current_dir(cwd);
     }
+    if let Some(confinement) = &spec.confinement {
+        // First of all: on some systems it puts another program in front.
+        confinement.shut_in(spec, &program, &mut command)?;
+    }
+    command.process_group(0);
+    command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
     let parent = std::process::id();
     // SAFETY: `before_exec` makes system calls only; it neither allocates nor takes a lock.
     unsafe { command.pre_exec(move || before_exec(parent)) };
     let (pid, exited) = reaper::spawn(&mut command).map_err(|error| refused(spec, &program, &error))?;
-    Ok(Launched { tree: Guard(Some(Tree::new(pid, marker))), pid, exited })
+    Ok(Launched { tree: Guard(Some(Arc::new(Tree::new(pid, marker)))), pid, exited })
 }
 
 /// Runs in the child between fork and exec.
@@ -98,6 +105,9 @@ const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
 
 fn refused(spec: &Spec, program: &std::path::Path, error: &io::Error) -> Error {
     let label = &spec.label;
+    if let Some(failure) = Prepared::failure(error) {
+        return Error { message: format!("`{label}`: {}", failure.message), ..failure };
+    }
     let message = match error.raw_os_error() {
         // The file is there, `resolve` saw it: what is missing is the program its first line names.
         Some(libc::ENOENT) => format!("`{label}`: the interpreter of `{}` is missing", program.display()),

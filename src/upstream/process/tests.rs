@@ -1,4 +1,5 @@
 //! Real processes, small ones: what they leave behind is looked up in the system's own process table.
+//! Long because there are many ways in which processes come and go.
 //! Some tests run this binary again as a process of its own, because they change or kill the whole process.
 #![allow(clippy::unwrap_used, reason = "a helper of tests is no test to the lint")]
 
@@ -23,6 +24,7 @@ fn shell(script: &str) -> Spec {
         env: BTreeMap::new(),
         cwd: None,
         label: "srv".into(),
+        confinement: None,
     }
 }
 
@@ -251,7 +253,14 @@ fn a_program_that_cannot_run_says_why() {
         ];
         for (program, path, message, hint) in cases {
             let env = BTreeMap::from([("PATH".into(), path.into())]);
-            let spec = Spec { program: program.into(), args: vec![], env, cwd: None, label: "srv".into() };
+            let spec = Spec {
+                program: program.into(),
+                args: vec![],
+                env,
+                cwd: None,
+                label: "srv".into(),
+                confinement: None,
+            };
             let error = children.spawn(spec).await.err().unwrap();
             assert!(error.is(&codes::UPSTREAM_START));
             assert_eq!(

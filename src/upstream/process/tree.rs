@@ -7,7 +7,7 @@ use super::{MARKER, Usage, reaper};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// So many looks in a row must find nothing while an orphan does not show whose it is.
@@ -111,22 +111,50 @@ pub(super) fn sweep(nonce: &str, patience: Duration) -> usize {
     }
 }
 
+/// What whole trees use, orphans that left their group included, with one look at the system.
+pub(super) fn used(trees: &[Arc<Tree>]) -> Vec<Option<Usage>> {
+    let processes = table();
+    let usage = |tree: &Arc<Tree>| {
+        let (mut members, _) = tree.members(&processes);
+        members.retain(|process| !process.ended());
+        (!members.is_empty()).then(|| sum(&members))
+    };
+    trees.iter().map(usage).collect()
+}
+
+/// The memory of a tree with shared pages counted once in all; dear to find out. `None`: not told.
+pub(super) fn proportional(tree: &Tree) -> Option<u64> {
+    let processes = table();
+    let (members, _) = tree.members(&processes);
+    let of = |process: &&Process| {
+        let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", process.pid)).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    let kibibytes = members.iter().filter(|process| !process.ended()).map(of).sum::<Option<u64>>()?;
+    Some(kibibytes << 10)
+}
+
 pub(super) fn usages(pids: &[u32]) -> Vec<Option<Usage>> {
     let processes = table();
-    // SAFETY: asks for two constants of the system.
-    let (ticks, page) = unsafe { (libc::sysconf(libc::_SC_CLK_TCK), libc::sysconf(libc::_SC_PAGESIZE)) };
-    let (ticks, page) = (u64::try_from(ticks).unwrap_or(100).max(1), u64::try_from(page).unwrap_or(4096));
     let usage = |pid: &u32| {
         processes.iter().find(|process| process.pid == *pid && !process.ended())?;
         let mut members = members(&processes, *pid, &BTreeSet::from([*pid]), |_| false);
         members.retain(|process| !process.ended());
-        Some(Usage {
-            cpu_ms: members.iter().map(|process| process.ticks).sum::<u64>() * 1000 / ticks,
-            rss_bytes: members.iter().map(|process| process.pages).sum::<u64>() * page,
-            processes: u32::try_from(members.len()).unwrap_or(u32::MAX),
-        })
+        Some(sum(&members))
     };
     pids.iter().map(usage).collect()
+}
+
+fn sum(members: &[&Process]) -> Usage {
+    // SAFETY: asks for two constants of the system.
+    let (ticks, page) = unsafe { (libc::sysconf(libc::_SC_CLK_TCK), libc::sysconf(libc::_SC_PAGESIZE)) };
+    let (ticks, page) = (u64::try_from(ticks).unwrap_or(100).max(1), u64::try_from(page).unwrap_or(4096));
+    Usage {
+        cpu_ms: members.iter().map(|process| process.ticks).sum::<u64>() * 1000 / ticks,
+        rss_bytes: members.iter().map(|process| process.pages).sum::<u64>() * page,
+        processes: u32::try_from(members.len()).unwrap_or(u32::MAX),
+    }
 }
 
 /// Children of this process that have ended and wait to be reaped.

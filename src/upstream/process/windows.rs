@@ -2,20 +2,22 @@
 //! The job is closed with its last handle, also when this process is killed, and takes all its members along,
 //! so that nothing has to be swept. A process that the child starts before it is in the job escapes.
 
-use super::{ExitInfo, Guard, Launched, Spec, Usage, environment};
+use super::{Confinement, ExitInfo, Guard, Launched, Spec, Usage, environment};
 use crate::error::{Error, Result, codes};
+use crate::sandbox::Limits;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::os::windows::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::windows::named_pipe::{NamedPipeServer, PipeMode, ServerOptions};
 use tokio::sync::watch;
 use windows_sys::Win32::System::JobObjects::{
-    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
-    JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectExtendedLimitInformation, SetInformationJobObject,
-    TerminateJobObject,
+    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_ACTIVE_PROCESS, JOB_OBJECT_LIMIT_JOB_MEMORY,
+    JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
+    JobObjectExtendedLimitInformation, SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW};
 
@@ -63,7 +65,8 @@ pub(super) fn launch(spec: &Spec, marker: String, theirs: Theirs) -> Result<Laun
     let env = environment::child_env(std::env::vars_os(), &spec.env, &marker);
     let program = environment::resolve(spec, &env)?;
     let refused = |error: io::Error| environment::launch_error(&spec.label, &error);
-    let job = job().map_err(refused)?;
+    let limits = spec.confinement.as_ref().map(Confinement::bounds).unwrap_or_default().limits;
+    let job = job(limits).map_err(refused)?;
     let [stdin, stdout, stderr] = theirs.0;
     let mut command = Command::new(&program);
     command.args(&spec.args).env_clear().envs(&env);
@@ -71,6 +74,9 @@ pub(super) fn launch(spec: &Spec, marker: String, theirs: Theirs) -> Result<Laun
     command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
     if let Some(cwd) = &spec.cwd {
         command.current_dir(cwd);
+    }
+    if let Some(confinement) = &spec.confinement {
+        confinement.shut_in(spec, &program, &mut command)?;
     }
     let mut child = command.spawn().map_err(refused)?;
     // SAFETY: both handles are open and ours.
@@ -80,7 +86,7 @@ pub(super) fn launch(spec: &Spec, marker: String, theirs: Theirs) -> Result<Laun
         return Err(refused(error));
     }
     let pid = child.id();
-    let tree = Guard(Some(Tree { job }));
+    let tree = Guard(Some(Arc::new(Tree { job })));
     let (sender, exited) = watch::channel(None);
     let wait = move || {
         let code = child.wait().ok().and_then(|status| status.code());
@@ -93,7 +99,7 @@ pub(super) fn launch(spec: &Spec, marker: String, theirs: Theirs) -> Result<Laun
     Ok(Launched { tree, pid, exited })
 }
 
-fn job() -> io::Result<OwnedHandle> {
+fn job(bounds: Limits) -> io::Result<OwnedHandle> {
     // SAFETY: no name and no attributes; a handle other than null is ours to close.
     let job = unsafe {
         let handle = CreateJobObjectW(std::ptr::null(), std::ptr::null());
@@ -106,6 +112,14 @@ fn job() -> io::Result<OwnedHandle> {
     let set = unsafe {
         let mut limits: JOBOBJECT_EXTENDED_LIMIT_INFORMATION = std::mem::zeroed();
         limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+        if let Some(bytes) = bounds.memory {
+            limits.BasicLimitInformation.LimitFlags |= JOB_OBJECT_LIMIT_JOB_MEMORY;
+            limits.JobMemoryLimit = usize::try_from(bytes).unwrap_or(usize::MAX);
+        }
+        if let Some(count) = bounds.processes {
+            limits.BasicLimitInformation.LimitFlags |= JOB_OBJECT_LIMIT_ACTIVE_PROCESS;
+            limits.BasicLimitInformation.ActiveProcessLimit = u32::try_from(count).unwrap_or(u32::MAX);
+        }
         let size = u32::try_from(size_of_val(&limits)).expect("a structure of some hundred bytes");
         SetInformationJobObject(
             job.as_raw_handle(),
@@ -139,4 +153,14 @@ pub(super) fn sweep(_nonce: &str, _patience: Duration) -> usize {
 
 pub(super) fn usages(pids: &[u32]) -> Vec<Option<Usage>> {
     vec![None; pids.len()]
+}
+
+/// The job object itself holds the bounds: what goes beyond them fails.
+pub(super) fn used(trees: &[Arc<Tree>]) -> Vec<Option<Usage>> {
+    vec![None; trees.len()]
+}
+
+/// Never asked for, since nothing is known of the whole either.
+pub(super) fn proportional(_tree: &Tree) -> Option<u64> {
+    None
 }

@@ -95,6 +95,7 @@ impl Upstream {
 fn counts(error: &Error) -> bool {
     [
         &codes::UPSTREAM_DIED,
+        &codes::UPSTREAM_LIMIT,
         &codes::UPSTREAM_TIMEOUT,
         &codes::UPSTREAM_PROTOCOL,
         &codes::UPSTREAM_TOO_LARGE,

@@ -2,12 +2,14 @@
 
 use super::Opened;
 use crate::error::{Error, Result, codes};
+use crate::paths::create_private_dir;
+use crate::sandbox::Resource;
 use crate::servers::model::{EraChoice, Transport};
 use crate::tools::Era;
 use crate::upstream::connection::Connection;
 use crate::upstream::era;
-use crate::upstream::link::{Inbox, Link, read_lines, write_lines};
-use crate::upstream::process::{Child, Output, Spec};
+use crate::upstream::link::{Inbox, Link, read_to_end, write_lines};
+use crate::upstream::process::{Child, Confinement, Output, Spec, Verdict};
 use crate::upstream::supervisor::Upstream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use tokio::io::AsyncReadExt;
 
 /// Time for the last words on stderr after the process has gone.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+/// Between the end of a pipe and the news of the end of its process, either way.
+const PIPE_PATIENCE: Duration = Duration::from_millis(20);
 /// Grace of each stage of stopping a process that could not agree.
 const STOP_GRACE: Duration = Duration::from_millis(500);
 
@@ -61,10 +65,10 @@ async fn attempt(
     else {
         return Err(Error::bug("a fresh child without pipes"));
     };
-    tokio::spawn(read_lines(link.clone(), stdout));
+    tokio::spawn(read_and_close(upstream.clone(), link.clone(), stdout, &child));
     tokio::spawn(write_until_closed(link.clone(), queue, stdin));
     tokio::spawn(log(upstream.clone(), stderr));
-    tokio::spawn(close_on_exit(link.clone(), &child));
+    tokio::spawn(close_on_exit(upstream.clone(), link.clone(), &child));
     let connection = Connection::Stream(link.clone());
     match era::handshake(&connection, choice, remembered, upstream.bounds.start).await {
         Ok(agreement) => {
@@ -78,14 +82,52 @@ async fn attempt(
     }
 }
 
-fn close_on_exit(link: Arc<Link>, child: &Child) -> impl Future<Output = ()> + use<> {
+/// Reads to the end of the child's output; then the link ends, for the reason the child did.
+fn read_and_close(
+    upstream: Arc<Upstream>,
+    link: Arc<Link>,
+    stdout: Output,
+    child: &Child,
+) -> impl Future<Output = ()> + use<> {
+    let (mut exit, verdict) = (child.exit(), child.verdict());
+    async move {
+        read_to_end(&link, stdout).await;
+        // The pipe ends a moment before the exit is told, and some only stop speaking.
+        let _ = tokio::time::timeout(PIPE_PATIENCE, exit.wait()).await;
+        link.close(ended(&upstream, &verdict, "the server ended the connection"));
+    }
+}
+
+fn ended(upstream: &Upstream, verdict: &Verdict, otherwise: &str) -> Error {
+    let Some(breach) = verdict.breach() else { return Error::new(&codes::UPSTREAM_DIED, otherwise) };
+    let error = Error::new(&codes::UPSTREAM_LIMIT, format!("the server was ended: {breach}"));
+    let error = match breach.resource {
+        Resource::Disk => {
+            let folder = upstream.shared().paths.work(upstream.id());
+            error.hint(format!("make room in `{}`, or allow more", folder.display()))
+        }
+        _ => error,
+    };
+    error.hint(format!(
+        "umcp server edit {} --set sandbox.{}=AMOUNT",
+        upstream.name(),
+        breach.resource.word()
+    ))
+}
+
+fn close_on_exit(
+    upstream: Arc<Upstream>,
+    link: Arc<Link>,
+    child: &Child,
+) -> impl Future<Output = ()> + use<> {
     let mut exit = child.exit();
+    let verdict = child.verdict();
     async move {
         tokio::select! {
             info = exit.wait() => {
                 // What it said last may still be in the pipe.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                link.close(Error::new(&codes::UPSTREAM_DIED, format!("the server ended ({info})")));
+                tokio::time::sleep(PIPE_PATIENCE).await;
+                link.close(ended(&upstream, &verdict, &format!("the server ended ({info})")));
             }
             _ = link.closed() => {}
         }
@@ -156,11 +198,21 @@ fn spec(upstream: &Upstream) -> Result<Spec> {
         .iter()
         .map(|(name, value)| Ok((name.clone(), shared.resolve_value(value, &format!("env {name}"))?)));
     let cwd = upstream.entry.cwd.as_ref().map(|cwd| shared.resolve(cwd, "cwd")).transpose()?;
+    let mut sandbox = upstream.entry.sandbox.clone();
+    for place in sandbox.read.iter_mut().chain(&mut sandbox.write) {
+        *place = shared.resolve(place, "a place of the sandbox")?;
+    }
+    let confinement = Confinement::new(&sandbox, &shared.settings, &shared.paths, upstream.id());
+    let cwd = cwd.map_or_else(|| confinement.folder().to_path_buf(), PathBuf::from);
+    if cwd == confinement.work {
+        create_private_dir(&cwd)?;
+    }
     Ok(Spec {
         program: shared.resolve(command, "the command")?,
         args: args.iter().map(|arg| shared.resolve(arg, "an argument")).collect::<Result<_>>()?,
         env: env.collect::<Result<_>>()?,
-        cwd: cwd.map(PathBuf::from).or_else(|| Some(shared.paths.home.clone())),
+        cwd: Some(cwd),
         label: upstream.name().into(),
+        confinement: Some(confinement),
     })
 }

@@ -4,6 +4,7 @@
 //!
 //! `UMCP_LONG=1` runs the whole counts; `UMCP_FAULT_REPORT=FILE` collects the recovery times, one `ROW MS` a line.
 
+mod appetite;
 mod client;
 mod daemon;
 mod entries;
