@@ -12,6 +12,7 @@ pub mod environments;
 pub mod error;
 pub mod gateway;
 pub mod ids;
+pub mod integrations;
 pub mod paths;
 pub mod policy;
 pub mod search;

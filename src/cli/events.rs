@@ -35,6 +35,7 @@ enum Type {
     List,
     Log,
     Progress,
+    Account,
 }
 
 impl Events {
@@ -110,6 +111,7 @@ fn kind(event: &Event) -> Type {
         Event::Call { .. } => Type::Call,
         Event::Session { .. } => Type::Session,
         Event::ListChanged { .. } => Type::List,
+        Event::Account { .. } => Type::Account,
     }
 }
 
@@ -130,6 +132,10 @@ fn line(event: &Event) -> String {
         }
         Event::Session { at: when, client, opened } => {
             format!("{} client {client} {}", at(when), if *opened { "connected" } else { "left" })
+        }
+        Event::Account { at: when, connection, state, detail } => {
+            let detail = detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
+            format!("{} connection {connection} {state}{detail}", at(when))
         }
         Event::ListChanged { at: when, tools } => format!("{} list changed: {tools} tools", at(when)),
     }

@@ -6,6 +6,7 @@ mod client;
 mod complete;
 mod completions;
 mod config;
+mod connection;
 mod context;
 mod doctor;
 mod events;
@@ -15,6 +16,7 @@ mod health;
 mod help;
 mod import;
 mod init;
+mod integration;
 mod interrupt;
 mod known;
 mod logs;
@@ -143,6 +145,12 @@ enum Noun {
     /// Manage keys for the HTTP endpoint
     #[command(alias = "tokens")]
     Token(token::Command),
+    /// Sign in, and look after the accounts that did
+    #[command(alias = "connections")]
+    Connection(connection::Command),
+    /// Describe how to sign in at services
+    #[command(alias = "integrations")]
+    Integration(integration::Command),
     Serve(gateway::Serve),
     /// Start, stop and watch the daemon behind the endpoint
     Gateway(gateway::Command),
@@ -184,6 +192,8 @@ impl Noun {
             Self::Find(command) => command.run(ctx),
             Self::Profile(command) => command.run(ctx),
             Self::Token(command) => command.run(ctx),
+            Self::Connection(command) => command.run(ctx),
+            Self::Integration(command) => command.run(ctx),
             Self::Serve(command) => command.run(ctx),
             Self::Gateway(command) => command.run(ctx),
             Self::Transport(command) => command.run(ctx),

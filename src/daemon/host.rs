@@ -15,6 +15,7 @@ use crate::engine::{Engine, Request, StoreRequest};
 use crate::error::{Error, Result, codes};
 use crate::gateway::Gateway;
 use crate::gateway::session::Arrival;
+use crate::integrations;
 use crate::paths::Paths;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -206,13 +207,16 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
         StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
         StoreRequest::Tool(_) => Some(Change::Preferences),
         StoreRequest::Profile(_) => Some(Change::Profiles),
-        StoreRequest::Token(_) | StoreRequest::Usage(_) => None,
+        StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Integration(_) => None,
     };
     if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_)) {
         let indexed = indexed.clone();
         tokio::task::spawn_blocking(move || indexed.refresh_names());
     }
     let Some(gateway) = gateway.get() else { return };
+    if matches!(request, StoreRequest::Integration(integrations::Request::Use { .. })) {
+        gateway.world().shared.accounts.changed();
+    }
     if matches!(request, StoreRequest::Token(_)) {
         gateway.forget_tokens();
     }

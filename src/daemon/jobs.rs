@@ -1,6 +1,7 @@
 //! What the daemon answers on its local socket: store requests through the engine, live requests from the running
 //! world. Plain data in, plain data out; text for people is made elsewhere.
 
+mod accounts;
 mod status;
 
 use super::wire::Hello;
@@ -178,6 +179,7 @@ impl Jobs {
                 self.raw(&server, &method, &params, hello).await.map(LiveReply::Raw)
             }
             Live::Sessions => Ok(LiveReply::Sessions(self.sessions())),
+            Live::Account(request) => self.account(request).await.map(LiveReply::Account),
             Live::Follow => self.follow(events).await,
         }
     }

@@ -1,6 +1,7 @@
 //! Requests that need the running world, and their replies. Only the daemon answers them.
 //! Plain data: the daemon fills it, `ui` shows it.
 
+use super::accounts::{AccountReply, AccountRequest};
 use crate::clock::Timestamp;
 pub use crate::environments::Mode;
 use crate::tools::Era;
@@ -67,6 +68,8 @@ pub enum Live {
         params: String,
     },
     Sessions,
+    /// Signing in, and the accounts that did.
+    Account(AccountRequest),
     /// Everything that happens from now on, as events, until the asker hangs up.
     Follow,
 }
@@ -98,6 +101,7 @@ pub enum LiveReply {
     /// The result as JSON text.
     Raw(String),
     Sessions(Vec<Session>),
+    Account(AccountReply),
 }
 
 /// Something that happened, for `events --follow`, progress bars and logs.
@@ -110,6 +114,7 @@ pub enum Event {
     Call { at: Timestamp, client: String, server: String, tool: String, class: String, duration_us: u64 },
     Session { at: Timestamp, client: String, opened: bool },
     ListChanged { at: Timestamp, tools: u64 },
+    Account { at: Timestamp, connection: String, state: String, detail: Option<String> },
 }
 
 /// Result of a tool call: `CallToolResult` as JSON text.
@@ -148,6 +153,8 @@ pub enum State {
     Waiting,
     /// Ended too often; not tried again until asked to.
     CrashLoop,
+    /// It wants to know who asks; `umcp server login` tells it.
+    NeedsSignIn,
 }
 
 impl State {
@@ -159,6 +166,7 @@ impl State {
             Self::Ready => "ready",
             Self::Waiting => "waiting",
             Self::CrashLoop => "crash loop",
+            Self::NeedsSignIn => "needs sign-in",
         }
     }
 }

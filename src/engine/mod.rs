@@ -1,6 +1,7 @@
 //! The waist: a typed request in, one transaction, a typed reply out. No async, no text for people.
 //! Whoever owns the store holds an [`Engine`]; everybody else sends the same request over the socket.
 
+pub mod accounts;
 pub mod live;
 pub mod names_index;
 pub mod request;
@@ -8,7 +9,7 @@ pub mod request;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::{Row, Series, Store, Writer};
-use crate::{environments, policy, servers, tools, usage};
+use crate::{environments, integrations, policy, servers, tools, usage};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
 pub use request::{Reply, Request, StoreRequest};
@@ -62,6 +63,7 @@ impl Engine {
                 StoreRequest::Profile(request) => environments::read(tx, request).map(Reply::Profile),
                 StoreRequest::Token(request) => policy::read(tx, request).map(Reply::Token),
                 StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
+                StoreRequest::Integration(request) => integrations::read(tx, request).map(Reply::Integration),
             });
         }
         let asked = request.clone();
@@ -120,6 +122,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Profile(request) => environments::write(tx, request).map(Reply::Profile),
         StoreRequest::Token(request) => policy::write(tx, request).map(Reply::Token),
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
+        StoreRequest::Integration(request) => integrations::write(tx, request).map(Reply::Integration),
     }
 }
 

@@ -3,7 +3,7 @@
 //! `Live` only by the daemon.
 
 use super::live::{Live, LiveReply};
-use crate::{environments, policy, servers, tools, usage};
+use crate::{environments, integrations, policy, servers, tools, usage};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -22,6 +22,7 @@ pub enum StoreRequest {
     Profile(environments::Request),
     Token(policy::Request),
     Usage(usage::Request),
+    Integration(integrations::Request),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +33,7 @@ pub enum Reply {
     Profile(environments::Reply),
     Token(policy::Reply),
     Usage(usage::Reply),
+    Integration(integrations::Reply),
     Live(LiveReply),
 }
 
@@ -44,6 +46,7 @@ impl StoreRequest {
             Self::Profile(request) => request.writes(),
             Self::Token(request) => request.writes(),
             Self::Usage(request) => request.writes(),
+            Self::Integration(request) => request.writes(),
         }
     }
 }
@@ -64,6 +67,7 @@ from! {
     Profile environments;
     Token policy;
     Usage usage;
+    Integration integrations;
 }
 
 impl From<Live> for Request {

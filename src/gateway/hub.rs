@@ -69,6 +69,9 @@ impl Gateway {
             Happening::State { server, state, detail } => {
                 self.tell(|at| Event::Server { at, server, state, detail })
             }
+            Happening::Account { connection, state, detail } => {
+                self.tell(|at| Event::Account { at, connection, state, detail })
+            }
             Happening::Ask { session, ask } => {
                 if let Some(session) = self.hub.get(session) {
                     let abilities = session.peer().map(|peer| peer.abilities).unwrap_or_default();

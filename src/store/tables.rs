@@ -56,6 +56,10 @@ tables! {
     ERAS = "eras.v1" Text "servers";
     /// Setting -> value set by command rather than by file.
     SETTINGS = "settings.v1" Text "settings";
+    /// Integration id -> how one signs in somewhere, without its secret.
+    INTEGRATIONS = "integrations.v1" Text "integrations";
+    /// Connection id -> an account that signed in, without its tokens.
+    CONNECTIONS = "connections.v1" Text "integrations";
 }
 
 /// The table called `name`, if it is one of ours.

@@ -12,6 +12,7 @@ pub mod logs;
 pub mod message;
 pub mod mirror;
 pub mod names;
+pub mod oauth;
 pub mod process;
 pub mod restart;
 pub mod stderr_log;
@@ -56,6 +57,12 @@ pub enum Happening {
         method: String,
         params: String,
     },
+    /// Something about an account that its owner should know.
+    Account {
+        connection: String,
+        state: String,
+        detail: Option<String>,
+    },
     /// A question outside any call, for the one client the connection belongs to.
     Ask {
         session: u64,
@@ -72,6 +79,7 @@ pub struct Shared {
     pub paths: Paths,
     pub children: Arc<Children>,
     pub logs: logs::Logs,
+    pub accounts: Arc<oauth::Accounts>,
     handler: OnceLock<Handler>,
     /// Definitions listed after the tools of servers: umcp's verbs, and the reader of stored results.
     also: OnceLock<(Vec<String>, String)>,
@@ -174,7 +182,9 @@ impl World {
         children: Arc<Children>,
     ) -> Result<Arc<Self>> {
         let logs = logs::Logs::new(paths.clone());
+        let accounts = oauth::Accounts::new(engine.clone());
         let shared = Arc::new(Shared {
+            accounts,
             engine,
             settings,
             paths,
@@ -203,7 +213,27 @@ impl World {
             Reply::Tool(tools::Reply::Catalogues(stored)) => world.take(engine.servers()?, &stored),
             other => return unexpected(&other),
         }
+        world.follow_accounts();
         Ok(world)
+    }
+
+    /// Accounts tell what becomes of them, and a server whose account is new or gone is taken up again.
+    fn follow_accounts(self: &Arc<Self>) {
+        let shared = Arc::downgrade(&self.shared);
+        let teller = move |told: oauth::Told<'_>| {
+            let Some(shared) = shared.upgrade() else { return };
+            shared.happened(Happening::Account {
+                connection: told.connection.into(),
+                state: told.state.into(),
+                detail: told.detail.map(Into::into),
+            });
+        };
+        let world = Arc::downgrade(self);
+        let entered = move |id: &str| {
+            let Some(upstream) = world.upgrade().and_then(|world| world.by_id(id)) else { return };
+            tokio::spawn(async move { upstream.take_up().await });
+        };
+        self.shared.accounts.listen(Box::new(teller), Box::new(entered));
     }
 
     /// Sets who is told what happens; once.

@@ -12,6 +12,7 @@ pub mod test;
 mod top;
 mod transfer;
 
+use super::connection::create::Login;
 use super::context::Context;
 use super::logs;
 use crate::error::Result;
@@ -43,6 +44,7 @@ enum Verb {
     Remove(change::Remove),
     Enable(change::Enable),
     Disable(change::Disable),
+    Login(Box<Login>),
     Start(run::Start),
     Stop(run::Stop),
     Restart(run::Restart),
@@ -68,6 +70,7 @@ impl Command {
             Verb::Remove(verb) => verb.run(ctx),
             Verb::Enable(verb) => verb.run(ctx),
             Verb::Disable(verb) => verb.run(ctx),
+            Verb::Login(verb) => verb.run(ctx),
             Verb::Start(verb) => verb.run(ctx),
             Verb::Stop(verb) => verb.run(ctx),
             Verb::Restart(verb) => verb.run(ctx),
