@@ -111,6 +111,11 @@ impl Paths {
         self.config.join("secrets.env")
     }
 
+    /// What opens the vault unless another key file or a passphrase does; owner-only.
+    pub fn vault_key(&self) -> PathBuf {
+        self.data.join("vault.key")
+    }
+
     /// Copies of foreign files from before an edit, for `umcp undo`.
     pub fn undo(&self) -> PathBuf {
         self.data.join("undo")

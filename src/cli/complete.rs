@@ -41,6 +41,8 @@ pub enum Names {
     Index(NameKind),
     /// Servers and files.
     ServersOrFiles,
+    /// What one can sign in at: servers, integrations, and connections that want it again.
+    Targets,
     Codes,
 }
 
@@ -48,6 +50,10 @@ fn names(paths: &Paths, names: Names) -> Vec<(String, String)> {
     match names {
         Names::Index(kind) => names_index::read(&paths.names_index(), kind),
         Names::ServersOrFiles => names_index::read(&paths.names_index(), NameKind::Server),
+        Names::Targets => [NameKind::Server, NameKind::Integration, NameKind::Connection]
+            .into_iter()
+            .flat_map(|kind| names_index::read(&paths.names_index(), kind))
+            .collect(),
         Names::Codes => {
             crate::error::codes::ALL.iter().map(|code| (code.code.into(), code.name.into())).collect()
         }
@@ -190,6 +196,10 @@ fn named(value_name: &str, path: &[&str]) -> Option<Names> {
         "SERVER|FILE" => Some(Names::ServersOrFiles),
         "TOOL" => Some(Names::Index(NameKind::Tool)),
         "PROFILE" if path != ["profile", "create"] => Some(Names::Index(NameKind::Profile)),
+        "CONNECTION" => Some(Names::Index(NameKind::Connection)),
+        "INTEGRATION" => Some(Names::Index(NameKind::Integration)),
+        "TARGET" => Some(Names::Targets),
+        "SECRET" => Some(Names::Index(NameKind::Secret)),
         "CODE" => Some(Names::Codes),
         _ => None,
     }
@@ -213,7 +223,11 @@ mod tests {
             }
             Names::Index(NameKind::Tool) => vec![("time.now".into(), String::new())],
             Names::Index(NameKind::Profile) => vec![("work".into(), String::new())],
+            Names::Index(NameKind::Secret) => vec![("GITHUB_TOKEN".into(), String::new())],
             Names::ServersOrFiles => vec![("git".into(), String::new())],
+            Names::Index(NameKind::Connection) => vec![("me".into(), String::new())],
+            Names::Index(NameKind::Integration) => vec![("github".into(), String::new())],
+            Names::Targets => vec![("git".into(), String::new()), ("github".into(), String::new())],
             Names::Codes => vec![("UM0401".into(), String::new())],
         };
         candidates(&root, &words, &names).into_iter().map(|candidate| candidate.word).collect()
@@ -238,6 +252,11 @@ mod tests {
             (&["explain", "UM"], &["UM0401"]),
             (&["completions", "z"], &["zsh"]),
             (&["server", "start", ""], &["git"]),
+            (&["connection", "create", ""], &["git", "github"]),
+            (&["connection", "revoke", "m"], &["me"]),
+            (&["integration", "show", ""], &["github"]),
+            (&["secret", "delete", ""], &["GITHUB_TOKEN"]),
+            (&["secret", "set", ""], &[]),
         ] {
             assert_eq!(complete(line), expected, "{line:?}");
         }

@@ -25,6 +25,7 @@ mod man;
 mod parse;
 mod profile;
 mod quickstart;
+mod secret;
 mod server;
 mod service;
 mod status;
@@ -151,6 +152,9 @@ enum Noun {
     /// Describe how to sign in at services
     #[command(alias = "integrations")]
     Integration(integration::Command),
+    /// Keep keys and passwords in an encrypted vault, and out of files
+    #[command(alias = "secrets")]
+    Secret(secret::Command),
     Serve(gateway::Serve),
     /// Start, stop and watch the daemon behind the endpoint
     Gateway(gateway::Command),
@@ -194,6 +198,7 @@ impl Noun {
             Self::Token(command) => command.run(ctx),
             Self::Connection(command) => command.run(ctx),
             Self::Integration(command) => command.run(ctx),
+            Self::Secret(command) => command.run(ctx),
             Self::Serve(command) => command.run(ctx),
             Self::Gateway(command) => command.run(ctx),
             Self::Transport(command) => command.run(ctx),

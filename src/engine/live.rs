@@ -4,8 +4,10 @@
 use super::accounts::{AccountReply, AccountRequest};
 use crate::clock::Timestamp;
 pub use crate::environments::Mode;
+use crate::sealing::DataKey;
 use crate::tools::Era;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,8 +72,35 @@ pub enum Live {
     Sessions,
     /// Signing in, and the accounts that did.
     Account(AccountRequest),
+    /// Brings the key of a vault that only its user can open.
+    Unlock {
+        key: VaultKey,
+    },
+    /// Drops the vault's key; servers that run keep what they have.
+    Lock,
     /// Everything that happens from now on, as events, until the asker hangs up.
     Follow,
+}
+
+/// The vault's key on its way over the local socket: hex, wiped when dropped, and not shown.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VaultKey(Zeroizing<String>);
+
+impl VaultKey {
+    pub fn new(key: &DataKey) -> Self {
+        Self(Zeroizing::new(crate::ids::hex(key.expose())))
+    }
+
+    pub fn open(&self) -> Option<DataKey> {
+        crate::sealing::keyfile::parse(&self.0)
+    }
+}
+
+impl std::fmt::Debug for VaultKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -5,11 +5,12 @@ pub mod accounts;
 pub mod live;
 pub mod names_index;
 pub mod request;
+pub mod vault;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::{Row, Series, Store, Writer};
-use crate::{environments, integrations, policy, servers, tools, usage};
+use crate::{environments, integrations, policy, secrets, servers, tools, usage};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
 pub use request::{Reply, Request, StoreRequest};
@@ -64,6 +65,7 @@ impl Engine {
                 StoreRequest::Token(request) => policy::read(tx, request).map(Reply::Token),
                 StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
                 StoreRequest::Integration(request) => integrations::read(tx, request).map(Reply::Integration),
+                StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
             });
         }
         let asked = request.clone();
@@ -86,7 +88,15 @@ impl Engine {
     }
 
     fn after(&self, request: &StoreRequest) {
-        if matches!(request, StoreRequest::Server(_) | StoreRequest::Tool(_) | StoreRequest::Profile(_)) {
+        let named = matches!(
+            request,
+            StoreRequest::Server(_)
+                | StoreRequest::Tool(_)
+                | StoreRequest::Profile(_)
+                | StoreRequest::Secret(_)
+                | StoreRequest::Integration(_)
+        );
+        if named {
             self.refresh_names();
         }
         if let Some(watcher) = &self.watcher {
@@ -123,6 +133,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Token(request) => policy::write(tx, request).map(Reply::Token),
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
         StoreRequest::Integration(request) => integrations::write(tx, request).map(Reply::Integration),
+        StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),
     }
 }
 

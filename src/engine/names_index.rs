@@ -3,7 +3,7 @@
 
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
-use crate::{environments, paths, tools};
+use crate::{environments, integrations, paths, secrets, tools};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -15,6 +15,9 @@ pub enum NameKind {
     Server,
     Tool,
     Profile,
+    Secret,
+    Connection,
+    Integration,
 }
 
 impl NameKind {
@@ -23,6 +26,9 @@ impl NameKind {
             Self::Server => "server",
             Self::Tool => "tool",
             Self::Profile => "profile",
+            Self::Secret => "secret",
+            Self::Connection => "connection",
+            Self::Integration => "integration",
         }
     }
 }
@@ -73,6 +79,27 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
     {
         for profile in profiles {
             let _ = writeln!(text, "profile\t{}\t", profile.name);
+        }
+    }
+    if let Reply::Secret(secrets::Reply::List(all)) =
+        engine.call(StoreRequest::Secret(secrets::Request::List))?
+    {
+        for secret in all.iter().filter(|secret| !secrets::is_internal(&secret.name)) {
+            let _ = writeln!(text, "secret\t{}\t", secret.name);
+        }
+    }
+    if let Reply::Integration(integrations::Reply::Connections(all)) =
+        engine.call(StoreRequest::Integration(integrations::Request::Connections))?
+    {
+        for connection in all {
+            let _ = writeln!(text, "connection\t{}\t{}", connection.name, connection.user.unwrap_or_default());
+        }
+    }
+    if let Reply::Integration(integrations::Reply::Integrations(all)) =
+        engine.call(StoreRequest::Integration(integrations::Request::Integrations))?
+    {
+        for integration in all {
+            let _ = writeln!(text, "integration\t{}\t{}", integration.name, integration.kind.word());
         }
     }
     paths::write_cache(path, text.as_bytes())

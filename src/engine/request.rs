@@ -3,7 +3,7 @@
 //! `Live` only by the daemon.
 
 use super::live::{Live, LiveReply};
-use crate::{environments, integrations, policy, servers, tools, usage};
+use crate::{environments, integrations, policy, secrets, servers, tools, usage};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,6 +23,7 @@ pub enum StoreRequest {
     Token(policy::Request),
     Usage(usage::Request),
     Integration(integrations::Request),
+    Secret(secrets::Request),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +35,7 @@ pub enum Reply {
     Token(policy::Reply),
     Usage(usage::Reply),
     Integration(integrations::Reply),
+    Secret(secrets::Reply),
     Live(LiveReply),
 }
 
@@ -47,6 +49,7 @@ impl StoreRequest {
             Self::Token(request) => request.writes(),
             Self::Usage(request) => request.writes(),
             Self::Integration(request) => request.writes(),
+            Self::Secret(request) => request.writes(),
         }
     }
 }
@@ -68,6 +71,7 @@ from! {
     Token policy;
     Usage usage;
     Integration integrations;
+    Secret secrets;
 }
 
 impl From<Live> for Request {

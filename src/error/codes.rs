@@ -110,6 +110,15 @@ codes! {
     BIND_FAILED = "UM0601" "bind_failed" Network "The address could not be listened on.";
     BIND_REFUSED = "UM0602" "bind_refused" Refused "An address that other machines can reach needs a key and TLS, or `--insecure` spelled out.";
     UNAUTHORIZED = "UM0603" "unauthorized" Credential "The request has no valid key.";
+
+    VAULT_LOCKED = "UM0711" "vault_locked" Credential "The vault is protected by a passphrase that the asking program does not have. `umcp secret unlock` gives it to the daemon, which keeps the key in locked memory until it ends.";
+    VAULT_KEY_MISSING = "UM0712" "vault_key_missing" Credential "What opens the vault, such as its key file, is not there. A new key is never made over existing secrets: put the file back, or delete the secrets one by one and set them anew.";
+    VAULT_KEY_WRONG = "UM0713" "vault_key_wrong" Credential "The passphrase or the key file is not the one the vault was closed with.";
+    VAULT_DAMAGED = "UM0714" "vault_damaged" Unavailable "A sealed value cannot be opened although the key is right: it was changed, cut short or moved to another name. Restore a backup, or set the secret anew.";
+    VAULT_CONFLICT = "UM0715" "vault_conflict" Conflict "The vault has a key already, or was given another one in the meantime. Nothing was changed; try again.";
+    SECRET_NOT_FOUND = "UM0716" "secret_not_found" NotFound "No secret of that name is stored. `umcp secret list` shows all.";
+    SECRET_EXISTS = "UM0717" "secret_exists" Conflict "A secret of that name exists already.";
+    SECRET_SOURCE = "UM0718" "secret_source" Credential "A value refers to a file or a program (`file://`, `cmd://`) that did not give it.";
 }
 
 /// Finds a code by its number (`UM0401`, any case) or its name (`server_not_found`).

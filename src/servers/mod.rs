@@ -3,6 +3,7 @@
 
 pub mod formats;
 pub mod model;
+pub mod references;
 pub mod spec;
 pub mod view;
 

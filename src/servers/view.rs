@@ -2,6 +2,7 @@
 //! Pure; the row itself is `model.rs`.
 
 use super::model::{EraChoice, Limits, Server, Sharing, ToolFilter};
+use super::references::{OTHERS, SECRET};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -87,7 +88,7 @@ fn is_reference(value: &str) -> bool {
         ["Bearer ", "Basic ", "token "].iter().find_map(|scheme| value.strip_prefix(scheme)).unwrap_or(value);
     let whole_variable =
         rest.starts_with("${") && rest.find('}') == Some(rest.len() - 1) && !rest.contains(":-");
-    whole_variable || rest.starts_with("secret://")
+    whole_variable || rest.starts_with(SECRET) || OTHERS.iter().any(|scheme| value.starts_with(scheme))
 }
 
 /// The target line with passwords in URLs and values of telling query fields and flags left out.
@@ -148,6 +149,8 @@ mod tests {
             ("Bearer ${TOKEN}", true),
             ("secret://github", true),
             ("Bearer secret://github", true),
+            ("cmd://op read op://a/b", true),
+            ("file:///run/secrets/a", true),
             ("sk-123", false),
             ("${A}plain${B}", false),
             ("${A:-fallback}", false),

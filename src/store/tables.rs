@@ -60,6 +60,10 @@ tables! {
     INTEGRATIONS = "integrations.v1" Text "integrations";
     /// Connection id -> an account that signed in, without its tokens.
     CONNECTIONS = "connections.v1" Text "integrations";
+    /// Secret name -> its sealed value.
+    SECRETS = "secrets.v1" Text "secrets";
+    /// Slot id -> the vault's key, wrapped by what opens the slot.
+    KEY_SLOTS = "key_slots.v1" Text "secrets";
 }
 
 /// The table called `name`, if it is one of ours.

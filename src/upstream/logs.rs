@@ -1,22 +1,25 @@
 //! The logs of all servers, opened at their first line.
 
+use super::known::Known;
 use super::stderr_log::ServerLog;
 use crate::clock::Timestamp;
 use crate::paths::Paths;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Lines of a log that stand in an error.
 const SHOWN: usize = 5;
 
 pub struct Logs {
     paths: Paths,
+    known: Arc<Known>,
     open: Mutex<HashMap<String, ServerLog>>,
 }
 
 impl Logs {
-    pub fn new(paths: Paths) -> Self {
-        Self { paths, open: Mutex::default() }
+    /// `known` secrets are left out of every line.
+    pub fn new(paths: Paths, known: Arc<Known>) -> Self {
+        Self { paths, known, open: Mutex::default() }
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<String, ServerLog>> {
@@ -28,7 +31,7 @@ impl Logs {
         let mut open = self.open();
         if !open.contains_key(id) {
             match ServerLog::open(&self.paths.server_log(id)) {
-                Ok(log) => _ = open.insert(id.into(), log),
+                Ok(log) => _ = open.insert(id.into(), log.hiding(self.known.clone())),
                 Err(_) => return,
             }
         }

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod connection;
 pub mod era;
 pub mod inbox;
+pub mod known;
 pub mod link;
 pub mod logs;
 pub mod message;
@@ -23,11 +24,13 @@ pub mod values;
 pub mod view;
 
 use crate::engine::live::State;
+use crate::engine::vault::{Places, Vault};
 use crate::engine::{Engine, Reply, StoreRequest, unexpected};
 use crate::environments::{self, Profile};
 use crate::error::{Error, Result, codes};
 use crate::paths::Paths;
-use crate::servers::Server;
+use crate::sealing::{Secret, program};
+use crate::servers::{Server, references};
 use crate::settings::Settings;
 use crate::tools::{self, Preference};
 use link::Ask;
@@ -75,11 +78,15 @@ type Handler = Box<dyn Fn(Happening) + Send + Sync>;
 /// What all servers share.
 pub struct Shared {
     pub engine: Engine,
+    /// Secrets by name; its calls block.
+    pub vault: Arc<Vault<Engine>>,
     pub settings: Settings,
     pub paths: Paths,
     pub children: Arc<Children>,
     pub logs: logs::Logs,
     pub accounts: Arc<oauth::Accounts>,
+    /// Secrets handed out so far; they are hidden in logs and errors.
+    pub known: Arc<known::Known>,
     handler: OnceLock<Handler>,
     /// Definitions listed after the tools of servers: umcp's verbs, and the reader of stored results.
     also: OnceLock<(Vec<String>, String)>,
@@ -118,18 +125,23 @@ impl Shared {
         ((seed ^ (seed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Resolves the references in one value of a server's entry.
+    /// Resolves the references in an argument, a path or an address of a server's entry. May block.
     pub fn resolve(&self, text: &str, place: &str) -> Result<String> {
-        let file = self.paths.secrets_file();
-        let secret = |name: &str| {
-            let from_file = || values::secrets(&std::fs::read_to_string(&file).ok()?).remove(name);
-            std::env::var(name).ok().or_else(from_file)
-        };
-        values::resolve(
-            text,
-            place,
-            &values::Sources { variable: &|name| std::env::var(name).ok(), secret: &secret },
-        )
+        values::resolve(text, place, false, self)
+    }
+
+    /// Resolves the value of a variable or a header, which may also be `env://`, `file://`, `cmd://` or
+    /// `connection://` as a whole. Blocks.
+    pub fn resolve_value(&self, text: &str, place: &str) -> Result<String> {
+        if let Some(name) = text.strip_prefix(oauth::REFERENCE) {
+            return self.accounts.token_for_good(name);
+        }
+        values::resolve(text, place, true, self)
+    }
+
+    fn remember(&self, secret: Secret) -> Secret {
+        self.known.add(&secret);
+        secret
     }
 
     pub(in crate::upstream) fn is_ending(&self) -> bool {
@@ -141,9 +153,36 @@ impl Shared {
     }
 }
 
+/// A secret comes from the vault, else from a variable of its name, else from the file of secrets.
+impl values::Sources for Shared {
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn secret(&self, name: &str) -> Result<Option<Secret>> {
+        if let Some(secret) = self.vault.get(name)? {
+            return Ok(Some(self.remember(secret)));
+        }
+        let file = self.paths.secrets_file();
+        let from_file = || values::secrets(&std::fs::read_to_string(&file).ok()?).remove(name);
+        let found = std::env::var(name).ok().or_else(from_file);
+        Ok(found.map(|value| self.remember(Secret::new(value))))
+    }
+
+    fn file(&self, path: &str) -> Result<Secret> {
+        program::file(&values::place(path, &self.paths.home)).map(|secret| self.remember(secret))
+    }
+
+    fn command(&self, words: &[String]) -> Result<Secret> {
+        program::run(words, program::DEADLINE).map(|secret| self.remember(secret))
+    }
+}
+
 /// What of the store changed.
 pub enum Change {
     Servers,
+    /// Secrets of these names have other values, or none; no names means any.
+    Secrets(Vec<String>),
     Preferences,
     Profiles,
     /// Catalogues of these servers (by id; none means all) were forgotten.
@@ -181,15 +220,19 @@ impl World {
         paths: Paths,
         children: Arc<Children>,
     ) -> Result<Arc<Self>> {
-        let logs = logs::Logs::new(paths.clone());
-        let accounts = oauth::Accounts::new(engine.clone());
+        let known = Arc::<known::Known>::default();
+        let logs = logs::Logs::new(paths.clone(), known.clone());
+        let vault = Arc::new(Vault::new(engine.clone(), Places::from_env(&paths)));
+        let accounts = oauth::Accounts::new(engine.clone(), vault.clone(), known.clone());
         let shared = Arc::new(Shared {
             accounts,
             engine,
+            vault,
             settings,
             paths,
             children,
             logs,
+            known,
             handler: OnceLock::new(),
             also: OnceLock::new(),
             level: Mutex::default(),
@@ -248,6 +291,7 @@ impl World {
         let engine = &self.shared.engine;
         match change {
             Change::Servers => self.take(engine.servers()?, &BTreeMap::new()),
+            Change::Secrets(names) => return self.renew(names),
             Change::Preferences => self.read_preferences()?,
             Change::Profiles => self.read_profiles()?,
             Change::Forgotten(ids) => {
@@ -307,6 +351,26 @@ impl World {
             }
         }
         put(&self.upstreams, Arc::new(new));
+    }
+
+    /// Servers that use one of these secrets end, and start with its value of now at their next use. Nothing that
+    /// clients list changes by it.
+    fn renew(&self, names: &[String]) -> Result<()> {
+        let old = read(&self.upstreams);
+        let uses = |upstream: &Upstream| {
+            let used = references::secrets(&upstream.entry);
+            !used.is_empty() && (names.is_empty() || used.iter().any(|name| names.contains(name)))
+        };
+        let mut new = (*old).clone();
+        for (id, upstream) in old.iter().filter(|(_, upstream)| uses(upstream)) {
+            new.insert(id.clone(), upstream.anew());
+        }
+        put(&self.upstreams, Arc::new(new));
+        for (_, upstream) in old.iter().filter(|(_, upstream)| uses(upstream)) {
+            upstream.retire();
+        }
+        self.touch();
+        Ok(())
     }
 
     /// Views are made anew at their next use, and clients are told.

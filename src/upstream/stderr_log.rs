@@ -3,6 +3,7 @@
 //! Rule: whatever a server writes, memory stays below 1 MiB, the disk below [`FILE_BYTES`] × 3, and no trouble with
 //! the file ever reaches the server. What was left out is counted and said.
 
+use super::known::Known;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::paths;
@@ -10,6 +11,7 @@ use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A file is set aside before it would grow beyond this.
 pub const FILE_BYTES: u64 = 1024 * 1024;
@@ -37,9 +39,18 @@ pub struct ServerLog {
     allowance: u64,
     refilled: Option<Timestamp>,
     dropped_lines: u64,
+    /// Secrets that no line may show.
+    known: Arc<Known>,
 }
 
 impl ServerLog {
+    /// Leaves these secrets out of every line.
+    #[must_use]
+    pub fn hiding(mut self, known: Arc<Known>) -> Self {
+        self.known = known;
+        self
+    }
+
     /// Opens or continues the file. Its folder is created, for the owner only.
     pub fn open(path: &Path) -> Result<Self> {
         if let Some(folder) = path.parent() {
@@ -56,6 +67,7 @@ impl ServerLog {
             allowance: BURST_BYTES,
             refilled: None,
             dropped_lines: 0,
+            known: Arc::default(),
         })
     }
 
@@ -89,7 +101,8 @@ impl ServerLog {
 
     /// The last lines, oldest first, with the one that has not ended. Text from the server: not for a terminal as it is.
     pub fn tail(&self) -> Vec<String> {
-        let unfinished = (!self.partial.is_empty()).then(|| short(&self.partial));
+        let whole = |line: &[u8]| self.known.hide(line).map_or_else(|| short(line), |hidden| short(&hidden));
+        let unfinished = (!self.partial.is_empty()).then(|| whole(&self.partial));
         let skipped = (self.tail.len() + usize::from(unfinished.is_some())).saturating_sub(TAIL_LINES);
         self.tail.iter().skip(skipped).cloned().chain(unfinished).collect()
     }
@@ -107,6 +120,9 @@ impl ServerLog {
     }
 
     fn end_line(&mut self, time: &str, out: &mut Vec<u8>) {
+        if let Some(hidden) = self.known.hide(&self.partial) {
+            self.partial = hidden;
+        }
         let line = self.partial.strip_suffix(b"\r").unwrap_or(&self.partial);
         if self.tail.len() == TAIL_LINES {
             self.tail.pop_front();

@@ -13,8 +13,8 @@ use super::transport;
 use super::{Happening, Shared};
 use crate::engine::live::State;
 use crate::error::{Error, Kind, Result, codes};
-use crate::servers::Server;
 use crate::servers::model::{Sharing, Transport};
+use crate::servers::{Server, references};
 use crate::tools::{Catalogue, Era};
 use state::Slot;
 pub use state::{Bounds, Note, Running, Stats};
@@ -100,6 +100,13 @@ impl Upstream {
         }
     }
 
+    /// The same entry not started yet: its breaker closed, what it offers still known.
+    pub(super) fn anew(&self) -> Arc<Self> {
+        let fresh = Self::new((*self.entry).clone(), self.catalogue(), self.shared.clone());
+        fresh.subscriptions().clone_from(&self.subscriptions());
+        fresh
+    }
+
     /// A server outside the world, for `server test`: it stores nothing and tells nobody.
     pub fn for_test(entry: Server, shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self { probe: true, ..Self::make(entry, None, shared) })
@@ -162,6 +169,21 @@ impl Upstream {
         if matches!(note.state, State::CrashLoop | State::Waiting | State::NeedsSignIn) {
             note.state = State::Idle;
         }
+    }
+
+    /// Makes something out of the entry's resolved values; beside the runtime where a program or a disk is asked.
+    pub(super) async fn resolving<T: Send + 'static>(
+        self: &Arc<Self>,
+        make: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let asks = !self.is_process() || !references::secrets(&self.entry).is_empty();
+        let opens = !self.shared.vault.is_open() && asks;
+        if !opens && !references::may_wait(&self.entry) {
+            return make(self);
+        }
+        let this = self.clone();
+        let made = tokio::task::spawn_blocking(move || make(&this)).await;
+        made.map_err(|error| Error::bug("resolving a server's values did not end").because(error))?
     }
 
     /// The running connection for a session, starting the server if needed.

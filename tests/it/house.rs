@@ -15,6 +15,7 @@ use std::path::Path;
 const ROOMS: &str = "
 error clock ids paths    | error clock ids paths
 store                    | error clock ids paths
+sealing                  | error ids paths
 documents/near           |
 documents                | error documents/near
 search                   | error
@@ -27,19 +28,21 @@ clients                  | error clock ids store documents documents/near
 environments             | error clock ids store documents documents/near
 policy                   | error clock ids store documents documents/near
 usage                    | error clock ids store documents documents/near
+integrations             | error clock ids store documents documents/near
+secrets                  | error clock ids store sealing documents documents/near
 
-engine                   | error clock ids paths store servers tools clients environments policy usage
-upstream                 | error clock ids paths engine search settings documents/near servers tools environments
+engine                   | error clock ids paths store sealing servers tools clients environments policy usage integrations secrets
+upstream                 | error clock ids paths engine search settings sealing documents/near servers tools environments secrets integrations
 calls                    | error clock ids paths engine upstream servers tools usage
-gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage
+gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage integrations
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/teller            | error engine upstream daemon
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage daemon daemon/door daemon/teller daemon/jobs daemon/host
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage integrations sealing secrets daemon daemon/door daemon/teller daemon/jobs daemon/host
 
-setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage setup
+setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage integrations sealing secrets
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage integrations sealing secrets setup
 main                     | error clock paths ui daemon daemon/host cli
 ";
 
@@ -60,6 +63,8 @@ similar        | documents
 directories    | paths
 uuid           | ids
 jsonschema     | tools
+chacha20poly1305 | sealing
+argon2         | sealing
 tokio          | upstream calls gateway web daemon/socket daemon/door daemon/teller daemon/jobs daemon/host
 hyper          | upstream gateway
 hyper_util     | upstream gateway

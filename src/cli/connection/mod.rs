@@ -15,7 +15,7 @@ use crate::engine::{self, Live, LiveReply, Reply};
 use crate::error::Result;
 use crate::integrations::{self, Connection, Request};
 use clap::{Args, Subcommand};
-pub use view::{View, warnings};
+pub use view::warnings;
 
 #[derive(Debug, Args)]
 #[command(

@@ -45,7 +45,12 @@ pub struct Options {
 }
 
 /// Starts the built-in server of an entry. Closing the link ends it.
-pub fn open(name: &str, upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>) -> Result<Arc<Link>> {
+pub async fn open(name: &str, upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>) -> Result<Arc<Link>> {
+    let options = upstream.resolving(options).await?;
+    open_with(name, options, inbox)
+}
+
+fn options(upstream: &Upstream) -> Result<Options> {
     let shared = upstream.shared();
     let root = |root: &String| {
         let root = shared.resolve(root, "a root")?;
@@ -55,13 +60,12 @@ pub fn open(name: &str, upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>) -> Resu
         })
     };
     let variable = |(name, value): (&String, &String)| {
-        Ok((name.clone(), shared.resolve(value, &format!("env {name}"))?))
+        Ok((name.clone(), shared.resolve_value(value, &format!("env {name}"))?))
     };
-    let options = Options {
+    Ok(Options {
         roots: upstream.entry.roots.iter().map(root).collect::<Result<_>>()?,
         env: upstream.entry.env.iter().map(variable).collect::<Result<_>>()?,
-    };
-    open_with(name, options, inbox)
+    })
 }
 
 /// The same without an entry.

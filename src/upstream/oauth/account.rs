@@ -79,6 +79,7 @@ impl Account {
             _ => Held::default(),
         };
         let now = Now { refresh_at: None, row, held, tried: Timestamp(0), failed: None };
+        ground.keep.hide("", &now.held.access);
         let account = Self { id: now.row.id.clone(), ground, now: Mutex::new(now), refreshing: Arc::default() };
         account.plan();
         Ok(Arc::new(account))
@@ -118,6 +119,7 @@ impl Account {
             now.row = row;
             now.failed = None;
             if let Some(held) = held {
+                self.ground.keep.hide(&now.held.access, &held.access);
                 now.held = held;
             }
         }

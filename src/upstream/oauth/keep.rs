@@ -1,26 +1,38 @@
-//! Where tokens and secrets lie: by name, as text. Nothing else of umcp writes them anywhere.
+//! The tokens' place in the vault, as text by name. What is in use is hidden wherever it might show by another way.
+//! All of it blocks.
 
+use crate::engine::Engine;
+use crate::engine::vault::Vault;
 use crate::error::Result;
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use crate::sealing::Secret;
+use crate::upstream::known::Known;
+use std::sync::Arc;
 
-/// The tokens' place.
-#[derive(Default)]
-pub struct Keep(Mutex<HashMap<String, String>>);
+pub struct Keep {
+    vault: Arc<Vault<Engine>>,
+    known: Arc<Known>,
+}
 
 impl Keep {
+    pub fn new(vault: Arc<Vault<Engine>>, known: Arc<Known>) -> Self {
+        Self { vault, known }
+    }
+
     pub fn get(&self, name: &str) -> Result<Option<String>> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned())
+        Ok(self.vault.get(name)?.map(|secret| secret.reveal().to_string()))
     }
 
     /// Durable when it returns.
     pub fn set(&self, name: &str, value: &str) -> Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), value.into());
-        Ok(())
+        self.vault.set(name, &Secret::new(value))
     }
 
     pub fn remove(&self, name: &str) -> Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-        Ok(())
+        self.vault.delete(name).map(drop)
+    }
+
+    /// From now on `new` shows nowhere; `old` is out of use.
+    pub fn hide(&self, old: &str, new: &str) {
+        self.known.replace(&Secret::new(old), &Secret::new(new));
     }
 }

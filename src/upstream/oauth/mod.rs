@@ -19,11 +19,13 @@ mod plan;
 mod token;
 mod web;
 
+use crate::engine::vault::Vault;
 use crate::engine::{Engine, Reply, StoreRequest, unexpected};
 use crate::error::{Error, Result, codes};
 use crate::integrations::choose::{Place, choose};
 use crate::integrations::model::{Connection, Integration, Kind, Target};
 use crate::integrations::{self, Request};
+use crate::upstream::known::Known;
 pub use account::{Account, MAX_STEPS, needs_sign_in};
 use account::Held;
 pub use challenge::Challenge;
@@ -32,6 +34,9 @@ use keep::Keep;
 pub use plan::Aim;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Before the name of a connection or an integration, in a header or a variable of a server's entry.
+pub const REFERENCE: &str = "connection://";
 
 /// Between 0 and 1, for spreading refreshes.
 fn random_share() -> f64 {
@@ -91,8 +96,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Accounts {
-    pub fn new(engine: Engine) -> Arc<Self> {
-        let ground = Ground { engine, keep: Keep::default(), teller: OnceLock::new() };
+    pub fn new(engine: Engine, vault: Arc<Vault<Engine>>, known: Arc<Known>) -> Arc<Self> {
+        let ground = Ground { engine, keep: Keep::new(vault, known), teller: OnceLock::new() };
         Arc::new(Self {
             ground: Arc::new(ground),
             open: Mutex::default(),
@@ -160,6 +165,14 @@ impl Accounts {
             None => Err(Error::new(&codes::CONNECTION_NOT_FOUND, format!("no account of `{name}` has signed in"))
                 .hint(format!("umcp connection create {name}"))),
         }
+    }
+
+    /// The token of an account, for a child that is given it once, at its start. Blocks; not for the runtime's thread.
+    pub fn token_for_good(&self, name: &str) -> Result<String> {
+        let account = self.named(name, Place::default())?;
+        let runtime = tokio::runtime::Handle::try_current()
+            .map_err(|error| Error::bug("a token was asked for outside the runtime").because(error))?;
+        runtime.block_on(account.token())
     }
 
     /// Rows were changed by command: choices, names. Tokens stay as they are.

@@ -18,6 +18,7 @@ pub mod websocket;
 use super::connection::{Agreement, Connection};
 use super::era;
 use super::link::Inbox;
+use super::oauth::REFERENCE;
 use super::process::Child;
 use super::supervisor::Upstream;
 use crate::error::{Error, Result, codes};
@@ -29,9 +30,6 @@ use http::HttpLink;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A header whose value is such a reference is written by that account.
-const ACCOUNT: &str = "connection://";
-
 /// A connection that has agreed.
 pub struct Opened {
     pub connection: Connection,
@@ -42,23 +40,28 @@ pub struct Opened {
 }
 
 /// Connects and agrees. `known` is the catalogue of an earlier connection, with the era and transport that worked.
+/// No error shows a secret that the entry refers to.
 pub async fn connect(
     upstream: &Arc<Upstream>,
     inbox: Arc<dyn Inbox>,
     known: Option<&Catalogue>,
 ) -> Result<Opened> {
+    open(upstream, inbox, known).await.map_err(|error| upstream.shared().known.hide_in(error))
+}
+
+async fn open(upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>, known: Option<&Catalogue>) -> Result<Opened> {
     let remembered = known.map(|known| known.era);
     let timeout = upstream.bounds.start;
     let entry = &upstream.entry;
     match &entry.transport {
         Transport::Stdio { .. } => stdio::connect(upstream, inbox, remembered).await,
         Transport::Builtin { name } => {
-            let connection = Connection::Stream(super::builtin::open(name, upstream, inbox)?);
+            let connection = Connection::Stream(super::builtin::open(name, upstream, inbox).await?);
             agree(connection, entry.era, Some(Era::Legacy), upstream).await
         }
-        Transport::Sse { url } => over_sse(upstream, target(upstream, url)?, inbox).await,
+        Transport::Sse { url } => over_sse(upstream, target(upstream, url).await?, inbox).await,
         Transport::Http { url, probe } => {
-            let target = target(upstream, url)?;
+            let target = target(upstream, url).await?;
             if known.is_some_and(|known| known.transport.as_deref() == Some("sse")) {
                 return over_sse(upstream, target, inbox).await;
             }
@@ -71,12 +74,12 @@ pub async fn connect(
             }
         }
         Transport::WebSocket { url } => {
-            let target = target(upstream, url)?;
+            let target = target(upstream, url).await?;
             let link = websocket::open(&target.url, &target.headers, inbox, timeout).await?;
             agree(Connection::Stream(link), entry.era, remembered, upstream).await
         }
         Transport::Socket { path, uri } => {
-            let mut target = target(upstream, &format!("http://localhost{uri}"))?;
+            let mut target = target(upstream, &format!("http://localhost{uri}")).await?;
             target.unix_socket = Some(PathBuf::from(upstream.shared().resolve(path, "the socket path")?));
             let link = Connection::Http(HttpLink::new(target, inbox));
             agree(link, entry.era, remembered, upstream).await
@@ -112,16 +115,21 @@ async fn agree(
     }
 }
 
-fn target(upstream: &Upstream, url: &str) -> Result<HttpTarget> {
+async fn target(upstream: &Arc<Upstream>, url: &str) -> Result<HttpTarget> {
+    let url = url.to_string();
+    upstream.resolving(move |upstream| resolved(upstream, &url)).await
+}
+
+fn resolved(upstream: &Upstream, url: &str) -> Result<HttpTarget> {
     let shared = upstream.shared();
     let header = |(name, value): (&String, &String)| {
-        Ok((name.clone(), shared.resolve(value, &format!("header {name}"))?))
+        Ok((name.clone(), shared.resolve_value(value, &format!("header {name}"))?))
     };
-    let reference = |(_, value): &(&String, &String)| value.starts_with(ACCOUNT);
+    let reference = |(_, value): &(&String, &String)| value.starts_with(REFERENCE);
     let named = upstream.entry.headers.iter().find(reference);
     let account = match named {
         // The account adds the header itself, anew for each request.
-        Some((_, value)) => Some(shared.accounts.named(&value[ACCOUNT.len()..], Place::default())?),
+        Some((_, value)) => Some(shared.accounts.named(&value[REFERENCE.len()..], Place::default())?),
         None => shared.accounts.of_server(upstream.id())?,
     };
     let own = upstream.entry.headers.iter().filter(|pair| !reference(pair));

@@ -53,7 +53,7 @@ async fn attempt(
     choice: EraChoice,
     remembered: Option<Era>,
 ) -> Result<Opened> {
-    let mut child = upstream.shared().children.spawn(spec(upstream)?).await?;
+    let mut child = upstream.shared().children.spawn(upstream.resolving(spec).await?).await?;
     let (link, queue) = Link::new(inbox);
     let (Some(stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -138,7 +138,7 @@ fn spec(upstream: &Upstream) -> Result<Spec> {
         .entry
         .env
         .iter()
-        .map(|(name, value)| Ok((name.clone(), shared.resolve(value, &format!("env {name}"))?)));
+        .map(|(name, value)| Ok((name.clone(), shared.resolve_value(value, &format!("env {name}"))?)));
     let cwd = upstream.entry.cwd.as_ref().map(|cwd| shared.resolve(cwd, "cwd")).transpose()?;
     Ok(Spec {
         program: shared.resolve(command, "the command")?,

@@ -1,0 +1,78 @@
+//! References in the values of an entry: which texts may hold them, and what they name. Pure; they are resolved
+//! when the server starts, elsewhere.
+
+use super::model::{Server, Transport};
+
+/// Before the name of a secret.
+pub const SECRET: &str = "secret://";
+/// References that stand for a whole value, or within `${…}`.
+pub const OTHERS: [&str; 3] = ["env://", "file://", "cmd://"];
+
+/// Every text of an entry that is resolved when its server starts.
+pub fn texts(server: &Server) -> Vec<&str> {
+    let mut texts: Vec<&str> =
+        server.env.values().chain(server.headers.values()).map(String::as_str).collect();
+    texts.extend(server.cwd.as_deref());
+    texts.extend(server.roots.iter().map(String::as_str));
+    match &server.transport {
+        Transport::Stdio { command, args } => {
+            texts.push(command);
+            texts.extend(args.iter().map(String::as_str));
+        }
+        Transport::Http { url, .. } | Transport::Sse { url } | Transport::WebSocket { url } => {
+            texts.push(url)
+        }
+        Transport::Socket { path, uri } => texts.extend([path.as_str(), uri.as_str()]),
+        Transport::Builtin { .. } => {}
+    }
+    texts
+}
+
+/// Names of the secrets an entry refers to.
+pub fn secrets(server: &Server) -> Vec<String> {
+    let mut names = Vec::new();
+    for text in texts(server) {
+        for scheme in [SECRET, "${secret:"] {
+            for (at, _) in text.match_indices(scheme) {
+                let rest = &text[at + scheme.len()..];
+                names.push(rest[..name_length(rest)].to_string());
+            }
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// How far the name of a secret goes; what a URL or a sentence puts behind it does not belong to it.
+pub fn name_length(text: &str) -> usize {
+    let part = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let length = text.find(|c: char| !part(c)).unwrap_or(text.len());
+    text[..length].trim_end_matches(['.', '/']).len()
+}
+
+/// Whether a file is read or a program run when the entry is resolved.
+pub fn may_wait(server: &Server) -> bool {
+    texts(server).iter().any(|text| ["file://", "cmd://", "connection://"].iter().any(|scheme| text.contains(scheme)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn the_secrets_of_an_entry_are_found_wherever_they_stand() {
+        let transport = Transport::Stdio {
+            command: "x".into(),
+            args: vec!["--key=${secret://one}".into(), "secret://two/b".into()],
+        };
+        let mut server = Server::new("srv_1".into(), "a", transport, Timestamp::default());
+        server.env = [("A".into(), "${secret:three}".into()), ("B".into(), "secret://two/b".into())].into();
+        assert_eq!(secrets(&server), ["one", "three", "two/b"]);
+        assert!(!may_wait(&server));
+        server.headers = [("H".into(), "Bearer ${cmd://op read x}".into())].into();
+        assert!(may_wait(&server));
+    }
+}
