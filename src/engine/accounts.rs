@@ -76,9 +76,18 @@ pub enum AccountReply {
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// Open `url` in a browser; it comes back to `redirect`.
-    Browse { id: String, url: String, redirect: String },
+    Browse {
+        id: String,
+        url: String,
+        redirect: String,
+    },
     /// Open `url` anywhere and type in `code`.
-    Enter { id: String, url: String, code: String, complete: Option<String> },
+    Enter {
+        id: String,
+        url: String,
+        code: String,
+        complete: Option<String>,
+    },
     Done(Box<Connection>),
 }
 

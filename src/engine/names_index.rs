@@ -92,7 +92,8 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
         engine.call(StoreRequest::Integration(integrations::Request::Connections))?
     {
         for connection in all {
-            let _ = writeln!(text, "connection\t{}\t{}", connection.name, connection.user.unwrap_or_default());
+            let _ =
+                writeln!(text, "connection\t{}\t{}", connection.name, connection.user.unwrap_or_default());
         }
     }
     if let Reply::Integration(integrations::Reply::Integrations(all)) =

@@ -15,7 +15,8 @@ pub struct Place<'a> {
 /// The account of `target` for this place. `None`: none fits, or several fit equally.
 pub fn choose<'a>(all: &'a [Connection], target: &Target, place: Place<'_>) -> Option<&'a Connection> {
     let fitting = || {
-        all.iter().filter(|connection| connection.target == *target && connection.standing != Standing::Revoked)
+        all.iter()
+            .filter(|connection| connection.target == *target && connection.standing != Standing::Revoked)
     };
     if let Some(named) = place.named {
         return fitting().find(|connection| connection.name == named || connection.id == named);
@@ -63,7 +64,10 @@ mod tests {
             (Place { named: Some("work"), ..Place::default() }, Some("work")),
             (Place { named: Some("none"), ..Place::default() }, None),
             (Place { named: Some("gone"), ..Place::default() }, None),
-            (Place { profile: Some("office"), directory: Some("/src/client"), ..Place::default() }, Some("work")),
+            (
+                Place { profile: Some("office"), directory: Some("/src/client"), ..Place::default() },
+                Some("work"),
+            ),
             (Place { directory: Some("/src/client/a"), ..Place::default() }, Some("client")),
             (Place { directory: Some("/src/clients"), ..Place::default() }, Some("work")),
             (Place { directory: Some("/srcs"), ..Place::default() }, Some("home")),

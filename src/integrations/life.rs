@@ -71,7 +71,9 @@ pub fn health(connection: &Connection, now: Timestamp) -> Health {
         Standing::Ready if connection.refreshable => Health::Ready,
         Standing::Ready if over => Health::Expired,
         // A token made to live an hour is always near its end; only longer ones are worth a word.
-        Standing::Ready if soon && connection.expires.is_some_and(|end| end.since_ms(connection.obtained) > WARN_MS) => {
+        Standing::Ready
+            if soon && connection.expires.is_some_and(|end| end.since_ms(connection.obtained) > WARN_MS) =>
+        {
             Health::Expiring
         }
         Standing::Ready => Health::Ready,
@@ -141,7 +143,8 @@ pub(super) mod tests {
     #[test]
     fn tokens_are_refreshed_at_four_fifths_of_their_life() {
         let second = |seconds: u64| Timestamp::from_millis(seconds * 1000);
-        for (life, share, expected) in [(100, 0.0, 80), (100, 1.0, 70), (100, 0.5, 75), (3600, 0.0, 2880), (100, 7.0, 70)]
+        for (life, share, expected) in
+            [(100, 0.0, 80), (100, 1.0, 70), (100, 0.5, 75), (3600, 0.0, 2880), (100, 7.0, 70)]
         {
             let at = refresh_at(second(1000), Some(second(1000 + life)), share);
             assert_eq!(at, Some(second(1000 + expected)), "{life} {share}");

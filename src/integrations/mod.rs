@@ -174,7 +174,11 @@ fn choose_account(tx: &mut Writer, name: &str, profiles: &[String], directories:
     }
     mine.chosen |= as_default;
     let add = |list: &mut Vec<String>, new: &[String]| {
-        new.iter().for_each(|one| if !list.contains(one) { list.push(one.clone()) });
+        new.iter().for_each(|one| {
+            if !list.contains(one) {
+                list.push(one.clone())
+            }
+        });
     };
     add(&mut mine.profiles, profiles);
     add(&mut mine.directories, directories);
@@ -219,7 +223,8 @@ pub fn not_found(name: &str) -> Error {
 }
 
 fn taken(what: &str, name: &str) -> Error {
-    let message = format!("{} {what} named `{name}` exists already", if what == "integration" { "an" } else { "a" });
+    let message =
+        format!("{} {what} named `{name}` exists already", if what == "integration" { "an" } else { "a" });
     Error::new(&codes::CONNECTION_EXISTS, message)
 }
 
@@ -238,7 +243,9 @@ mod tests {
         let integration = Integration::new("int_1".into(), "github", Kind::Oauth2, Timestamp(0));
         run(Request::Create { integration: Box::new(integration.clone()) }).unwrap();
         let again = Integration { id: "int_2".into(), ..integration };
-        assert!(run(Request::Create { integration: Box::new(again) }).unwrap_err().is(&codes::CONNECTION_EXISTS));
+        assert!(
+            run(Request::Create { integration: Box::new(again) }).unwrap_err().is(&codes::CONNECTION_EXISTS)
+        );
         for name in ["work", "home"] {
             run(Request::Put { connection: Box::new(fresh(name)) }).unwrap();
         }
@@ -253,7 +260,8 @@ mod tests {
         choose("work", &["office"]);
         choose("home", &["office"]);
         let all = store.read(connections).unwrap();
-        let seen: Vec<_> = all.iter().map(|one| (one.name.as_str(), one.chosen, one.profiles.len())).collect();
+        let seen: Vec<_> =
+            all.iter().map(|one| (one.name.as_str(), one.chosen, one.profiles.len())).collect();
         assert_eq!(seen, [("home", true, 1), ("work", false, 0)]);
         let refused = run(Request::Delete { name: "github".into() }).unwrap_err();
         assert_eq!(refused.hints, ["umcp connection revoke home work"]);

@@ -320,8 +320,7 @@ pub fn is_loopback(authority: &str) -> bool {
         return inner.split(']').next() == Some("::1");
     }
     let host = authority.split(':').next().unwrap_or_default();
-    host == "localhost"
-        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost" || host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

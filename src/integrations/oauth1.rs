@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn the_signatures_of_the_rfc() {
         // Section 1.2: the request for a temporary token, and the one for the picture. They are without a version.
-        let temporary = Signer { consumer: "dpf43f3p2l4k3l03", consumer_secret: "kd94hf93k423kf44", token: None };
+        let temporary =
+            Signer { consumer: "dpf43f3p2l4k3l03", consumer_secret: "kd94hf93k423kf44", token: None };
         let own = [
             ("oauth_consumer_key", "dpf43f3p2l4k3l03"),
             ("oauth_signature_method", "HMAC-SHA1"),
@@ -166,11 +167,11 @@ mod tests {
 
     #[test]
     fn a_header_holds_everything_but_the_secrets() {
-        let signer =
-            Signer { consumer: "c k", consumer_secret: "hidden1", token: Some(("t", "hidden2")) };
+        let signer = Signer { consumer: "c k", consumer_secret: "hidden1", token: Some(("t", "hidden2")) };
         let stamp = Stamp { seconds: 7, nonce: "n" };
         let address = url("https://a.example/x?q=1");
-        let header = header(signer, Method::HmacSha256, "GET", &address, &[], &[("oauth_verifier", "v&")], stamp);
+        let header =
+            header(signer, Method::HmacSha256, "GET", &address, &[], &[("oauth_verifier", "v&")], stamp);
         let start = "OAuth oauth_consumer_key=\"c%20k\", oauth_nonce=\"n\", oauth_signature_method=\"HMAC-SHA256\", \
                      oauth_timestamp=\"7\", oauth_version=\"1.0\", oauth_token=\"t\", oauth_verifier=\"v%26\", \
                      oauth_signature=\"";

@@ -116,6 +116,12 @@ impl Upstream {
         &self.entry.id
     }
 
+    /// The server in whose name it signs in: a probe speaks for the one it was made of.
+    pub fn account_id(&self) -> &str {
+        let id = self.id();
+        if self.probe { id.strip_suffix("-test").unwrap_or(id) } else { id }
+    }
+
     pub fn name(&self) -> &str {
         &self.entry.name
     }

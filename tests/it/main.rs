@@ -4,6 +4,8 @@
 
 #[cfg(unix)]
 mod conformance;
+#[cfg(unix)]
+mod connection;
 mod examples;
 #[cfg(target_os = "linux")]
 mod faults;

@@ -125,7 +125,8 @@ impl Output for Gone {
         for gone in &self.0 {
             match &gone.detail {
                 None => page.mark(State::Ok, format!("revoked {}", gone.name)),
-                Some(why) => page.mark(State::Warn, format!("forgot {}; not revoked at the provider: {why}", gone.name)),
+                Some(why) => page
+                    .mark(State::Warn, format!("forgot {}; not revoked at the provider: {why}", gone.name)),
             };
         }
         if self.0.is_empty() {
@@ -152,7 +153,8 @@ impl Cleanup {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let now = ctx.clock.now();
         let useless = |row: &Connection| {
-            let dead = matches!(life::health(row, now), Health::Expired | Health::NeedsSignIn | Health::Revoked);
+            let dead =
+                matches!(life::health(row, now), Health::Expired | Health::NeedsSignIn | Health::Revoked);
             dead || self.stale.is_some_and(|days| life::is_stale(row, days, now))
         };
         let names: Vec<String> = all(ctx)?.into_iter().filter(useless).map(|row| row.name).collect();

@@ -27,8 +27,10 @@ impl Validate {
         if checked.ok {
             return ctx.ui.show(&valid);
         }
-        let message = format!("`{}` does not work: {}", valid.name, valid.detail.as_deref().unwrap_or("refused"));
-        let error = Error::new(&codes::DIFFERS, message).hint(format!("umcp connection create {}", valid.name));
+        let message =
+            format!("`{}` does not work: {}", valid.name, valid.detail.as_deref().unwrap_or("refused"));
+        let error =
+            Error::new(&codes::DIFFERS, message).hint(format!("umcp connection create {}", valid.name));
         ctx.ui.show_failed(&valid, &error)?;
         Err(error)
     }

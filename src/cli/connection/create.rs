@@ -34,7 +34,9 @@ pub struct Create {
 ///
 /// The same as `umcp connection create`, for one server.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  umcp server login linear\n  umcp server login linear --no-browser --paste")]
+#[command(
+    after_help = "Examples:\n  umcp server login linear\n  umcp server login linear --no-browser --paste"
+)]
 pub struct Login {
     #[arg(value_name = "SERVER")]
     server: String,

@@ -110,7 +110,8 @@ impl Output for Shown {
     fn human(&self, page: &mut Page) {
         let view = &self.0;
         page.heading(&view.name);
-        let mut pairs = vec![("for", view.target.clone()), ("state", view.state.into()), ("kind", view.kind.into())];
+        let mut pairs =
+            vec![("for", view.target.clone()), ("state", view.state.into()), ("kind", view.kind.into())];
         let optional = [
             ("user", view.user.clone()),
             ("default", view.default.then(|| "yes".into())),
@@ -121,7 +122,11 @@ impl Output for Shown {
             ("asked for since", Some(view.wanted_scopes.join(" "))),
             ("signed in", Some(view.signed_in.clone())),
             ("token ends", view.expires.clone()),
-            ("renews itself", view.renews_itself.then(|| format!("yes, {} so far", text::plural(view.refreshes as usize, "time")))),
+            (
+                "renews itself",
+                view.renews_itself
+                    .then(|| format!("yes, {} so far", text::plural(view.refreshes as usize, "time"))),
+            ),
             ("last used", view.last_used.clone()),
             ("last error", view.last_error.clone()),
             ("odd", Some(view.oddities.join("\n"))),

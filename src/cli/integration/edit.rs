@@ -206,7 +206,10 @@ impl Create {
             Some((name, None)) => {
                 return Err(Error::new(&codes::USAGE, format!("there is no preset for `{name}`"))
                     .hint("umcp integration providers")
-                    .hint(format!("umcp integration create {} --type oauth2 --issuer URL --client-id ID", self.name)));
+                    .hint(format!(
+                        "umcp integration create {} --type oauth2 --issuer URL --client-id ID",
+                        self.name
+                    )));
             }
             None => Integration::new(id, &self.name, Kind::None, now),
         };

@@ -52,7 +52,8 @@ impl Output for Integrations {
             Column::new("accounts").right(),
             Column::new("scopes").wraps().optional(1),
         ];
-        let mut table = Table::new("no integrations yet; see what there is: umcp integration providers", columns);
+        let mut table =
+            Table::new("no integrations yet; see what there is: umcp integration providers", columns);
         for Listed { integration, accounts } in &self.0 {
             let missing = integration.missing();
             let state = match missing.is_empty() {
@@ -100,7 +101,8 @@ impl Output for Shown {
         let endpoints = &integration.endpoints;
         page.heading(&integration.name);
         let place = &integration.key_place;
-        let extra: Vec<String> = integration.extra.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let extra: Vec<String> =
+            integration.extra.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let optional = [
             ("type", Some(integration.kind.word().to_string())),
             ("provider", integration.provider.clone()),
@@ -117,13 +119,18 @@ impl Output for Shown {
             ("parameters", Some(extra.join(" "))),
             ("key goes to", Some(format!("{}: {}…", place.header, place.prefix))),
         ];
-        page.pairs(optional.into_iter().filter_map(|(name, value)| Some((name, value.filter(|v| !v.is_empty())?))));
+        page.pairs(
+            optional.into_iter().filter_map(|(name, value)| Some((name, value.filter(|v| !v.is_empty())?))),
+        );
         let missing = integration.missing();
         if missing.is_empty() {
             page.text(format!("sign in: umcp connection create {}", integration.name));
         } else {
             let flags = missing.join(" … ");
-            page.mark(State::Warn, format!("incomplete: umcp integration configure {} {flags} …", integration.name));
+            page.mark(
+                State::Warn,
+                format!("incomplete: umcp integration configure {} {flags} …", integration.name),
+            );
             let provider = integration.provider.as_deref().and_then(providers::find);
             if let Some(provider) = provider {
                 page.text(format!("register a client at {}", provider.register));
@@ -152,8 +159,11 @@ impl Test {
             return ctx.ui.show(&Shown(integration));
         }
         let message = format!("`{}` lacks {}", integration.name, missing.join(" and "));
-        Err(Error::new(&codes::INTEGRATION_INCOMPLETE, message)
-            .hint(format!("umcp integration configure {} {} …", integration.name, missing.join(" … "))))
+        Err(Error::new(&codes::INTEGRATION_INCOMPLETE, message).hint(format!(
+            "umcp integration configure {} {} …",
+            integration.name,
+            missing.join(" … ")
+        )))
     }
 }
 

@@ -109,12 +109,11 @@ impl Jobs {
 
 fn server_aim(server: &Arc<Upstream>) -> Result<Aim> {
     let url = match &server.entry.transport {
-        Transport::Http { url, .. } | Transport::Sse { url } => {
-            server.address(url)?
-        }
+        Transport::Http { url, .. } | Transport::Sse { url } => server.address(url)?,
         Transport::WebSocket { url } => server.address(url)?.replacen("ws", "http", 1),
         _ => {
-            let message = format!("server `{}` is not reached over HTTP, so nobody signs in there", server.name());
+            let message =
+                format!("server `{}` is not reached over HTTP, so nobody signs in there", server.name());
             return Err(Error::new(&codes::SERVER_INVALID, message)
                 .hint(format!("umcp server show {}", server.name())));
         }

@@ -80,7 +80,8 @@ impl Account {
         };
         let now = Now { refresh_at: None, row, held, tried: Timestamp(0), failed: None };
         ground.keep.hide("", &now.held.access);
-        let account = Self { id: now.row.id.clone(), ground, now: Mutex::new(now), refreshing: Arc::default() };
+        let account =
+            Self { id: now.row.id.clone(), ground, now: Mutex::new(now), refreshing: Arc::default() };
         account.plan();
         Ok(Arc::new(account))
     }
@@ -149,8 +150,9 @@ impl Account {
             header(&now, &self.ground, method, url)?
         };
         if let Some(value) = value {
-            let mut value = HeaderValue::try_from(value)
-                .map_err(|_| Error::new(&codes::VALUE_INVALID, "the account's key cannot stand in a header"))?;
+            let mut value = HeaderValue::try_from(value).map_err(|_| {
+                Error::new(&codes::VALUE_INVALID, "the account's key cannot stand in a header")
+            })?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -260,7 +262,9 @@ impl Account {
             (Some(token), _) => desk.refresh(token, time).await,
             (None, Grant::ClientCredentials) => desk.client_credentials(&row.scopes, time).await,
             (None, _) => {
-                return Err(self.fail(&row, "the token has ended and the provider gave none to renew it", true).await);
+                return Err(self
+                    .fail(&row, "the token has ended and the provider gave none to renew it", true)
+                    .await);
             }
         };
         match outcome {
@@ -278,7 +282,8 @@ impl Account {
 
     async fn renewed(&self, mut row: Connection, held: Held, tokens: Tokens) -> Result<()> {
         let time = self.ground.engine.now();
-        let held = Held { access: tokens.access_token, refresh: tokens.refresh_token.or(held.refresh), ..held };
+        let held =
+            Held { access: tokens.access_token, refresh: tokens.refresh_token.or(held.refresh), ..held };
         row.obtained = time;
         row.expires = tokens.expires_in.map(|seconds| time.plus_ms(seconds.saturating_mul(1000)));
         row.refreshes += 1;
@@ -304,7 +309,9 @@ impl Account {
             needs_sign_in(&row)
         } else {
             let message = format!("the token of `{}` could not be renewed", row.name);
-            Error::new(&codes::UPSTREAM_SIGN_IN, message).because(why).hint(format!("umcp connection refresh {}", row.name))
+            Error::new(&codes::UPSTREAM_SIGN_IN, message)
+                .because(why)
+                .hint(format!("umcp connection refresh {}", row.name))
         };
         let told = {
             let mut now = self.now();
@@ -338,7 +345,8 @@ impl Account {
 
 /// Words of a provider after which trying again is of no use.
 fn is_final(error: &str) -> bool {
-    ["invalid_grant", "bad_refresh_token", "invalid_client", "unauthorized_client", "token_revoked"].contains(&error)
+    ["invalid_grant", "bad_refresh_token", "invalid_client", "unauthorized_client", "token_revoked"]
+        .contains(&error)
 }
 
 /// What the account adds to a request.
@@ -363,7 +371,9 @@ fn header(now: &Now, ground: &Ground, method: &str, url: &url::Url) -> Result<(H
             let stamp = oauth1::Stamp { seconds: ground.engine.now().millis() / 1000, nonce: &nonce };
             Some(oauth1::header(signer, oauth1::Method::HmacSha1, method, url, &[], &[], stamp))
         }
-        Kind::ApiKey | Kind::Bearer | Kind::Oauth2 => Some(format!("{}{}", row.key_place.prefix, held.access)),
+        Kind::ApiKey | Kind::Bearer | Kind::Oauth2 => {
+            Some(format!("{}{}", row.key_place.prefix, held.access))
+        }
     };
     Ok((name, value))
 }
@@ -374,7 +384,8 @@ pub fn needs_sign_in(row: &Connection) -> Error {
         Standing::Revoked => format!("the connection `{}` was revoked", row.name),
         _ => format!("the account `{}` needs a sign-in", row.name),
     };
-    let error = Error::new(&codes::SIGN_IN_NEEDED, message).hint(format!("umcp connection create {}", row.name));
+    let error =
+        Error::new(&codes::SIGN_IN_NEEDED, message).hint(format!("umcp connection create {}", row.name));
     match &row.last_error {
         Some(why) => error.because(why),
         None => error,
@@ -405,6 +416,12 @@ impl Ground {
             Target::Integration(_) => Net::anywhere(),
             Target::Server(_) => Net::for_server(row.resource.as_deref().unwrap_or(&endpoint)).await,
         };
-        Ok(Desk { net, endpoint, issuer: row.endpoints.issuer.clone(), client, resource: row.resource.clone() })
+        Ok(Desk {
+            net,
+            endpoint,
+            issuer: row.endpoints.issuer.clone(),
+            client,
+            resource: row.resource.clone(),
+        })
     }
 }

@@ -6,7 +6,9 @@ use crate::error::{Error, Result, codes};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+};
 use serde_json::json;
 
 /// An assertion is used at once.
@@ -102,7 +104,8 @@ mod tests {
         );
         let token = sign(&pem, "me", "https://i", "j1", Timestamp::from_millis(5_000)).unwrap();
         let (body, signature) = token.rsplit_once('.').unwrap();
-        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random).unwrap();
+        let key =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random).unwrap();
         let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public_key());
         public.verify(body.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
         let claims = URL_SAFE_NO_PAD.decode(body.split_once('.').unwrap().1).unwrap();
@@ -114,7 +117,12 @@ mod tests {
 
     #[test]
     fn a_key_that_is_none_is_refused_without_showing_it() {
-        for pem in ["", "hunter2", "-----BEGIN PRIVATE KEY-----\n!!\n-----END PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"] {
+        for pem in [
+            "",
+            "hunter2",
+            "-----BEGIN PRIVATE KEY-----\n!!\n-----END PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+        ] {
             let error = check(pem).unwrap_err();
             assert!(error.is(&codes::VALUE_INVALID) && !format!("{error}").contains("hunter2"));
         }

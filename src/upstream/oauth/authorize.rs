@@ -81,7 +81,8 @@ impl Expected {
     /// Reads the address a browser was sent back to.
     pub fn read(&self, url: &Url) -> Callback {
         let one = |name: &str| {
-            let mut values = url.query_pairs().filter(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+            let mut values =
+                url.query_pairs().filter(|(key, _)| key == name).map(|(_, value)| value.into_owned());
             let first = values.next();
             // A parameter that stands twice is a trick.
             if values.next().is_some() { None } else { first }
@@ -164,7 +165,8 @@ mod tests {
 
     #[test]
     fn only_the_right_callback_counts() {
-        let promised = Expected { state: "s".into(), issuer: Some("https://i".into()), issuer_promised: true };
+        let promised =
+            Expected { state: "s".into(), issuer: Some("https://i".into()), issuer_promised: true };
         let quiet = Expected { issuer_promised: false, ..promised.clone() };
         let unknown = Expected { issuer: None, ..quiet.clone() };
         let forged = |words: &str| Callback::Forged(words.into());
@@ -172,9 +174,17 @@ mod tests {
         for (expected, query, outcome) in [
             (&promised, "code=c&state=s&iss=https://i", Callback::Code("c".into())),
             (&promised, "code=c&state=s", forged(no_issuer)),
-            (&promised, "code=c&state=s&iss=https://i/", forged("it names the issuer `https://i/`, not `https://i`")),
+            (
+                &promised,
+                "code=c&state=s&iss=https://i/",
+                forged("it names the issuer `https://i/`, not `https://i`"),
+            ),
             (&quiet, "code=c&state=s", Callback::Code("c".into())),
-            (&quiet, "code=c&state=s&iss=https://evil", forged("it names the issuer `https://evil`, not `https://i`")),
+            (
+                &quiet,
+                "code=c&state=s&iss=https://evil",
+                forged("it names the issuer `https://evil`, not `https://i`"),
+            ),
             (&quiet, "code=c&state=s&iss=https://i&iss=https://i", forged("it names two issuers")),
             (&unknown, "code=c&state=s&iss=https://any", Callback::Code("c".into())),
             (&quiet, "code=c&state=other", Callback::Stray),

@@ -40,7 +40,10 @@ impl Client {
         let mut proof = Proof { headers: HeaderMap::new(), fields: Vec::new() };
         let secret = || {
             self.secret.as_deref().ok_or_else(|| {
-                Error::new(&codes::SIGN_IN_FAILED, format!("the client `{}` has no secret in the vault", self.id))
+                Error::new(
+                    &codes::SIGN_IN_FAILED,
+                    format!("the client `{}` has no secret in the vault", self.id),
+                )
             })
         };
         match self.auth {
@@ -114,7 +117,8 @@ pub async fn register(
     if !scopes.is_empty() {
         wish["scope"] = scopes.join(" ").into();
     }
-    let answer = net.post(endpoint, HeaderMap::new(), "application/json", wish.to_string().into_bytes()).await?;
+    let answer =
+        net.post(endpoint, HeaderMap::new(), "application/json", wish.to_string().into_bytes()).await?;
     let failed = |why: String| {
         Error::new(&codes::SIGN_IN_FAILED, format!("`{}` did not register umcp as a client", issuer.issuer))
             .because(why)
@@ -152,7 +156,11 @@ mod tests {
             (None, true, ClientAuth::ClientSecretBasic),
             (None, false, ClientAuth::None),
             (Some(words(&["client_secret_post"])), true, ClientAuth::ClientSecretPost),
-            (Some(words(&["client_secret_post", "client_secret_basic"])), true, ClientAuth::ClientSecretBasic),
+            (
+                Some(words(&["client_secret_post", "client_secret_basic"])),
+                true,
+                ClientAuth::ClientSecretBasic,
+            ),
             (Some(words(&["private_key_jwt"])), true, ClientAuth::ClientSecretBasic),
             (Some(words(&["client_secret_basic"])), false, ClientAuth::None),
         ] {
@@ -167,7 +175,10 @@ mod tests {
             Client { id: "a:b".into(), auth: ClientAuth::ClientSecretBasic, secret: Some("p%q".into()) };
         let proof = client.proof("https://i", Timestamp(0)).unwrap();
         let value = proof.headers[AUTHORIZATION].to_str().unwrap();
-        assert_eq!(value, format!("Basic {}", base64::engine::general_purpose::STANDARD.encode("a%3Ab:p%25q")));
+        assert_eq!(
+            value,
+            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode("a%3Ab:p%25q"))
+        );
         assert!(proof.fields.is_empty() && !format!("{client:?}").contains("p%q"));
     }
 }

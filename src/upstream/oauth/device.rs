@@ -42,8 +42,9 @@ pub async fn begin(accounts: &Arc<Accounts>, plan: Plan) -> Result<Step> {
         return Err(failed(shown(&String::from_utf8_lossy(&answer.body))));
     }
     let code: Code = answer.json().map_err(|error| failed(error.to_string()))?;
-    check_address(&code.verification_uri)
-        .map_err(|error| Error::new(&codes::SIGN_IN_UNSAFE, "the provider names an unsafe page").because(error))?;
+    check_address(&code.verification_uri).map_err(|error| {
+        Error::new(&codes::SIGN_IN_UNSAFE, "the provider names an unsafe page").because(error)
+    })?;
     let complete = code.verification_uri_complete.filter(|address| check_address(address).is_ok());
     let (device_code, mut pace) = (code.device_code, code.interval.unwrap_or(PACE).clamp(1, SLOWEST));
     let working = accounts.clone();
@@ -53,7 +54,9 @@ pub async fn begin(accounts: &Arc<Accounts>, plan: Plan) -> Result<Step> {
             match desk.device(&device_code, working.ground.engine.now()).await {
                 Ok(tokens) => return working.finish(plan, tokens).await,
                 Err(Refusal::Said { error, .. }) if error == "authorization_pending" => {}
-                Err(Refusal::Said { error, .. }) if error == "slow_down" => pace = (pace + SLOWER).min(SLOWEST),
+                Err(Refusal::Said { error, .. }) if error == "slow_down" => {
+                    pace = (pace + SLOWER).min(SLOWEST)
+                }
                 // A provider that cannot be reached for a moment is asked again.
                 Err(Refusal::Broken(error)) if error.kind().retryable() => pace = (pace * 2).min(SLOWEST),
                 Err(refusal) => return Err(refusal.into()),

@@ -66,12 +66,19 @@ pub async fn discover(net: &Net, server: &Url, challenge: &Challenge) -> Result<
     };
     check_address(address).map_err(|error| unsafe_because("its authorization server", &error))?;
     let issuer = issuer_metadata(net, address).await?.ok_or_else(|| {
-        Error::new(&codes::SIGN_IN_FAILED, format!("the authorization server `{address}` describes itself nowhere"))
+        Error::new(
+            &codes::SIGN_IN_FAILED,
+            format!("the authorization server `{address}` describes itself nowhere"),
+        )
     })?;
     Ok(Found { issuer, resource: resource.resource, scopes: resource.scopes_supported })
 }
 
-async fn resource_metadata(net: &Net, server: &Url, challenge: &Challenge) -> Result<Option<ResourceMetadata>> {
+async fn resource_metadata(
+    net: &Net,
+    server: &Url,
+    challenge: &Challenge,
+) -> Result<Option<ResourceMetadata>> {
     let named = challenge.resource_metadata.iter().cloned();
     for place in named.chain(resource_places(server)) {
         let Some(document) = document::<ResourceMetadata>(net, &place).await? else { continue };
@@ -103,7 +110,9 @@ async fn document<T: serde::de::DeserializeOwned>(net: &Net, place: &str) -> Res
     headers.insert(HeaderName::from_static("mcp-protocol-version"), HeaderValue::from_static("2025-11-25"));
     let answer = net.get(place, headers).await?;
     // Some servers answer every unknown path with a page.
-    if !answer.is_success() { return Ok(None) }
+    if !answer.is_success() {
+        return Ok(None);
+    }
     Ok(answer.json().ok())
 }
 
@@ -226,7 +235,11 @@ mod tests {
 
     #[test]
     fn a_description_of_somebody_else_is_refused() {
-        let good = Issuer { issuer: "https://a.example".into(), token_endpoint: "https://a.example/t".into(), ..Issuer::default() };
+        let good = Issuer {
+            issuer: "https://a.example".into(),
+            token_endpoint: "https://a.example/t".into(),
+            ..Issuer::default()
+        };
         assert!(check(&good, "https://a.example").is_ok() && check(&good, "https://a.example/").is_ok());
         for (found, expected) in [
             (good.clone(), "https://b.example"),

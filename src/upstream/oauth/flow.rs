@@ -38,7 +38,9 @@ impl Accounts {
             match integration.kind {
                 Kind::Oauth2 => {}
                 Kind::Oauth1 => return self.begin_oauth1(aim, wish).await,
-                Kind::ApiKey | Kind::Basic | Kind::Bearer | Kind::None => return self.hand_over(&aim, wish).await,
+                Kind::ApiKey | Kind::Basic | Kind::Bearer | Kind::None => {
+                    return self.hand_over(&aim, wish).await;
+                }
             }
         }
         let mut plan = self.plan(&aim, &wish).await?;
@@ -154,7 +156,8 @@ impl Accounts {
     pub async fn answer(&self, id: &str, address: &str) -> Result<()> {
         let pending = self.pending(id)?;
         let url = Url::parse(address.trim()).map_err(|error| {
-            Error::new(&codes::VALUE_INVALID, "that is not the address the browser was sent to").because(error)
+            Error::new(&codes::VALUE_INVALID, "that is not the address the browser was sent to")
+                .because(error)
         })?;
         let (told, heard) = oneshot::channel();
         let over = || Error::new(&codes::SIGN_IN_UNKNOWN, "the sign-in is over");
@@ -168,7 +171,8 @@ impl Accounts {
         let mut held = plan.held();
         let mut row = plan.row;
         if let Some(granted) = tokens.scope {
-            row.scopes = granted.split([' ', ',']).filter(|scope| !scope.is_empty()).map(Into::into).collect();
+            row.scopes =
+                granted.split([' ', ',']).filter(|scope| !scope.is_empty()).map(Into::into).collect();
         }
         held.access = tokens.access_token;
         held.refresh = tokens.refresh_token;
@@ -194,7 +198,11 @@ impl Plan {
 }
 
 /// Waits for the answer to this question, from the browser or pasted. Strangers' answers are passed over.
-async fn wait(loopback: &Loopback, expected: &Expected, mut pasted: mpsc::Receiver<Pasted>) -> Result<String> {
+async fn wait(
+    loopback: &Loopback,
+    expected: &Expected,
+    mut pasted: mpsc::Receiver<Pasted>,
+) -> Result<String> {
     let end = Instant::now() + LIFE;
     loop {
         let (url, told) = tokio::select! {
@@ -207,8 +215,9 @@ async fn wait(loopback: &Loopback, expected: &Expected, mut pasted: mpsc::Receiv
         let outcome = match expected.read(&url) {
             Callback::Stray => {
                 if let Some(told) = told {
-                    let error = Error::new(&codes::VALUE_INVALID, "that address does not belong to this sign-in")
-                        .hint("paste all of it, as the browser shows it after the sign-in");
+                    let error =
+                        Error::new(&codes::VALUE_INVALID, "that address does not belong to this sign-in")
+                            .hint("paste all of it, as the browser shows it after the sign-in");
                     let _ = told.send(Err(error));
                 }
                 continue;
@@ -218,7 +227,8 @@ async fn wait(loopback: &Loopback, expected: &Expected, mut pasted: mpsc::Receiv
                 Err(Error::new(&codes::SIGN_IN_FAILED, "the sign-in was refused").because(why))
             }
             Callback::Forged(why) => {
-                Err(Error::new(&codes::SIGN_IN_UNSAFE, "the browser came back from somebody else").because(why))
+                Err(Error::new(&codes::SIGN_IN_UNSAFE, "the browser came back from somebody else")
+                    .because(why))
             }
         };
         if let Some(told) = told {

@@ -26,8 +26,8 @@ use crate::integrations::choose::{Place, choose};
 use crate::integrations::model::{Connection, Integration, Kind, Target};
 use crate::integrations::{self, Request};
 use crate::upstream::known::Known;
-pub use account::{Account, MAX_STEPS, needs_sign_in};
 use account::Held;
+pub use account::{Account, MAX_STEPS, needs_sign_in};
 pub use challenge::Challenge;
 use flow::Pending;
 use keep::Keep;
@@ -77,7 +77,10 @@ impl Ground {
             if let Some(held) = held {
                 ground.keep.set(&row.secret_name(), &held.text()?)?;
             }
-            ground.engine.call(StoreRequest::Integration(Request::Put { connection: Box::new(row) })).map(drop)
+            ground
+                .engine
+                .call(StoreRequest::Integration(Request::Put { connection: Box::new(row) }))
+                .map(drop)
         });
         stored.await.map_err(|error| Error::bug("storing a token did not end").because(error))?
     }
@@ -162,8 +165,10 @@ impl Accounts {
                 let message = format!("several accounts of `{name}` fit, and none is the default");
                 Err(Error::new(&codes::CONNECTION_NOT_FOUND, message).hint("umcp connection use NAME"))
             }
-            None => Err(Error::new(&codes::CONNECTION_NOT_FOUND, format!("no account of `{name}` has signed in"))
-                .hint(format!("umcp connection create {name}"))),
+            None => {
+                Err(Error::new(&codes::CONNECTION_NOT_FOUND, format!("no account of `{name}` has signed in"))
+                    .hint(format!("umcp connection create {name}")))
+            }
         }
     }
 

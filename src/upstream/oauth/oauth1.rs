@@ -1,13 +1,13 @@
 //! Signing in at a provider that still speaks OAuth 1 (RFC 5849): a temporary token, a verifier, a token.
 //! The signing itself stands in `integrations/oauth1.rs`.
 
+use super::Accounts;
 use super::account::Held;
 use super::authorize::shown;
 use super::flow::{LIFE, Pasted};
 use super::loopback::Loopback;
 use super::plan::Aim;
 use super::web::{Answer, Net};
-use super::Accounts;
 use crate::engine::accounts::{SignIn, Step};
 use crate::error::{Error, Result, codes};
 use crate::integrations::model::{Connection, Grant, Kind};
@@ -53,9 +53,10 @@ impl Accounts {
         let place = endpoints.temporary.as_deref().unwrap_or_default();
         let temporary = consumer.ask(place, None, ("oauth_callback", &redirect), seconds).await?;
         let authorize = endpoints.authorize.as_deref().unwrap_or_default();
-        let url = Url::parse_with_params(authorize, [("oauth_token", &temporary.token)]).map_err(|error| {
-            Error::new(&codes::VALUE_INVALID, format!("`{authorize}` is no address")).because(error)
-        })?;
+        let url =
+            Url::parse_with_params(authorize, [("oauth_token", &temporary.token)]).map_err(|error| {
+                Error::new(&codes::VALUE_INVALID, format!("`{authorize}` is no address")).because(error)
+            })?;
         row.grant = Grant::Code;
         row.client_id = Some(consumer.id.clone());
         row.endpoints = endpoints;
@@ -117,7 +118,10 @@ fn read(answer: &Answer) -> Result<Pair> {
     }
     let one = |name: &str| {
         let mut pairs = url::form_urlencoded::parse(&answer.body);
-        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).filter(|value| !value.is_empty())
+        pairs
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+            .filter(|value| !value.is_empty())
     };
     match (one("oauth_token"), one("oauth_token_secret")) {
         (Some(token), Some(secret)) => Ok(Pair { token, secret }),
@@ -136,7 +140,8 @@ async fn wait(loopback: &Loopback, token: &str, mut pasted: mpsc::Receiver<Paste
                 return Err(Error::new(&codes::TIMED_OUT, "nobody came back from the browser"));
             }
         };
-        let one = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        let one =
+            |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
         let denied = one("denied").is_some_and(|denied| denied == token);
         let verifier = one("oauth_verifier").filter(|_| one("oauth_token").as_deref() == Some(token));
         if let Some(told) = told {

@@ -83,7 +83,9 @@ impl Accounts {
         let name = match name {
             Some(name) if taken(name) => {
                 let message = format!("a connection named `{name}` exists already, for something else");
-                return Err(Error::new(&codes::CONNECTION_EXISTS, message).hint("give another name with --name"));
+                return Err(
+                    Error::new(&codes::CONNECTION_EXISTS, message).hint("give another name with --name")
+                );
             }
             Some(name) => name.into(),
             None if taken(aim.name()) => format!("{}-account", aim.name()),
@@ -201,10 +203,9 @@ impl Accounts {
             plan.client = Client { id, auth: plan.row.client_auth, secret: held.client_secret };
             plan.own_client = true;
             plan.loopback = open(true).await?;
-        } else if let (Some(document), true) = (
-            wish.client_metadata.clone().or(own_document),
-            plan.issuer.client_id_metadata_document_supported,
-        ) {
+        } else if let (Some(document), true) =
+            (wish.client_metadata.clone().or(own_document), plan.issuer.client_id_metadata_document_supported)
+        {
             crate::integrations::model::check_address(&document)?;
             plan.client = Client { id: document, auth: ClientAuth::None, secret: None };
             plan.loopback = open(true).await?;
@@ -320,8 +321,11 @@ fn scopes(
     } else if !row.wanted.is_empty() {
         if row.stepped_up >= MAX_STEPS {
             let message = format!("`{}` was asked for more rights {MAX_STEPS} times already", row.name);
-            return Err(Error::new(&codes::SIGN_IN_FAILED, message)
-                .hint(format!("umcp connection create {} --scope {}", row.name, row.wanted.join(","))));
+            return Err(Error::new(&codes::SIGN_IN_FAILED, message).hint(format!(
+                "umcp connection create {} --scope {}",
+                row.name,
+                row.wanted.join(",")
+            )));
         }
         row.stepped_up += 1;
         row.scopes.clone()
@@ -346,7 +350,10 @@ fn scopes(
     }
     let offline = "offline_access".to_string();
     let offers = found.issuer.scopes_supported.as_ref().is_some_and(|all| all.contains(&offline));
-    if offers && matches!(row.grant, Grant::Code | Grant::Device) && !scopes.is_empty() && !scopes.contains(&offline)
+    if offers
+        && matches!(row.grant, Grant::Code | Grant::Device)
+        && !scopes.is_empty()
+        && !scopes.contains(&offline)
     {
         scopes.push(offline);
     }

@@ -73,7 +73,13 @@ impl From<Refusal> for Error {
 }
 
 impl Desk {
-    pub async fn code(&self, code: &str, redirect: &str, verifier: &str, now: Timestamp) -> Result<Tokens, Refusal> {
+    pub async fn code(
+        &self,
+        code: &str,
+        redirect: &str,
+        verifier: &str,
+        now: Timestamp,
+    ) -> Result<Tokens, Refusal> {
         let fields = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -167,7 +173,11 @@ fn refused(answer: &Answer) -> Refusal {
     match error {
         Some(error) => Refusal::Said {
             error: shown(error),
-            words: said.as_ref().and_then(|said| said.error_description.as_deref()).map(shown).unwrap_or_default(),
+            words: said
+                .as_ref()
+                .and_then(|said| said.error_description.as_deref())
+                .map(shown)
+                .unwrap_or_default(),
         },
         None => Refusal::Broken(Error::new(
             &codes::SIGN_IN_FAILED,

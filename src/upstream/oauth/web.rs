@@ -103,9 +103,8 @@ async fn is_private(url: &url::Url) -> bool {
 
 fn checked(url: &str) -> Result<&str> {
     check_address(url).map_err(|error| {
-        Error::new(&codes::SIGN_IN_UNSAFE, format!("`{url}` was not asked")).because(
-            error.source.unwrap_or(error.message),
-        )
+        Error::new(&codes::SIGN_IN_UNSAFE, format!("`{url}` was not asked"))
+            .because(error.source.unwrap_or(error.message))
     })?;
     Ok(url)
 }

@@ -107,7 +107,12 @@ impl Address {
         }
     }
 
-    async fn send_as_is(&self, method: Method, headers: HeaderMap, body: Bytes) -> Result<Response<Incoming>> {
+    async fn send_as_is(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = self.uri.clone();

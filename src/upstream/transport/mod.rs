@@ -130,7 +130,7 @@ fn resolved(upstream: &Upstream, url: &str) -> Result<HttpTarget> {
     let account = match named {
         // The account adds the header itself, anew for each request.
         Some((_, value)) => Some(shared.accounts.named(&value[REFERENCE.len()..], Place::default())?),
-        None => shared.accounts.of_server(upstream.id())?,
+        None => shared.accounts.of_server(upstream.account_id())?,
     };
     let own = upstream.entry.headers.iter().filter(|pair| !reference(pair));
     Ok(HttpTarget {

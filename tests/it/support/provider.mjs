@@ -16,6 +16,8 @@ const read = async (request) => {
 };
 
 async function serve(room) {
+  // Its advice is for those who run it for real.
+  console.info = console.warn = () => {};
   const { default: Provider } = await import(pathToFileURL(`${room}/node_modules/oidc-provider/lib/index.js`));
   const stats = { code: 0, refresh: 0, client_credentials: 0, device: 0, revoked: 0, registered: 0, refused: 0, calls: 0, denied: 0 };
   const state = { needed: 'mcp:read', ttl: 3600, flat: false };

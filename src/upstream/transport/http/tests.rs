@@ -68,8 +68,10 @@ impl Case {
         let server = Server::start(script).await;
         let ears = Arc::new(Ears::default());
         let headers = vec![("X-Key".to_string(), "k".to_string())];
-        let link =
-            HttpLink::new(HttpTarget { url: server.url.clone(), headers, ..HttpTarget::default() }, ears.clone());
+        let link = HttpLink::new(
+            HttpTarget { url: server.url.clone(), headers, ..HttpTarget::default() },
+            ears.clone(),
+        );
         Self { server, link, ears }
     }
 
