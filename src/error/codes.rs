@@ -102,6 +102,7 @@ codes! {
     UPSTREAM_HTTP = "UM0510" "upstream_http" Network "The server answered with an HTTP error.";
     UPSTREAM_LIMITED = "UM0511" "upstream_rate_limited" Unavailable "The server asked to slow down.";
     UPSTREAM_SIGN_IN = "UM0512" "upstream_sign_in" Credential "The server wants a sign-in.";
+    UPSTREAM_CERTIFICATE = "UM0530" "upstream_certificate" Network "The certificate of the server is not one this machine trusts; the message says why. umcp never falls back to a connection without it.";
     TOOL_FAILED = "UM0513" "tool_failed" Upstream "The tool itself reported an error; its own words are shown.";
     UPSTREAM_ERROR = "UM0514" "upstream_error" Upstream "The server answered the request with an error; its own words are shown.";
     CANCELLED = "UM0515" "cancelled" Interrupted "The call was cancelled.";

@@ -95,7 +95,7 @@ pub fn oddities(connection: &Connection, now: Timestamp) -> Vec<String> {
     if connection.failures >= 5 {
         odd.push(format!("{} refreshes in a row failed", connection.failures));
     }
-    if connection.stepped_up >= 3 {
+    if connection.stepped_up >= 2 {
         odd.push("asked again and again for more rights".into());
     }
     if connection.obtained > now.plus_ms(60_000) {

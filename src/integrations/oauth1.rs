@@ -135,20 +135,21 @@ mod tests {
 
     #[test]
     fn the_signatures_of_the_rfc() {
-        // Section 1.2: the request for a temporary token, and the one for the picture. They are without a version.
-        let temporary =
-            Signer { consumer: "dpf43f3p2l4k3l03", consumer_secret: "kd94hf93k423kf44", token: None };
+        // Section 1.2: the request for a token, and the one for the picture. Both are without a version.
+        let consumer = Signer { consumer: "dpf43f3p2l4k3l03", consumer_secret: "kd94hf93k423kf44", token: None };
+        let token = Signer { token: Some(("hh5s93j4hdidpola", "hdhd0244k9j7ao03")), ..consumer };
         let own = [
             ("oauth_consumer_key", "dpf43f3p2l4k3l03"),
+            ("oauth_token", "hh5s93j4hdidpola"),
             ("oauth_signature_method", "HMAC-SHA1"),
-            ("oauth_timestamp", "137131200"),
-            ("oauth_nonce", "wIjqoxSZ"),
-            ("oauth_callback", "http://printer.example.com/ready"),
+            ("oauth_timestamp", "137131201"),
+            ("oauth_nonce", "walatlh"),
+            ("oauth_verifier", "hfdp7dh39dks9884"),
         ];
-        let base = base_string("POST", &url("https://photos.example.net/initiate"), &[], &own);
-        assert_eq!(encode(&sign(temporary, Method::HmacSha1, &base)), "74KNZJeDHnMBp0EMJ9ZHt%2FXKycU%3D");
+        let base = base_string("POST", &url("https://photos.example.net/token"), &[], &own);
+        assert_eq!(encode(&sign(token, Method::HmacSha1, &base)), "gKgrFCywp7rO0OXSjdot%2FIHF7IU%3D");
 
-        let picture = Signer { token: Some(("nnch734d00sl2jdk", "pfkkdhi9sl3r4s00")), ..temporary };
+        let picture = Signer { token: Some(("nnch734d00sl2jdk", "pfkkdhi9sl3r4s00")), ..consumer };
         let own = [
             ("oauth_consumer_key", "dpf43f3p2l4k3l03"),
             ("oauth_token", "nnch734d00sl2jdk"),

@@ -404,3 +404,73 @@ fn other_flows_and_a_known_client() {
     let body = stage.key.lines().nth(1).unwrap();
     stage.assert_nothing_leaks(&["machine-secret", "known-secret", body]);
 }
+
+const FASTMCP: &str = r#"
+import sys
+from fastmcp import FastMCP
+from fastmcp.server.auth.providers.in_memory import InMemoryOAuthProvider
+from mcp.server.auth.settings import ClientRegistrationOptions
+port = int(sys.argv[1])
+auth = InMemoryOAuthProvider(
+    base_url=f"http://127.0.0.1:{port}",
+    client_registration_options=ClientRegistrationOptions(enabled=True),
+)
+mcp = FastMCP("guarded", auth=auth)
+
+@mcp.tool
+def add(a: int, b: int) -> int:
+    return a + b
+
+mcp.run(transport="http", host="127.0.0.1", port=port, show_banner=False)
+"#;
+
+#[test]
+fn a_fastmcp_server_with_oauth() {
+    let Some(python) = peers::find("fastmcp-python") else { return };
+    let (daemon, port) = (Daemon::start(), peers::free_port());
+    let script = daemon.folder().join("guarded.py");
+    std::fs::write(&script, FASTMCP).unwrap();
+    let mut command = Command::new(python);
+    let _server =
+        Beside::start(command.arg(&script).arg(port.to_string()).stdout(Stdio::null()).stderr(Stdio::null()));
+    peers::wait_for(port, Duration::from_secs(60));
+    let url = format!("http://127.0.0.1:{port}/mcp");
+    daemon.add(server("guarded", Transport::Http { url, probe: false }));
+    let call = || {
+        let live = Live::Call(CallRequest {
+            target: "guarded.add".into(),
+            arguments: r#"{"a":2,"b":3}"#.into(),
+            timeout_ms: Some(20_000),
+            client: "test".into(),
+            profile: None,
+        });
+        daemon.try_ask(live)
+    };
+    assert!(call().unwrap_err().is(&codes::UPSTREAM_SIGN_IN));
+    let mut child = Command::new(UMCP)
+        .args(["server", "login", "guarded", "--paste"])
+        .env("UMCP_HOME", daemon.folder())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("http") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "no address was shown");
+    }
+    // The provider asks nobody: it sends the browser straight back.
+    let rest = line.trim().strip_prefix("http://").unwrap();
+    let (host, path) = rest.split_once('/').unwrap();
+    let (mut exchange, _) = http::send(host, "GET", &format!("/{path}"), &[], "");
+    let back = exchange.head().unwrap().get("location").unwrap().to_string();
+    writeln!(child.stdin.take().unwrap(), "{back}").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    match call().unwrap() {
+        Reply::Live(LiveReply::Called(called)) => assert!(called.result.contains('5'), "{}", called.result),
+        other => panic!("{other:?}"),
+    }
+}

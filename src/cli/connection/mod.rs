@@ -6,6 +6,7 @@ mod change;
 mod check;
 pub mod create;
 mod list;
+mod provision;
 pub mod secret;
 mod view;
 
@@ -43,6 +44,7 @@ enum Verb {
     Health(check::Health),
     #[command(alias = "default")]
     Use(change::Use),
+    Provision(provision::Provision),
     Cleanup(change::Cleanup),
 }
 
@@ -57,6 +59,7 @@ impl Command {
             Verb::Revoke(verb) => verb.run(ctx),
             Verb::Health(verb) => verb.run(ctx),
             Verb::Use(verb) => verb.run(ctx),
+            Verb::Provision(verb) => verb.run(ctx),
             Verb::Cleanup(verb) => verb.run(ctx),
         }
     }

@@ -21,7 +21,7 @@ use std::time::Instant;
 /// The use of an account is noted this often at most.
 const NOTE_USE_MS: u64 = 3_600_000;
 /// So often may a server ask for more rights before that is no longer carried on.
-pub const MAX_STEPS: u32 = 3;
+pub const MAX_STEPS: u32 = 2;
 
 /// What the vault holds of a connection, as JSON.
 #[derive(Clone, Default, Serialize, Deserialize)]

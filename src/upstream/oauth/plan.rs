@@ -240,15 +240,22 @@ async fn describe(net: &Net, address: &str) -> Result<(Found, Challenge)> {
     Ok((found, challenge))
 }
 
-/// What the server answers to somebody it does not know. A server that says nothing is asked for its description.
+/// What the server answers to somebody it does not know. Some let everybody greet them, and ask only then.
 async fn knock(net: &Net, address: &str) -> Challenge {
-    let body = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"umcp","version":"0"}}}"#;
-    let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-    match net.post(address, headers, "application/json", body.into()).await {
-        Ok(answer) => Challenge::of(&answer.headers).unwrap_or_default(),
-        Err(_) => Challenge::default(),
+    for body in [
+        r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"umcp","version":"0"}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#,
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        match net.post(address, headers, "application/json", body.into()).await {
+            Ok(answer) if answer.status == 401 => return Challenge::of(&answer.headers).unwrap_or_default(),
+            // Silence: its description is looked for all the same.
+            Err(_) => break,
+            Ok(_) => {}
+        }
     }
+    Challenge::default()
 }
 
 /// The provider of an integration: as it describes itself, or as the integration names it.

@@ -135,3 +135,82 @@ async fn finish(web: &Web, request: reqwest::RequestBuilder) -> Result<Answer> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    /// Answers every request with the same bytes, and gives the address.
+    async fn stub(answer: Vec<u8>) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let answer = answer.clone();
+                tokio::spawn(async move {
+                    let mut head = [0; 4096];
+                    let _ = stream.read(&mut head).await;
+                    let _ = stream.write_all(&answer).await;
+                });
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn what_a_public_server_names_is_no_private_address() {
+        run(async {
+            let public = Net(Arc::new(Clients::new(&Reach::Public)));
+            for address in [
+                "http://127.0.0.1:9/x",
+                "https://10.0.0.1/x",
+                "https://169.254.169.254/x",
+                "https://[::1]/x",
+                "http://localhost:9/x",
+            ] {
+                let error = public.get(address, HeaderMap::new()).await.err().unwrap();
+                assert!(error.is(&codes::UPSTREAM_CONNECT) && error.hints.is_empty(), "{address}: {error:?}");
+                assert!(error.to_string().contains("private, local or reserved"), "{address}: {error}");
+            }
+            assert!(is_private(&url::Url::parse("http://127.0.0.1:1/").unwrap()).await);
+            assert!(!is_private(&url::Url::parse("https://no-such-host.invalid/").unwrap()).await);
+        });
+    }
+
+    #[test]
+    fn secrets_go_neither_in_the_open_nor_round_a_corner() {
+        run(async {
+            let net = Net::anywhere();
+            for address in ["http://example.com/token", "https://me@example.com/token", "file:///etc/passwd"]
+            {
+                let error = net.form(address, HeaderMap::new(), &[("a", "b")]).await.err().unwrap();
+                assert!(error.is(&codes::SIGN_IN_UNSAFE), "{address}: {error:?}");
+            }
+            let elsewhere = stub(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen".to_vec()).await;
+            let moved = format!("HTTP/1.1 307 Moved\r\nLocation: {elsewhere}/x\r\nContent-Length: 0\r\n\r\n");
+            let here = stub(moved.into_bytes()).await;
+            let sent =
+                net.form(&format!("{here}/token"), HeaderMap::new(), &[("secret", "s")]).await.unwrap();
+            assert_eq!((sent.status, sent.body.len()), (307, 0));
+            let read = net.get(&format!("{here}/document"), HeaderMap::new()).await.unwrap();
+            assert_eq!(read.status, 307, "another origin was followed to");
+        });
+    }
+
+    #[test]
+    fn an_endless_answer_is_cut_off() {
+        run(async {
+            let mut long =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", MAX_BODY + 1).into_bytes();
+            long.resize(long.len() + MAX_BODY + 1, b' ');
+            let address = stub(long).await;
+            let error = Net::anywhere().get(&address, HeaderMap::new()).await.err().unwrap();
+            assert!(error.is(&codes::SIGN_IN_UNSAFE), "{error:?}");
+        });
+    }
+}
