@@ -9,7 +9,7 @@ use crate::error::{Error, Result, codes};
 use crate::setup::doctor::{self, Area, Facts, Level, Report, StoreRead};
 use crate::store::{ReadOnly, Store};
 use crate::ui::{Output, Page, State, text};
-use crate::{settings, tools};
+use crate::{secrets, settings, tools};
 use clap::{Args, builder::PossibleValuesParser};
 
 /// Check everything, with a cure for each fault
@@ -63,11 +63,17 @@ fn facts(ctx: &Context) -> Facts {
     };
     let store_read = checked.as_ref().map_or(StoreRead::Missing, |checked| checked.0);
     let store = checked.map(|checked| checked.1);
+    let vault = match ctx.call(secrets::Request::Vault) {
+        Ok(Reply::Secret(secrets::Reply::Vault(vault))) => Ok(vault),
+        Ok(other) => crate::engine::unexpected(&other),
+        Err(error) => Err(error),
+    };
     Facts {
         settings: settings::load(&ctx.paths, env),
         daemon,
         store,
         store_read,
+        vault,
         servers: servers.unwrap_or_default(),
         catalogues,
         http: status.as_ref().map(|status| status.http.clone()).unwrap_or_default(),

@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::clients::revert::{Done, Own};
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result, codes};
 use crate::setup::journal::{self, Entry};
 use crate::setup::undo::{self, Action, Options, Report, Restored, Which};
 use crate::ui::{Cell, Column, Output, Page, State, Table, text};
@@ -26,6 +26,9 @@ pub struct Undo {
     /// Show what would happen
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Delete what was kept of an entry; it cannot be taken back any more
+    #[arg(long, value_name = "ID", conflicts_with_all = ["id", "last", "list", "force", "dry_run"])]
+    forget: Option<u64>,
     /// Overwrite files that were changed since; a copy is kept in the list
     #[arg(long)]
     force: bool,
@@ -56,6 +59,9 @@ impl Undo {
             let entries = journal::entries(&ctx.paths.undo())?;
             return ctx.ui.show(&Entries(entries.iter().rev().map(|entry| Listed::of(entry, now)).collect()));
         }
+        if let Some(id) = self.forget {
+            return forget(ctx, id);
+        }
         let which = match self.id {
             Some(id) => Which::Id(id),
             None => Which::Last(self.last.unwrap_or(1)),
@@ -65,6 +71,39 @@ impl Undo {
         let Some(error) = report.failure() else { return ctx.ui.show(&report) };
         ctx.ui.show_failed(&report, &error)?;
         Err(error)
+    }
+}
+
+/// Deletes the copies of one entry, such as those of files that held keys.
+fn forget(ctx: &Context, id: u64) -> Result<()> {
+    let entries = journal::entries(&ctx.paths.undo())?;
+    let entry = entries.into_iter().find(|entry| entry.id == id).ok_or_else(|| {
+        Error::new(&codes::UNDO_NOTHING, format!("there is no entry `{id}` to forget"))
+            .hint("umcp undo --list")
+    })?;
+    let question = format!("Delete what was kept of entry {id}? It cannot be taken back any more.");
+    if !ctx.ui.confirm(&question, false, "--yes")? {
+        return Err(Error::new(&codes::NOT_CONFIRMED, "nothing was deleted"));
+    }
+    entry.forget()?;
+    ctx.ui.show(&Forgotten { id, command: entry.manifest.command })
+}
+
+#[derive(Serialize)]
+struct Forgotten {
+    id: u64,
+    command: String,
+}
+
+impl Output for Forgotten {
+    const KIND: &'static str = "undo.forgotten/1";
+
+    fn human(&self, page: &mut Page) {
+        page.mark(State::Ok, format!("forgot entry {} ({}) and its copies of files", self.id, self.command));
+    }
+
+    fn ids(&self) -> Vec<String> {
+        vec![self.id.to_string()]
     }
 }
 

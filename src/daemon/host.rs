@@ -17,7 +17,6 @@ use crate::gateway::Gateway;
 use crate::gateway::session::Arrival;
 use crate::integrations;
 use crate::paths::Paths;
-use crate::secrets;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::tools;
@@ -208,7 +207,7 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
         StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
         StoreRequest::Tool(_) => Some(Change::Preferences),
         StoreRequest::Profile(_) => Some(Change::Profiles),
-        StoreRequest::Secret(request) => changed_secrets(request).map(Change::Secrets),
+        StoreRequest::Secret(request) => request.changes().map(Change::Secrets),
         StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Integration(_) => None,
     };
     if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_)) {
@@ -229,20 +228,6 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
         let gateway = gateway.clone();
         tokio::spawn(async move { gateway.world().list_missing().await });
     }
-}
-
-/// The secrets whose values a request has changed; `None`: none.
-fn changed_secrets(request: &secrets::Request) -> Option<Vec<String>> {
-    let mut names = match request {
-        secrets::Request::Set { name, .. } => vec![name.clone()],
-        secrets::Request::Delete { names } => names.clone(),
-        secrets::Request::Rename { from, to, .. } => vec![from.clone(), to.clone()],
-        // The same values under another key; servers go on with what they have.
-        _ => Vec::new(),
-    };
-    // A token that is refreshed while calls run must not end them.
-    names.retain(|name| !secrets::is_internal(name));
-    (!names.is_empty()).then_some(names)
 }
 
 fn trim(gateway: &Arc<Gateway>) {

@@ -15,7 +15,6 @@ use crate::error::{Error, Result, codes};
 use crate::gateway::Gateway;
 use crate::servers::Server;
 use crate::tools::model::Facts;
-use crate::upstream::Change;
 use crate::upstream::message::quote;
 use crate::upstream::supervisor::Upstream;
 use crate::upstream::view::{View, ViewTool};
@@ -181,16 +180,8 @@ impl Jobs {
             }
             Live::Sessions => Ok(LiveReply::Sessions(self.sessions())),
             Live::Account(request) => self.account(request).await.map(LiveReply::Account),
-            Live::Unlock { key } => {
-                let key = key.open().ok_or_else(|| Error::new(&codes::VAULT_KEY_WRONG, "that is no key"))?;
-                world.shared.vault.unlock(key)?;
-                // What failed for want of the key is tried again at the next use.
-                world.sync(&Change::Secrets(Vec::new())).map(|()| LiveReply::Done)
-            }
-            Live::Lock => {
-                world.shared.vault.forget();
-                Ok(LiveReply::Done)
-            }
+            Live::Unlock { key } => world.hold_key(Some(&key)).map(|()| LiveReply::Done),
+            Live::Lock => world.hold_key(None).map(|()| LiveReply::Done),
             Live::Follow => self.follow(events).await,
         }
     }

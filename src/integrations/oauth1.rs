@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn the_signatures_of_the_rfc() {
         // Section 1.2: the request for a token, and the one for the picture. Both are without a version.
-        let consumer = Signer { consumer: "dpf43f3p2l4k3l03", consumer_secret: "kd94hf93k423kf44", token: None };
+        let consumer =
+            Signer { consumer: "dpf43f3p2l4k3l03", consumer_secret: "kd94hf93k423kf44", token: None };
         let token = Signer { token: Some(("hh5s93j4hdidpola", "hdhd0244k9j7ao03")), ..consumer };
         let own = [
             ("oauth_consumer_key", "dpf43f3p2l4k3l03"),

@@ -95,9 +95,11 @@ pub fn stream(source: impl Read, name: &str) -> Result<Secret> {
     text(bytes).map_err(|reason| failed(reason.into()))
 }
 
-fn read(source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
+fn read(mut source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    source.take(MOST + 1).read_to_end(&mut bytes)?;
+    source.by_ref().take(MOST + 1).read_to_end(&mut bytes)?;
+    // Whoever says more is to hear that it was too much, rather than that nobody listens.
+    std::io::copy(&mut source, &mut std::io::sink())?;
     Ok(bytes)
 }
 

@@ -3,6 +3,8 @@
 //! slots hold; the first slot is made only where there is neither slot nor secret; what a request or a reply shows
 //! with `Debug` is never a value, sealed or not.
 
+pub mod dotenv;
+pub mod find;
 mod model;
 mod names;
 

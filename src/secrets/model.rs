@@ -122,4 +122,17 @@ impl Request {
     pub fn writes(&self) -> bool {
         !matches!(self, Self::Vault | Self::List | Self::All | Self::Get { .. })
     }
+    /// Names of the secrets that servers get other values for; `None`: none.
+    pub fn changes(&self) -> Option<Vec<String>> {
+        let mut names = match self {
+            Self::Set { name, .. } => vec![name.clone()],
+            Self::Delete { names } => names.clone(),
+            Self::Rename { from, to, .. } => vec![from.clone(), to.clone()],
+            // The same values under another key; servers go on with what they have.
+            _ => Vec::new(),
+        };
+        // A token that is refreshed while calls run must not end them.
+        names.retain(|name| !super::is_internal(name));
+        (!names.is_empty()).then_some(names)
+    }
 }

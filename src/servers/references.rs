@@ -35,6 +35,9 @@ pub fn secrets(server: &Server) -> Vec<String> {
         for scheme in [SECRET, "${secret:"] {
             for (at, _) in text.match_indices(scheme) {
                 let rest = &text[at + scheme.len()..];
+                if rest.starts_with("//") {
+                    continue;
+                }
                 names.push(rest[..name_length(rest)].to_string());
             }
         }

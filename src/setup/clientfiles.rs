@@ -180,6 +180,17 @@ pub fn connect(
     replace: bool,
     now: Timestamp,
 ) -> Result<Connection> {
+    connect_some(client, path, entry, &|_| replace, now)
+}
+
+/// The same with only the chosen servers moving into umcp.
+pub fn connect_some(
+    client: &Client,
+    path: &Path,
+    entry: &Entry,
+    chosen: &dyn Fn(&Server) -> bool,
+    now: Timestamp,
+) -> Result<Connection> {
     let file = path.display().to_string();
     let before = journal::read_text(path)?;
     let text = before.as_deref().unwrap_or_default();
@@ -187,7 +198,7 @@ pub fn connect(
     for other in beside::list(client, &file, text)? {
         // One entry at a time tells which of them umcp can take over.
         match all_servers(client, &file, &other.text, now) {
-            Ok((servers, _)) if replace && !servers.is_empty() => {
+            Ok((servers, _)) if !servers.is_empty() && servers.iter().all(chosen) => {
                 names.push(other.name);
                 moved.extend(servers);
             }

@@ -133,6 +133,11 @@ impl Entry {
         Ok(bytes)
     }
 
+    /// Deletes the entry with all copies of files.
+    pub fn forget(&self) -> Result<()> {
+        fs::remove_dir_all(&self.folder).map_err(|error| io_error("delete", &self.folder, &error))
+    }
+
     /// Writes the manifest back, such as after it was undone.
     pub fn save(&self) -> Result<()> {
         write_atomic(&self.folder.join("manifest.json"), &manifest_text(&self.manifest))

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod probe;
 pub mod programs;
 pub mod quickstart;
+pub mod scan;
 pub mod schema;
 mod tour;
 pub mod trial;

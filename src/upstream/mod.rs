@@ -6,6 +6,7 @@ pub mod builtin;
 pub mod catalogue;
 pub mod connection;
 pub mod era;
+mod happening;
 pub mod inbox;
 pub mod known;
 pub mod link;
@@ -16,6 +17,7 @@ pub mod names;
 pub mod oauth;
 pub mod process;
 pub mod restart;
+mod secrets;
 pub mod stderr_log;
 pub mod subscriptions;
 pub mod supervisor;
@@ -23,17 +25,15 @@ pub mod transport;
 pub mod values;
 pub mod view;
 
-use crate::engine::live::State;
 use crate::engine::vault::{Places, Vault};
 use crate::engine::{Engine, Reply, StoreRequest, unexpected};
 use crate::environments::{self, Profile};
 use crate::error::{Error, Result, codes};
 use crate::paths::Paths;
-use crate::sealing::{Secret, program};
-use crate::servers::{Server, references};
+use crate::servers::Server;
 use crate::settings::Settings;
 use crate::tools::{self, Preference};
-use link::Ask;
+pub use happening::Happening;
 use process::Children;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -43,35 +43,6 @@ pub use view::View;
 
 /// By server id, then tool.
 pub type Preferences = BTreeMap<String, BTreeMap<String, Preference>>;
-
-/// What the world tells whoever listens (the gateway). Handlers return at once.
-pub enum Happening {
-    /// Something clients list has changed: servers, tools, prompts, resources or their names.
-    ListChanged,
-    State {
-        server: String,
-        state: State,
-        detail: Option<String>,
-    },
-    /// A notification that belongs to no call. `session`: only for that client.
-    Notification {
-        server: String,
-        session: Option<u64>,
-        method: String,
-        params: String,
-    },
-    /// Something about an account that its owner should know.
-    Account {
-        connection: String,
-        state: String,
-        detail: Option<String>,
-    },
-    /// A question outside any call, for the one client the connection belongs to.
-    Ask {
-        session: u64,
-        ask: Ask,
-    },
-}
 
 type Handler = Box<dyn Fn(Happening) + Send + Sync>;
 
@@ -125,56 +96,12 @@ impl Shared {
         ((seed ^ (seed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Resolves the references in an argument, a path or an address of a server's entry. May block.
-    pub fn resolve(&self, text: &str, place: &str) -> Result<String> {
-        values::resolve(text, place, false, self)
-    }
-
-    /// Resolves the value of a variable or a header, which may also be `env://`, `file://`, `cmd://` or
-    /// `connection://` as a whole. Blocks.
-    pub fn resolve_value(&self, text: &str, place: &str) -> Result<String> {
-        if let Some(name) = text.strip_prefix(oauth::REFERENCE) {
-            return self.accounts.token_for_good(name);
-        }
-        values::resolve(text, place, true, self)
-    }
-
-    fn remember(&self, secret: Secret) -> Secret {
-        self.known.add(&secret);
-        secret
-    }
-
     pub(in crate::upstream) fn is_ending(&self) -> bool {
         self.ending.load(Relaxed)
     }
 
     pub fn level(&self) -> Option<String> {
         self.level.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// A secret comes from the vault, else from a variable of its name, else from the file of secrets.
-impl values::Sources for Shared {
-    fn variable(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    fn secret(&self, name: &str) -> Result<Option<Secret>> {
-        if let Some(secret) = self.vault.get(name)? {
-            return Ok(Some(self.remember(secret)));
-        }
-        let file = self.paths.secrets_file();
-        let from_file = || values::secrets(&std::fs::read_to_string(&file).ok()?).remove(name);
-        let found = std::env::var(name).ok().or_else(from_file);
-        Ok(found.map(|value| self.remember(Secret::new(value))))
-    }
-
-    fn file(&self, path: &str) -> Result<Secret> {
-        program::file(&values::place(path, &self.paths.home)).map(|secret| self.remember(secret))
-    }
-
-    fn command(&self, words: &[String]) -> Result<Secret> {
-        program::run(words, program::DEADLINE).map(|secret| self.remember(secret))
     }
 }
 
@@ -260,25 +187,6 @@ impl World {
         Ok(world)
     }
 
-    /// Accounts tell what becomes of them, and a server whose account is new or gone is taken up again.
-    fn follow_accounts(self: &Arc<Self>) {
-        let shared = Arc::downgrade(&self.shared);
-        let teller = move |told: oauth::Told<'_>| {
-            let Some(shared) = shared.upgrade() else { return };
-            shared.happened(Happening::Account {
-                connection: told.connection.into(),
-                state: told.state.into(),
-                detail: told.detail.map(Into::into),
-            });
-        };
-        let world = Arc::downgrade(self);
-        let entered = move |id: &str| {
-            let Some(upstream) = world.upgrade().and_then(|world| world.by_id(id)) else { return };
-            tokio::spawn(async move { upstream.take_up().await });
-        };
-        self.shared.accounts.listen(Box::new(teller), Box::new(entered));
-    }
-
     /// Sets who is told what happens; once.
     pub fn listen(&self, handler: impl Fn(Happening) + Send + Sync + 'static) {
         let _ = self.shared.handler.set(Box::new(handler));
@@ -351,26 +259,6 @@ impl World {
             }
         }
         put(&self.upstreams, Arc::new(new));
-    }
-
-    /// Servers that use one of these secrets end, and start with its value of now at their next use. Nothing that
-    /// clients list changes by it.
-    fn renew(&self, names: &[String]) -> Result<()> {
-        let old = read(&self.upstreams);
-        let uses = |upstream: &Upstream| {
-            let used = references::secrets(&upstream.entry);
-            !used.is_empty() && (names.is_empty() || used.iter().any(|name| names.contains(name)))
-        };
-        let mut new = (*old).clone();
-        for (id, upstream) in old.iter().filter(|(_, upstream)| uses(upstream)) {
-            new.insert(id.clone(), upstream.anew());
-        }
-        put(&self.upstreams, Arc::new(new));
-        for (_, upstream) in old.iter().filter(|(_, upstream)| uses(upstream)) {
-            upstream.retire();
-        }
-        self.touch();
-        Ok(())
     }
 
     /// Views are made anew at their next use, and clients are told.

@@ -95,19 +95,6 @@ fn missing(what: &str, name: &str, place: &str) -> Error {
     Error::new(&codes::SECRET_MISSING, format!("the {what} `{name}`, needed for {place}, is not set"))
 }
 
-/// Reads `NAME=VALUE` lines; `#` starts a comment line, quotes around a value are taken off.
-pub fn secrets(text: &str) -> std::collections::BTreeMap<String, String> {
-    let pair = |line: &str| {
-        let line = line.trim();
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        let (name, value) = line.split_once('=').filter(|_| !line.starts_with('#'))?;
-        let value = value.trim();
-        let unquoted = ['"', '\''].iter().find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q));
-        Some((name.trim().to_string(), unquoted.unwrap_or(value).to_string()))
-    };
-    text.lines().filter_map(pair).collect()
-}
-
 /// The places of this machine that a path after `file://` may name.
 pub fn place(path: &str, home: &std::path::Path) -> PathBuf {
     match path.strip_prefix("~/") {
@@ -196,14 +183,5 @@ mod tests {
         let error = resolve("secret://none", "header A", true, &Known).unwrap_err();
         assert_eq!(error.message, "the secret `none`, needed for header A, is not set");
         assert_eq!(error.hints, ["umcp secret set none"]);
-    }
-
-    #[test]
-    fn secret_lines_are_read() {
-        let all = secrets("# c\nA=1\nexport B = \"x y\"\nbad\n");
-        assert_eq!(
-            all.into_iter().collect::<Vec<_>>(),
-            [("A".into(), "1".into()), ("B".into(), "x y".into())]
-        );
     }
 }

@@ -2,6 +2,8 @@
 // Every function here serves a test; the exemption in clippy.toml reaches only those marked as one.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(target_os = "linux")]
+mod canary;
 #[cfg(unix)]
 mod conformance;
 #[cfg(unix)]
@@ -21,6 +23,7 @@ mod interface;
 mod peers;
 mod profile;
 mod search;
+mod secret;
 mod server;
 mod support;
 mod token;

@@ -1,11 +1,12 @@
 //! `umcp secret backend`, `unlock` and `lock`: what opens the vault, and who has its key.
 
 use super::super::context::Context;
+use super::CliVault;
 use super::rotate::remove;
-use super::{CliVault, set};
 use crate::engine::live::{Live, VaultKey};
 use crate::error::{Error, Result, codes};
 use crate::sealing::{DataKey, Guard, Secret, keyfile, program, slots};
+use crate::setup::doctor::vault::protection;
 use crate::ui::{Column, Output, Page, State, Table, text};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -89,7 +90,7 @@ fn list(ctx: &Context, vault: &CliVault<'_>) -> Result<()> {
             Guard::Passphrase { .. } | Guard::Command { .. } => true,
         };
         let (kind, since) = (slot.slot.guard.word(), slot.created.rfc3339());
-        Slot { kind, place, ready, since, protects: set::protection(&slot.slot.guard, &vault.places) }
+        Slot { kind, place, ready, since, protects: protection(&slot.slot.guard, &vault.places) }
     });
     ctx.ui.show(&Slots { secrets: seen.secrets, slots: slots.collect() })
 }
@@ -139,7 +140,7 @@ fn change(ctx: &Context, vault: &CliVault<'_>, guard: Guard, wrapping: &DataKey)
         return Err(Error::new(&codes::NOT_CONFIRMED, "nothing was changed"));
     }
     let kind = guard.word();
-    let protects = set::protection(&guard, &vault.places);
+    let protects = protection(&guard, &vault.places);
     let changed = vault.guard(guard, wrapping)?;
     for path in &changed.idle {
         remove(path)?;
@@ -181,7 +182,7 @@ impl Unlock {
         let asks = |guard: &Guard| matches!(guard, Guard::Passphrase { .. });
         if !seen.slots.iter().any(|slot| asks(&slot.slot.guard)) {
             let what = match seen.slots.first() {
-                Some(slot) => set::protection(&slot.slot.guard, &vault.places),
+                Some(slot) => protection(&slot.slot.guard, &vault.places),
                 None => "there is no vault yet; the first secret makes one".into(),
             };
             return ctx

@@ -3,8 +3,10 @@
 
 mod backend;
 mod change;
+mod import;
 mod list;
 mod rotate;
+mod scan;
 mod set;
 mod value;
 
@@ -41,6 +43,8 @@ enum Verb {
     Delete(change::Delete),
     Rename(change::Rename),
     Rotate(rotate::Rotate),
+    Scan(scan::Scan),
+    Import(import::Import),
     /// Show and choose what opens the vault
     Backend(backend::Command),
     Unlock(backend::Unlock),
@@ -58,6 +62,8 @@ impl Command {
             Verb::Delete(command) => command.run(ctx),
             Verb::Rename(command) => command.run(ctx, &vault),
             Verb::Rotate(command) => command.run(ctx, &vault),
+            Verb::Scan(command) => command.run(ctx, &vault),
+            Verb::Import(command) => command.run(ctx, &vault),
             Verb::Backend(command) => command.run(ctx, &vault),
             Verb::Unlock(command) => command.run(ctx, &vault),
             Verb::Lock(command) => command.run(ctx),

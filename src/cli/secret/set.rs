@@ -3,10 +3,9 @@
 use super::super::context::Context;
 use super::value::Value;
 use super::{CliVault, used_by};
-use crate::engine::vault::{KEY_FILE_VARIABLE, Places};
 use crate::error::{Error, Result, codes};
-use crate::sealing::Guard;
 use crate::secrets::{self, Info};
+use crate::setup::doctor::vault::protection;
 use crate::ui::{Output, Page, State};
 use clap::Args;
 use serde::Serialize;
@@ -50,32 +49,6 @@ pub fn check(name: &str) -> Result<()> {
             .hint(format!("a name must not begin with {}", secrets::INTERNAL.join(", "))));
     }
     Ok(())
-}
-
-/// What protects the vault from whom, in a sentence.
-pub fn protection(guard: &Guard, places: &Places) -> String {
-    match guard {
-        Guard::KeyFile { path } => {
-            let file = places.file(path.as_deref());
-            let named = if places.named.is_some() {
-                format!(", named by {KEY_FILE_VARIABLE}")
-            } else {
-                String::new()
-            };
-            format!(
-                "the vault is opened by the key file {}{named}: it protects a copy of the store, not against programs \
-                 that run as you; for that: umcp secret backend set passphrase",
-                file.display()
-            )
-        }
-        Guard::Passphrase { .. } => {
-            "the vault is opened by your passphrase; `umcp secret unlock` gives its key to the daemon".into()
-        }
-        Guard::Command { words } => {
-            let program = words.first().map_or("", String::as_str);
-            format!("the vault is opened by the key that `{program}` prints")
-        }
-    }
 }
 
 /// Shows a secret that has a new value.

@@ -6,11 +6,13 @@ mod clients;
 mod machine;
 mod own;
 mod servers;
+pub mod vault;
 
 use super::{Machine, journal};
 use crate::clock::Timestamp;
 use crate::engine::live::ServerStatus;
 use crate::error::Result;
+use crate::secrets;
 use crate::servers::Server;
 use crate::settings::Resolved;
 use crate::tools::model::Catalogue;
@@ -25,6 +27,7 @@ pub enum Area {
     Settings,
     Files,
     Store,
+    Vault,
     Daemon,
     Runtimes,
     Clients,
@@ -38,6 +41,7 @@ impl Area {
         Self::Settings,
         Self::Files,
         Self::Store,
+        Self::Vault,
         Self::Daemon,
         Self::Runtimes,
         Self::Clients,
@@ -51,6 +55,7 @@ impl Area {
             Self::Settings => "settings",
             Self::Files => "files",
             Self::Store => "store",
+            Self::Vault => "vault",
             Self::Daemon => "daemon",
             Self::Runtimes => "runtimes",
             Self::Clients => "clients",
@@ -140,6 +145,8 @@ pub struct Facts {
     /// How much of it was read for that.
     pub store_read: StoreRead,
     pub servers: Vec<Server>,
+    /// What opens the vault, and how much is in it.
+    pub vault: Result<secrets::Vault>,
     /// By id of the server.
     pub catalogues: BTreeMap<String, Catalogue>,
     /// Empty when no daemon runs.
@@ -167,6 +174,7 @@ pub fn run(machine: &Machine<'_>, facts: &Facts, only: Option<Area>, now: Timest
             Area::Settings => own::settings(facts),
             Area::Files => own::files(machine),
             Area::Store => own::store(facts),
+            Area::Vault => vault::check(machine.paths, machine.env, facts),
             Area::Daemon => own::daemon(machine, facts),
             Area::Runtimes => machine::runtimes(machine, facts),
             Area::Clients => clients::check(machine, now),

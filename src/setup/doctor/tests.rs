@@ -15,6 +15,7 @@ fn facts(paths: &Paths) -> Facts {
         store: Ok(Vec::new()),
         store_read: StoreRead::Whole,
         servers: Vec::new(),
+        vault: Ok(crate::secrets::Vault { slots: Vec::new(), secrets: 0 }),
         catalogues: BTreeMap::new(),
         statuses: Vec::new(),
         http: vec!["127.0.0.1:7332".into()],
@@ -147,5 +148,30 @@ fn open_files_and_left_sockets_are_mended() {
         assert_eq!((report.failed, report.warned, report.fixed, report.undo), (0, 0, 2, None));
         assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
         assert!(!socket.exists());
+    });
+}
+
+#[test]
+fn the_vault_is_told_with_what_opens_it() {
+    use crate::sealing::{DataKey, Guard, Slot, keyfile};
+    with_home(|_, machine| {
+        let file = machine.paths.vault_key();
+        let wrapping = keyfile::create(&file).unwrap();
+        let slot = Slot::new("s".into(), Guard::KeyFile { path: None }, &wrapping, &DataKey::generate());
+        let check = |level: Level, text: &str| {
+            let slot = crate::secrets::KeySlot { slot: slot.clone(), created: Timestamp::default() };
+            let vault = Ok(crate::secrets::Vault { slots: vec![slot], secrets: 2 });
+            let facts = Facts { vault, ..facts(machine.paths) };
+            let found = lines(&run(machine, &facts, Some(Area::Vault), Timestamp::default()));
+            let (told, what) = found.last().unwrap();
+            assert!(*told == level && what.contains(text), "{found:?}");
+        };
+        check(Level::Ok, "is opened by the key file");
+        fs::write(machine.paths.secrets_file(), "A=1\n").unwrap();
+        check(Level::Ok, "is opened by the key file");
+        fs::remove_file(&file).unwrap();
+        check(Level::Fail, "is missing");
+        keyfile::create(&file).unwrap();
+        check(Level::Fail, "not the one the vault was closed with");
     });
 }

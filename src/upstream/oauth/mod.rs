@@ -12,6 +12,7 @@ mod device;
 mod discovery;
 mod end;
 mod flow;
+mod follow;
 mod keep;
 mod loopback;
 mod oauth1;
