@@ -1,5 +1,6 @@
 //! Signing in for real: umcp as users run it, an authorization server and an MCP server that lets in whom it knows
 //! (`support/provider.mjs`), and a browser that is none.
+//! Long because every test stands on the same stage: provider, server, daemon and browser.
 
 use crate::support::daemon::{Daemon, UMCP, server};
 use crate::support::http;

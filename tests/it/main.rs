@@ -18,6 +18,7 @@ mod house;
 mod init;
 #[cfg(unix)]
 mod install;
+mod integration;
 mod interface;
 #[cfg(unix)]
 mod peers;

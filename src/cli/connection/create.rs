@@ -20,7 +20,7 @@ use std::path::PathBuf;
 /// `--flow device` a code to type in there. The tokens go to the vault and are renewed as needed.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  umcp connection create notion\n  umcp connection create github --flow device\n  umcp connection create stripe --key-stdin < key.txt"
+    after_help = "Examples:\n  umcp connection create notion\n  umcp connection create github --flow device\n  umcp connection create stripe --key-env STRIPE_KEY"
 )]
 pub struct Create {
     /// A server, an integration, or a connection to renew

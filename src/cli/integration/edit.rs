@@ -51,7 +51,7 @@ enum Proof {
 /// its addresses through `--issuer`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  umcp integration create github --client-id ID --client-secret-stdin < secret.txt\n  umcp integration create sso --type oauth2 --issuer https://sso.example.com --client-id ID\n  umcp integration create weather --type api-key --key-header X-Api-Key"
+    after_help = "Examples:\n  umcp integration create github --client-id ID --client-secret-env GITHUB_SECRET\n  umcp integration create sso --type oauth2 --issuer https://sso.example.com --client-id ID\n  umcp integration create weather --type api-key --key-header X-Api-Key"
 )]
 pub struct Create {
     /// Name; that of a provider takes its preset

@@ -4,13 +4,11 @@
 
 use super::Ground;
 use super::challenge::Challenge;
-use super::client::Client;
-use super::token::{Desk, Refusal, Tokens};
-use super::web::Net;
+use super::token::{Refusal, Tokens};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::integrations::life::{self, refresh_at};
-use crate::integrations::model::{Connection, Grant, Kind, Standing, Target};
+use crate::integrations::model::{Connection, Grant, Kind, Standing};
 use crate::integrations::oauth1;
 use base64::Engine as _;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -389,39 +387,5 @@ pub fn needs_sign_in(row: &Connection) -> Error {
     match &row.last_error {
         Some(why) => error.because(why),
         None => error,
-    }
-}
-
-impl Ground {
-    /// The secret of the client a connection uses: its own, or the integration's.
-    pub(super) fn client_secret(&self, row: &Connection, held: &Held) -> Result<Option<String>> {
-        match (&held.client_secret, &row.target) {
-            (Some(own), _) => Ok(Some(own.clone())),
-            (None, Target::Integration(id)) => self.keep.get(&format!("integration/{id}")),
-            (None, Target::Server(_)) => Ok(None),
-        }
-    }
-
-    /// The token endpoint of a connection.
-    pub(super) async fn desk(&self, row: &Connection, held: &Held) -> Result<Desk> {
-        let endpoint = row.endpoints.token.clone().ok_or_else(|| {
-            Error::new(&codes::SIGN_IN_FAILED, format!("the connection `{}` has no token endpoint", row.name))
-        })?;
-        let client = Client {
-            id: row.client_id.clone().unwrap_or_default(),
-            auth: row.client_auth,
-            secret: self.client_secret(row, held)?,
-        };
-        let net = match &row.target {
-            Target::Integration(_) => Net::anywhere(),
-            Target::Server(_) => Net::for_server(row.resource.as_deref().unwrap_or(&endpoint)).await,
-        };
-        Ok(Desk {
-            net,
-            endpoint,
-            issuer: row.endpoints.issuer.clone(),
-            client,
-            resource: row.resource.clone(),
-        })
     }
 }

@@ -59,6 +59,8 @@ impl Client {
                     HeaderValue::try_from(value).map_err(|_| Error::bug("Base64 is not a header value"))?;
                 value.set_sensitive(true);
                 proof.headers.insert(AUTHORIZATION, value);
+                // Servers made with the Python SDK look for it in the form all the same.
+                proof.fields.push(("client_id", self.id.clone()));
             }
             ClientAuth::PrivateKeyJwt => {
                 proof.fields.push(("client_id", self.id.clone()));
@@ -179,6 +181,7 @@ mod tests {
             value,
             format!("Basic {}", base64::engine::general_purpose::STANDARD.encode("a%3Ab:p%25q"))
         );
-        assert!(proof.fields.is_empty() && !format!("{client:?}").contains("p%q"));
+        assert_eq!(proof.fields, [("client_id", "a:b".to_string())]);
+        assert!(!format!("{client:?}").contains("p%q"));
     }
 }

@@ -13,6 +13,7 @@ mod discovery;
 mod end;
 mod flow;
 mod follow;
+mod ground;
 mod keep;
 mod loopback;
 mod oauth1;
@@ -31,6 +32,7 @@ use account::Held;
 pub use account::{Account, MAX_STEPS, needs_sign_in};
 pub use challenge::Challenge;
 use flow::Pending;
+use ground::Ground;
 use keep::Keep;
 pub use plan::Aim;
 use std::collections::HashMap;
@@ -56,36 +58,6 @@ pub struct Told<'a> {
 type Teller = Box<dyn Fn(Told<'_>) + Send + Sync>;
 /// Told that an account of a server (by id) is there, or has gone.
 type Entered = Box<dyn Fn(&str) + Send + Sync>;
-
-/// What all accounts stand on.
-pub struct Ground {
-    engine: Engine,
-    keep: Keep,
-    teller: OnceLock<Teller>,
-}
-
-impl Ground {
-    fn tell(&self, connection: &str, state: &str, detail: Option<&str>) {
-        if let Some(teller) = self.teller.get() {
-            teller(Told { connection, state, detail });
-        }
-    }
-
-    /// Makes tokens durable, then the row that speaks of them. Beside the runtime, since both wait for the disk.
-    async fn store(self: &Arc<Self>, row: Connection, held: Option<Held>) -> Result<()> {
-        let ground = self.clone();
-        let stored = tokio::task::spawn_blocking(move || {
-            if let Some(held) = held {
-                ground.keep.set(&row.secret_name(), &held.text()?)?;
-            }
-            ground
-                .engine
-                .call(StoreRequest::Integration(Request::Put { connection: Box::new(row) }))
-                .map(drop)
-        });
-        stored.await.map_err(|error| Error::bug("storing a token did not end").because(error))?
-    }
-}
 
 /// All accounts of the user.
 pub struct Accounts {
