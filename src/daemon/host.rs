@@ -17,6 +17,7 @@ use crate::gateway::Gateway;
 use crate::gateway::session::Arrival;
 use crate::integrations;
 use crate::paths::Paths;
+use crate::servers;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::tools;
@@ -162,6 +163,7 @@ async fn host(
                 if trimmed.elapsed() > TRIM {
                     trimmed = Instant::now();
                     trim(&gateway);
+                    look_after_accounts(&gateway);
                 }
             }
         }
@@ -215,7 +217,8 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
         tokio::task::spawn_blocking(move || indexed.refresh_names());
     }
     let Some(gateway) = gateway.get() else { return };
-    if matches!(request, StoreRequest::Integration(integrations::Request::Use { .. })) {
+    let chosen = matches!(request, StoreRequest::Integration(integrations::Request::Use { .. }));
+    if chosen || matches!(request, StoreRequest::Server(servers::Request::Remove { .. })) {
         gateway.world().shared.accounts.changed();
     }
     if matches!(request, StoreRequest::Token(_)) {
@@ -234,6 +237,11 @@ fn trim(gateway: &Arc<Gateway>) {
     let keep = gateway.world().shared.settings.gateway.keep_calls;
     let engine = gateway.world().shared.engine.clone();
     tokio::task::spawn_blocking(move || engine.call(StoreRequest::Usage(usage::Request::Trim { keep })));
+}
+
+fn look_after_accounts(gateway: &Arc<Gateway>) {
+    let accounts = gateway.world().shared.accounts.clone();
+    tokio::task::spawn_blocking(move || accounts.warn());
 }
 
 /// Serves one connection of the local socket.

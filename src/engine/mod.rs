@@ -124,6 +124,8 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
             if let (true, servers::Reply::Servers(gone)) = (removes, &reply) {
                 for server in gone {
                     tools::forget_server(tx, &server.id)?;
+                    let held = integrations::forget_server(tx, &server.id)?;
+                    secrets::forget(tx, &held)?;
                 }
             }
             Ok(Reply::Server(reply))

@@ -186,6 +186,17 @@ fn choose_account(tx: &mut Writer, name: &str, profiles: &[String], directories:
     Ok(Reply::Connection(Box::new(mine)))
 }
 
+/// Forgets the accounts of a server that is removed; gives the names of what the vault holds of them.
+pub fn forget_server(tx: &mut Writer, server: &str) -> Result<Vec<String>> {
+    let target = Target::Server(server.into());
+    let mut held = Vec::new();
+    for connection in connections(tx)?.into_iter().filter(|connection| connection.target == target) {
+        tx.remove(&CONNECTIONS, &connection.id)?;
+        held.push(connection.secret_name());
+    }
+    Ok(held)
+}
+
 /// All integrations, by name.
 pub fn integrations(tx: &Reader) -> Result<Vec<Integration>> {
     let mut all: Vec<Integration> = tx.all(&INTEGRATIONS)?.into_iter().map(|(_, row)| row).collect();

@@ -2,7 +2,7 @@
 //! (`support/provider.mjs`), and a browser that is none.
 //! Long because every test stands on the same stage: provider, server, daemon and browser.
 
-use crate::support::daemon::{Daemon, UMCP, server};
+use crate::support::daemon::{Daemon, UMCP, server, stdio};
 use crate::support::http;
 use crate::support::mcp::{Era, Mcp, agreeable, everything};
 use crate::support::peers::{self, Beside};
@@ -225,6 +225,11 @@ fn a_server_is_signed_in_to_and_called() {
     assert_eq!(revoked["data"][0]["at_provider"], true, "{revoked}");
     assert!(stage.count("revoked") >= 1);
     assert!(stage.call().unwrap_err().is(&codes::UPSTREAM_SIGN_IN));
+
+    // What is held for a server goes with it.
+    assert!(stage.login(&["server", "login", "private"]).status.success());
+    assert!(stage.run(&["server", "remove", "private"]).status.success());
+    assert_eq!(stage.json(&["connection", "list"])["data"], json!([]));
 }
 
 #[test]
@@ -379,6 +384,25 @@ fn other_flows_and_a_known_client() {
     assert!(output.status.success(), "{}", text(&output));
     assert_eq!(stage.json(&["connection", "validate", "tv"])["data"]["ok"], true);
 
+    // By reference: a header of another entry, renewed like any other; and a variable of a child, at its start.
+    let mut named = server("named", Transport::Http { url: stage.resource.clone(), probe: false });
+    named.headers.insert("Authorization".into(), "connection://tv".into());
+    stage.daemon.add(named);
+    for _ in 0..2 {
+        let output = stage.run(&["call", "named.whoami"]);
+        assert!(output.status.success() && text(&output).contains("someone"), "{}", text(&output));
+        stage.control(json!({"forget": true}));
+    }
+    let file = stage.daemon.folder().join("given");
+    let script = format!("printf %s \"$TOKEN\" > '{}'; exit 1", file.display());
+    let mut child = server("child", stdio("/bin/sh", ["-c".to_string(), script]));
+    child.env.insert("TOKEN".into(), "connection://tv".into());
+    stage.daemon.add(child);
+    assert!(!stage.run(&["server", "start", "child"]).status.success());
+    let given = std::fs::read_to_string(&file).unwrap();
+    assert!(given.len() > 20 && !given.contains("connection"), "the child was given {} bytes", given.len());
+    std::fs::remove_file(file).unwrap();
+
     create("machine", "machine", &[]);
     let set = stage.run_with_input(
         &["integration", "configure", "machine", "--client-secret-stdin"],
@@ -403,7 +427,7 @@ fn other_flows_and_a_known_client() {
     // In use, so not deleted; and no secret lies anywhere in plain.
     assert_eq!(stage.run(&["integration", "delete", "tv", "--yes"]).status.code(), Some(5));
     let body = stage.key.lines().nth(1).unwrap();
-    stage.assert_nothing_leaks(&["machine-secret", "known-secret", body]);
+    stage.assert_nothing_leaks(&["machine-secret", "known-secret", body, &given]);
 }
 
 const FASTMCP: &str = r#"

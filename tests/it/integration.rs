@@ -190,3 +190,22 @@ fn keys_are_kept_and_used_without_showing() {
     ");
     sandbox.run(&["gateway", "stop"]);
 }
+
+#[test]
+fn the_example_sets_up_what_it_says() {
+    let sandbox = Sandbox::new();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/accounts.yaml");
+    let missing = sandbox.run(&["connection", "provision", "-f", file]);
+    assert_eq!(missing.code, 6, "{missing}");
+    let variables = [("GITHUB_CLIENT_SECRET", "secret-of-github"), ("WEATHER_KEY", "key-of-weather")];
+    let done = sandbox.run_with(&["connection", "provision", "-f", file], &variables);
+    assert_eq!(done.code, 12, "{done}");
+    assert!(
+        done.stdout.contains("work waits for a sign-in: umcp connection create github --name work"),
+        "{done}"
+    );
+    assert!(!done.to_string().contains("-of-"), "{done}");
+    let shown = sandbox.json(&["integration", "show", "github"]);
+    assert_eq!(shown["data"]["has_secret"], true);
+    sandbox.run(&["gateway", "stop"]);
+}

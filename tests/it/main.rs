@@ -20,6 +20,7 @@ mod init;
 mod install;
 mod integration;
 mod interface;
+mod oauth1;
 #[cfg(unix)]
 mod peers;
 mod profile;

@@ -25,6 +25,7 @@ use crate::engine::vault::Vault;
 use crate::engine::{Engine, Reply, StoreRequest, unexpected};
 use crate::error::{Error, Result, codes};
 use crate::integrations::choose::{Place, choose};
+use crate::integrations::life::{Health, health};
 use crate::integrations::model::{Connection, Integration, Kind, Target};
 use crate::integrations::{self, Request};
 use crate::upstream::known::Known;
@@ -35,7 +36,7 @@ use flow::Pending;
 use ground::Ground;
 use keep::Keep;
 pub use plan::Aim;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Before the name of a connection or an integration, in a header or a variable of a server's entry.
@@ -65,6 +66,8 @@ pub struct Accounts {
     open: Mutex<HashMap<String, Arc<Account>>>,
     pending: Mutex<HashMap<String, Arc<Pending>>>,
     entered: OnceLock<Entered>,
+    /// What was told already, by connection and state.
+    warned: Mutex<HashSet<(String, &'static str)>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -79,6 +82,7 @@ impl Accounts {
             open: Mutex::default(),
             pending: Mutex::default(),
             entered: OnceLock::new(),
+            warned: Mutex::default(),
         })
     }
 
@@ -160,7 +164,10 @@ impl Accounts {
         for account in open {
             match rows.iter().find(|row| row.id == account.id) {
                 Some(row) => account.choose(row),
-                None => drop(locked(&self.open).remove(&account.id)),
+                None => {
+                    locked(&self.open).remove(&account.id);
+                    account.end();
+                }
             }
         }
     }
@@ -174,6 +181,18 @@ impl Accounts {
         self.ground.tell(&row.name, "signed in", None);
         self.entered(&row.target);
         Ok(row)
+    }
+
+    /// Tells of accounts whose token ends soon or has ended, and that nothing can renew; each once.
+    pub fn warn(&self) {
+        let (Ok(rows), now) = (self.rows(), self.ground.engine.now()) else { return };
+        for row in rows {
+            let health = health(&row, now);
+            let warns = matches!(health, Health::Expiring | Health::Expired);
+            if warns && locked(&self.warned).insert((row.id, health.word())) {
+                self.ground.tell(&row.name, health.word(), None);
+            }
+        }
     }
 
     /// Gets a new token now, needed or not.
