@@ -163,7 +163,6 @@ async fn host(
                 if trimmed.elapsed() > TRIM {
                     trimmed = Instant::now();
                     trim(&gateway);
-                    look_after_accounts(&gateway);
                 }
             }
         }
@@ -233,15 +232,15 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
     }
 }
 
+/// What is done now and then: old records go, and accounts that are about to end are told.
 fn trim(gateway: &Arc<Gateway>) {
     let keep = gateway.world().shared.settings.gateway.keep_calls;
     let engine = gateway.world().shared.engine.clone();
-    tokio::task::spawn_blocking(move || engine.call(StoreRequest::Usage(usage::Request::Trim { keep })));
-}
-
-fn look_after_accounts(gateway: &Arc<Gateway>) {
     let accounts = gateway.world().shared.accounts.clone();
-    tokio::task::spawn_blocking(move || accounts.warn());
+    tokio::task::spawn_blocking(move || {
+        accounts.warn();
+        engine.call(StoreRequest::Usage(usage::Request::Trim { keep }))
+    });
 }
 
 /// Serves one connection of the local socket.

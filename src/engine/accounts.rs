@@ -94,7 +94,7 @@ pub enum Step {
 /// How a check of an account went.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Checked {
-    pub connection: Connection,
+    pub connection: Box<Connection>,
     pub ok: bool,
     /// What was asked, such as `GET https://api.github.com/user`.
     pub asked: String,

@@ -94,12 +94,17 @@ impl Jobs {
             // Nothing names an address to ask; that the token could be had is all there is to say.
             account.token().await?;
             let detail = Some("the integration names no address to test an account at".to_string());
-            return Ok(Checked { connection: account.row(), ok: true, asked: "the vault".into(), detail });
+            return Ok(Checked {
+                connection: Box::new(account.row()),
+                ok: true,
+                asked: "the vault".into(),
+                detail,
+            });
         };
         let report = self.test(id).await?;
         let failed = report.phases.into_iter().find_map(|phase| phase.error);
         Ok(Checked {
-            connection: account.row(),
+            connection: Box::new(account.row()),
             ok: report.ok,
             asked: format!("server {}", report.server),
             detail: failed.map(|error| error.to_string()),

@@ -115,6 +115,6 @@ impl Accounts {
         let ok = answer.is_success();
         let body = shown(String::from_utf8_lossy(&answer.body).trim());
         let detail = (!ok).then(|| format!("{} {body}", answer.status).trim().to_string());
-        Ok(Ok(Checked { connection: account.row(), ok, asked, detail }))
+        Ok(Ok(Checked { connection: Box::new(account.row()), ok, asked, detail }))
     }
 }
