@@ -15,9 +15,7 @@ use crate::engine::{Engine, Request, StoreRequest};
 use crate::error::{Error, Result, codes};
 use crate::gateway::Gateway;
 use crate::gateway::session::Arrival;
-use crate::integrations;
 use crate::paths::Paths;
-use crate::servers;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::tools;
@@ -216,8 +214,7 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
         tokio::task::spawn_blocking(move || indexed.refresh_names());
     }
     let Some(gateway) = gateway.get() else { return };
-    let chosen = matches!(request, StoreRequest::Integration(integrations::Request::Use { .. }));
-    if chosen || matches!(request, StoreRequest::Server(servers::Request::Remove { .. })) {
+    if matches!(request, StoreRequest::Integration(_) | StoreRequest::Server(_)) {
         gateway.world().shared.accounts.changed();
     }
     if matches!(request, StoreRequest::Token(_)) {

@@ -48,6 +48,43 @@ pub fn secrets(server: &Server) -> Vec<String> {
     names
 }
 
+/// Puts another name in the place of a secret's; whether the entry referred to it.
+pub fn rename(server: &mut Server, from: &str, to: &str) -> bool {
+    let mut changed = false;
+    let mut put = |text: &mut String| {
+        let renamed = renamed(text, from, to);
+        changed |= renamed != *text;
+        *text = renamed;
+    };
+    server.env.values_mut().chain(server.headers.values_mut()).for_each(&mut put);
+    server.cwd.iter_mut().chain(&mut server.roots).for_each(&mut put);
+    match &mut server.transport {
+        Transport::Stdio { command, args } => {
+            put(command);
+            args.iter_mut().for_each(put);
+        }
+        Transport::Http { url, .. } | Transport::Sse { url } | Transport::WebSocket { url } => put(url),
+        Transport::Socket { path, uri } => [path, uri].into_iter().for_each(put),
+        Transport::Builtin { .. } => {}
+    }
+    changed
+}
+
+fn renamed(text: &str, from: &str, to: &str) -> String {
+    let mut renamed = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("secret:") {
+        let after = &rest[at + "secret:".len()..];
+        let name = after.strip_prefix("//").unwrap_or(after);
+        let length = name_length(name);
+        let head = rest.len() - name.len();
+        renamed.push_str(&rest[..head]);
+        renamed.push_str(if &name[..length] == from { to } else { &name[..length] });
+        rest = &name[length..];
+    }
+    renamed + rest
+}
+
 /// How far the name of a secret goes; what a URL or a sentence puts behind it does not belong to it.
 pub fn name_length(text: &str) -> usize {
     let part = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
@@ -79,5 +116,18 @@ mod tests {
         assert!(!may_wait(&server));
         server.headers = [("H".into(), "Bearer ${cmd://op read x}".into())].into();
         assert!(may_wait(&server));
+    }
+
+    #[test]
+    fn a_secret_is_renamed_where_it_stands_and_nowhere_else() {
+        for (text, expected) in [
+            ("secret://a", "secret://b/c"),
+            ("Bearer ${secret://a} ${secret:a}", "Bearer ${secret://b/c} ${secret:b/c}"),
+            ("x?k=secret://a&l=secret://ab", "x?k=secret://b/c&l=secret://ab"),
+            ("secret:", "secret:"),
+            ("a", "a"),
+        ] {
+            assert_eq!(renamed(text, "a", "b/c"), expected);
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::servers::formats::{self, Note};
 use crate::servers::model::{Server, Transport, check_name};
+use crate::servers::references;
 use crate::servers::view::safe_target;
 use crate::servers::{self as noun};
 use crate::{documents, engine, ids};
@@ -159,6 +160,12 @@ pub fn cautions(server: &Server) -> Vec<String> {
             }
         }
         Transport::Socket { .. } | Transport::Builtin { .. } => {}
+    }
+    if references::texts(server).iter().any(|text| text.contains("cmd://")) {
+        say("runs another program for one of its values");
+    }
+    if server.env.values().chain(server.headers.values()).any(|text| text.contains("file://")) {
+        say("is given the content of a file");
     }
     if server.env.keys().any(|key| {
         ["LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "NODE_OPTIONS", "PYTHONSTARTUP"].contains(&key.as_str())

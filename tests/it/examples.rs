@@ -37,6 +37,7 @@ fn every_file_of_servers_is_imported_without_a_remark() {
         ("packages.yaml", "umcp", &["everything", "memory", "git"]),
         ("project.mcp.json", "mcp.json", &["filesystem", "fetch", "docs"]),
         ("remote.yaml", "umcp", &["issues", "old-events", "board", "local"]),
+        ("secrets.yaml", "umcp", &["vault", "onepassword", "hashicorp", "pass", "mounted"]),
     ];
     let folder = folder("servers");
     assert_eq!(names(&folder), expected.iter().map(|row| row.0).collect::<Vec<_>>());

@@ -85,9 +85,8 @@ fn a_secret_lives() {
     exit: 0
     --- stdout ---
     ok   renamed to B
-    --- stderr ---
-    warning: server mine still refers to secret://A; change it: umcp server edit mine
     ");
+    assert!(sandbox.run(&["server", "show", "mine"]).stdout.contains("secret://B"));
     assert_snapshot!(sandbox.run(&["secret", "backend"]), @"
     exit: 0
     --- stdout ---
@@ -109,7 +108,7 @@ fn a_secret_lives() {
     assert_snapshot!(sandbox.run(&["secret", "delete", "B"]), @"
     exit: 11
     --- stderr ---
-    error: `Delete B for good?` needs an answer, and there is no terminal [UM0004]
+    error: `Delete B for good? mine will not start without it.` needs an answer, and there is no terminal [UM0004]
     hint: answer with `--yes`
     ");
     assert_snapshot!(sandbox.run(&["secret", "delete", "B", "--yes"]), @"
@@ -235,11 +234,11 @@ fn meddle(sandbox: &Sandbox, change: impl FnOnce(&mut secrets::Stored)) {
 
 #[test]
 fn a_changed_cut_or_moved_value_is_never_returned() {
-    let flip = |row: &mut secrets::Stored| *row.value.bytes.last_mut().unwrap() ^= 1;
-    let cut = |row: &mut secrets::Stored| row.value.bytes.truncate(20);
-    let swap = |row: &mut secrets::Stored| row.name = "B".into();
-    let cases: [(&str, &dyn Fn(&mut secrets::Stored), &str); 3] =
-        [("A", &flip, "was changed"), ("A", &cut, "cut short"), ("B", &swap, "another name")];
+    type Change = fn(&mut secrets::Stored);
+    let flip: Change = |row| *row.value.bytes.last_mut().unwrap() ^= 1;
+    let cut: Change = |row| row.value.bytes.truncate(20);
+    let swap: Change = |row| row.name = "B".into();
+    let cases = [("A", flip, "was changed"), ("A", cut, "cut short"), ("B", swap, "another name")];
     for (name, change, reason) in cases {
         let sandbox = with_secret("A");
         meddle(&sandbox, change);

@@ -8,7 +8,7 @@ use crate::error::{Error, Result, codes};
 use crate::sealing::{DataKey, Guard, Secret, keyfile, program, slots};
 use crate::setup::doctor::vault::protection;
 use crate::ui::{Column, Output, Page, State, Table, text};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -25,33 +25,37 @@ enum Verb {
     List,
     /// Print a fresh key, for a program that keeps it
     NewKey,
-    /// Choose what opens the vault; secrets are not touched
-    #[command(subcommand)]
-    Set(Kind),
+    Set(Choose),
 }
 
-#[derive(Debug, Subcommand)]
+/// Choose what opens the vault; secrets are not touched
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  umcp secret backend set passphrase
+  umcp secret backend set key-file --path /media/stick/umcp.key
+  umcp secret backend set command -- secret-tool lookup app umcp")]
+struct Choose {
+    #[arg(value_enum, value_name = "KIND")]
+    kind: Kind,
+    /// Where the key file is, or shall be; beside the store if left out
+    #[arg(long, value_name = "FILE")]
+    path: Option<PathBuf>,
+    /// Take the new passphrase from this file instead of asking
+    #[arg(long, value_name = "FILE")]
+    new_passphrase_file: Option<PathBuf>,
+    /// A program and its arguments
+    #[arg(last = true, value_name = "COMMAND", required_if_eq("kind", "command"))]
+    words: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// A random key in an owner-only file; asks nothing
-    KeyFile {
-        /// Where the file is, or shall be; beside the store if left out
-        #[arg(long, value_name = "FILE")]
-        path: Option<PathBuf>,
-    },
+    KeyFile,
     /// A passphrase, asked for once after each start of the daemon
-    Passphrase {
-        /// Take the new passphrase from this file instead of asking
-        #[arg(long, value_name = "FILE")]
-        new_passphrase_file: Option<PathBuf>,
-    },
-    /// The key that a program prints, such as the look-up of a keyring or a password manager
-    #[command(after_help = "Examples:
-  umcp secret backend new-key | secret-tool store --label=umcp app umcp
-  umcp secret backend set command -- secret-tool lookup app umcp")]
-    Command {
-        #[arg(last = true, value_name = "COMMAND", required = true)]
-        words: Vec<String>,
-    },
+    Passphrase,
+    /// The key that a program prints, such as the look-up of a keyring
+    Command,
 }
 
 /// Give the key of a locked vault to the daemon, until it ends
@@ -69,7 +73,7 @@ impl Command {
             Verb::NewKey => {
                 ctx.ui.show(&NewKey { key: keyfile::line(&DataKey::generate()).trim_end().into() })
             }
-            Verb::Set(kind) => kind.run(ctx, vault),
+            Verb::Set(chosen) => chosen.run(ctx, vault),
         }
     }
 }
@@ -95,28 +99,28 @@ fn list(ctx: &Context, vault: &CliVault<'_>) -> Result<()> {
     ctx.ui.show(&Slots { secrets: seen.secrets, slots: slots.collect() })
 }
 
-impl Kind {
+impl Choose {
     fn run(self, ctx: &Context, vault: &CliVault<'_>) -> Result<()> {
         // Whoever cannot open it now cannot change it either, and no key file is made on the way.
         if vault.look()?.secrets > 0 {
             vault.key()?;
         }
-        let (guard, wrapping) = match self {
-            Self::KeyFile { path } => {
-                let path = path.map(|path| {
-                    std::path::absolute(&path).map_err(|error| crate::paths::io_error("find", &path, &error))
-                });
-                let path = path.transpose()?.map(|path| path.display().to_string());
-                let file = vault.places.file(path.as_deref());
-                let key = if vault.places.named.is_some() {
-                    vault.wrapping(&Guard::KeyFile { path: None })?
-                } else {
-                    keyfile::create(&file)?
-                };
-                (Guard::KeyFile { path }, key)
-            }
-            Self::Passphrase { new_passphrase_file } => {
-                let passphrase = new_passphrase(ctx, new_passphrase_file.as_ref())?;
+        let stray = |flag: &str, kind: &str| {
+            Err(Error::new(&codes::USAGE, format!("`{flag}` belongs to `umcp secret backend set {kind}`")))
+        };
+        if self.path.is_some() && self.kind != Kind::KeyFile {
+            return stray("--path", "key-file");
+        }
+        if self.new_passphrase_file.is_some() && self.kind != Kind::Passphrase {
+            return stray("--new-passphrase-file", "passphrase");
+        }
+        if !self.words.is_empty() && self.kind != Kind::Command {
+            return stray("--", "command");
+        }
+        let (guard, wrapping) = match self.kind {
+            Kind::KeyFile => key_file(vault, self.path)?,
+            Kind::Passphrase => {
+                let passphrase = new_passphrase(ctx, self.new_passphrase_file.as_ref())?;
                 let guard = Guard::passphrase();
                 let Guard::Passphrase { salt, memory_kib, passes } = &guard else {
                     return Err(Error::bug("a passphrase guard is none"));
@@ -124,14 +128,27 @@ impl Kind {
                 let key = slots::derive(&passphrase, salt, *memory_kib, *passes)?;
                 (guard, key)
             }
-            Self::Command { words } => {
-                let guard = Guard::Command { words };
+            Kind::Command => {
+                let guard = Guard::Command { words: self.words };
                 let key = vault.wrapping(&guard)?;
                 (guard, key)
             }
         };
         change(ctx, vault, guard, &wrapping)
     }
+}
+
+/// The key file of a path, made where there is none; one that the environment names is only read.
+fn key_file(vault: &CliVault<'_>, path: Option<PathBuf>) -> Result<(Guard, DataKey)> {
+    let absolute = |path: PathBuf| {
+        std::path::absolute(&path).map_err(|error| crate::paths::io_error("find", &path, &error))
+    };
+    let path = path.map(absolute).transpose()?.map(|path| path.display().to_string());
+    let key = match vault.places.named {
+        Some(_) => vault.wrapping(&Guard::KeyFile { path: None })?,
+        None => keyfile::create(&vault.places.file(path.as_deref()))?,
+    };
+    Ok((Guard::KeyFile { path }, key))
 }
 
 fn change(ctx: &Context, vault: &CliVault<'_>, guard: Guard, wrapping: &DataKey) -> Result<()> {

@@ -5,6 +5,7 @@ use super::{CliVault, used_by};
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
 use crate::secrets::{self, Request};
+use crate::servers::{self, references};
 use crate::ui::{Output, Page, State};
 use clap::Args;
 use serde::Serialize;
@@ -17,7 +18,7 @@ pub struct Delete {
     names: Vec<String>,
 }
 
-/// Give a secret another name
+/// Give a secret another name, in the servers that use it too
 #[derive(Debug, Args)]
 #[command(alias = "mv")]
 pub struct Rename {
@@ -65,12 +66,13 @@ impl Rename {
         let value = value
             .ok_or_else(|| secrets::not_found(&from, known.iter().map(|secret| secret.name.as_str())))?;
         let value = vault.seal(&to, &value)?;
-        let used_by = used_by(&super::servers(ctx)?, &from);
+        let servers = super::servers(ctx)?;
+        let used_by = used_by(&servers, &from);
         ctx.call(Request::Rename { from: from.clone(), to: to.clone(), value, at: ctx.clock.now() })?;
-        for server in &used_by {
-            ctx.ui.warn(&format!(
-                "server {server} still refers to secret://{from}; change it: umcp server edit {server}"
-            ));
+        for mut server in servers {
+            if references::rename(&mut server, &from, &to) {
+                ctx.call(servers::Request::Update { server: Box::new(server) })?;
+            }
         }
         ctx.ui.show(&All { secrets: vec![Changed { name: to }], verb: "renamed to", used_by })
     }
@@ -84,7 +86,7 @@ struct Changed {
 #[derive(Serialize)]
 struct All {
     secrets: Vec<Changed>,
-    /// Servers that refer to the name that is gone.
+    /// Servers that refer to it: by its new name, where there is one.
     used_by: Vec<String>,
     #[serde(skip)]
     verb: &'static str,

@@ -47,10 +47,10 @@ impl Import {
     pub fn run(self, ctx: &Context, vault: &CliVault<'_>) -> Result<()> {
         let (pairs, file) = match self.from {
             From::Env => {
-                let (pairs, file) = self.from_file(ctx)?;
+                let (pairs, file) = self.of_file(ctx)?;
                 (pairs, Some(file))
             }
-            From::Keyring => (self.from_keyring()?, None),
+            From::Keyring => (self.of_keyring()?, None),
         };
         let known = super::all(ctx, true)?;
         let mut report =
@@ -79,7 +79,7 @@ impl Import {
         ctx.ui.show(&report)
     }
 
-    fn from_file(&self, ctx: &Context) -> Result<(Vec<(String, Secret)>, PathBuf)> {
+    fn of_file(&self, ctx: &Context) -> Result<(Vec<(String, Secret)>, PathBuf)> {
         let path = match self.items.as_slice() {
             [] => ctx.paths.secrets_file(),
             [path] => PathBuf::from(path),
@@ -93,7 +93,7 @@ impl Import {
         Ok((found.pairs, path))
     }
 
-    fn from_keyring(&self) -> Result<Vec<(String, Secret)>> {
+    fn of_keyring(&self) -> Result<Vec<(String, Secret)>> {
         if self.items.is_empty() {
             return Err(Error::new(&codes::USAGE, "a keyring does not tell its names; which ones?")
                 .hint("umcp secret import --from keyring TAVILY_API_KEY"));

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   umcp secret set GITHUB_TOKEN
   op read op://work/github/token | umcp secret set GITHUB_TOKEN -
-  umcp server add gh --url https://example.com/mcp --header \"Authorization=Bearer secret://GITHUB_TOKEN\"")]
+  umcp server add gh --url https://example.com/mcp --header 'Authorization=Bearer secret://GITHUB_TOKEN'")]
 pub struct Command {
     /// Take the vault's passphrase from this file instead of asking
     #[arg(long, global = true, value_name = "FILE")]

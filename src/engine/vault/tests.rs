@@ -133,6 +133,23 @@ fn a_locked_vault_says_so_until_the_key_is_brought() {
     assert_eq!(code(vault.get("a")), "vault_locked");
 }
 
+#[test]
+fn a_backup_holds_sealed_values_only_and_opens_with_the_same_key() {
+    let mut room = Room::new();
+    let folder = room.places.own.parent().unwrap().to_path_buf();
+    fs::create_dir_all(&folder).unwrap();
+    let store = Store::open(&folder.join("store.redb"), Timestamp(0)).unwrap();
+    room.engine = Engine::new(store.clone(), Clock::System);
+    room.vault().set("a", &Secret::new("canary-in-a-backup")).unwrap();
+    let copy = folder.join("copy.redb");
+    store.backup(&copy).unwrap();
+    let bytes = fs::read(&copy).unwrap();
+    assert!(!bytes.windows(6).any(|window| window == b"canary"));
+    let engine = Engine::new(Store::open(&copy, Timestamp(0)).unwrap(), Clock::System);
+    let vault = Vault::new(engine, room.places.clone());
+    assert_eq!(vault.get("a").unwrap().unwrap().reveal(), "canary-in-a-backup");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_program_can_hold_the_key() {
