@@ -2,7 +2,7 @@
 
 use super::{Params, Reply};
 use crate::servers::model::{Server, Sharing};
-use crate::upstream::message::Answer;
+use crate::upstream::message::{Answer, member};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -60,8 +60,7 @@ impl Cache {
 }
 
 fn is_complete(answer: &Answer) -> bool {
-    memchr::memmem::find(&answer.body, br#""resultType""#).is_none()
-        || matches!(answer.json()["resultType"].as_str(), None | Some("complete"))
+    matches!(member(&answer.body, "resultType"), None | Some(r#""complete""#))
 }
 
 #[cfg(test)]

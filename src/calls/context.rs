@@ -74,6 +74,17 @@ impl<'a> Params<'a> {
         self.raw("_meta").and_then(|meta| Self::parse(meta).ok()).unwrap_or_default()
     }
 
+    /// A digest of all fields but some. Spaces and the order of keys make no difference.
+    pub fn digest(&self, without: &[&str]) -> String {
+        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+        for (key, value) in self.fields.iter().filter(|(key, _)| !without.contains(&key.as_ref())) {
+            let mut value: serde_json::Value = serde_json::from_str(value.get()).unwrap_or_default();
+            value.sort_all_objects();
+            context.update(format!("{}:{value}\n", serde_json::Value::from(key.as_ref())).as_bytes());
+        }
+        crate::ids::hex(context.finish().as_ref())
+    }
+
     /// The parameters for the next hop: every field as it came, `replaced` ones in their place, `_meta` made anew.
     pub fn forward(&self, replaced: &[(&str, &str)], meta: &str) -> String {
         let size: usize = self.fields.values().map(|value| value.get().len() + 24).sum();
@@ -171,6 +182,20 @@ mod tests {
             params.forward(&[("name", "\"t\"")], &meta),
             r#"{"arguments":{"a": 1.0},"name":"t","odd":[1 ,2],"_meta":{"traceparent":"00-1","progressToken":9}}"#
         );
+    }
+
+    #[test]
+    fn a_digest_tells_values_apart_and_no_spelling() {
+        let digest = |text: &str| Params::parse(text).unwrap().digest(&["requestState"]);
+        let one = digest(r#"{"name":"t","arguments":{"a":1,"b":{"c":[1,2],"d":2}}}"#);
+        for (text, same) in [
+            (r#"{"arguments": {"b": {"d":2, "c":[1, 2]}, "a":1}, "name":"t", "requestState":"s"}"#, true),
+            (r#"{"name":"t","arguments":{"a":1,"b":{"c":[2,1],"d":2}}}"#, false),
+            (r#"{"name":"t","arguments":{"a":"1","b":{"c":[1,2],"d":2}}}"#, false),
+            (r#"{"name":"t"}"#, false),
+        ] {
+            assert_eq!(digest(text) == one, same, "{text}");
+        }
     }
 
     #[test]

@@ -4,12 +4,13 @@
 pub mod cache;
 pub mod context;
 pub mod results;
+pub mod runner;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Kind, Result, codes};
 use crate::tools::Era;
 use crate::upstream::link::Outgoing;
-use crate::upstream::message::{Answer, quote};
+use crate::upstream::message::{Answer, member, quote};
 use crate::upstream::view::ViewTool;
 use crate::upstream::{Upstream, World};
 use crate::usage::{CALLS, Call, Class};
@@ -48,12 +49,20 @@ impl Caller {
         let arguments = params.raw("arguments").unwrap_or("{}");
         let key = |ttl| Some((ttl, Cache::key(&tool.upstream.entry, &tool.tool, params, context.session)?));
         let key = tool.cache_ms.and_then(key);
+        let mut recorder = Recorder {
+            caller: self,
+            tool,
+            context,
+            bytes: arguments.len(),
+            started: Instant::now(),
+            outcome: None,
+            cached: false,
+        };
         if let Some(reply) = key.as_ref().and_then(|(_, key)| self.cache.get(key)) {
+            recorder.cached = true;
+            recorder.outcome = Some((Class::Ok, reply.answer.body.len(), None));
             return Ok(reply);
         }
-        let started = Instant::now();
-        let mut recorder =
-            Recorder { caller: self, tool, context, bytes: arguments.len(), started, outcome: None };
         let name = quote(&tool.tool);
         let headers = mirrored_headers(tool, arguments);
         let request = Relayed {
@@ -81,6 +90,11 @@ impl Caller {
         request: Relayed<'_>,
         context: &Context,
     ) -> Result<Reply> {
+        // A call that can be asked waits for its turn before it takes a place from those who have theirs.
+        let _turn = match context.listener {
+            Some(_) => Some(upstream.turn(context.session).await?),
+            None => None,
+        };
         let _permit = upstream.admit().await?;
         let running = upstream.connect(context.session).await?;
         let era = running.agreement.era;
@@ -127,6 +141,7 @@ impl Caller {
             result_bytes: result.len() as u64,
             class,
             error: None,
+            cached: false,
         });
     }
 
@@ -160,6 +175,7 @@ struct Recorder<'a> {
     bytes: usize,
     started: Instant,
     outcome: Option<(Class, usize, Option<String>)>,
+    cached: bool,
 }
 
 impl Drop for Recorder<'_> {
@@ -176,6 +192,7 @@ impl Drop for Recorder<'_> {
             result_bytes: result_bytes as u64,
             class,
             error,
+            cached: self.cached,
         });
     }
 }
@@ -192,12 +209,9 @@ fn class_of(outcome: &Result<Reply>) -> (Class, usize, Option<String>) {
     }
 }
 
-/// Whether a tool's result says `isError`. The text cannot stand inside a JSON string, where its quotes are escaped.
+/// Whether a tool's result says `isError` of itself; what it holds may say so of something else.
 pub fn says_error(body: &[u8]) -> bool {
-    memchr::memmem::find_iter(body, br#""isError""#).any(|at| {
-        let rest = body[at + 9..].trim_ascii_start();
-        rest.strip_prefix(b":").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"true"))
-    })
+    member(body, "isError") == Some("true")
 }
 
 /// Headers for arguments that the tool's schema mirrors (`x-mcp-header`).
@@ -229,12 +243,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_result_is_seen_without_parsing_it() {
+    fn an_error_result_is_told_from_one_that_holds_an_error() {
         for (body, expected) in [
             (r#"{"content":[],"isError":true}"#, true),
             (r#"{"isError" : true}"#, true),
             (r#"{"isError":false}"#, false),
             (r#"{"content":[{"text":"\"isError\":true"}]}"#, false),
+            (r#"{"content":[],"structuredContent":{"calls":[{"isError":true}]}}"#, false),
+            (r#"{"structuredContent":{"isError":false},"isError":true}"#, true),
             (r"{}", false),
         ] {
             assert_eq!(says_error(body.as_bytes()), expected, "{body}");

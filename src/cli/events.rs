@@ -33,6 +33,7 @@ enum Type {
     Server,
     Session,
     List,
+    Run,
     Log,
     Progress,
     Account,
@@ -112,6 +113,7 @@ fn kind(event: &Event) -> Type {
         Event::Session { .. } => Type::Session,
         Event::ListChanged { .. } => Type::List,
         Event::Account { .. } => Type::Account,
+        Event::Run { .. } => Type::Run,
     }
 }
 
@@ -136,6 +138,9 @@ fn line(event: &Event) -> String {
         Event::Account { at: when, connection, state, detail } => {
             let detail = detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
             format!("{} connection {connection} {state}{detail}", at(when))
+        }
+        Event::Run { at: when, run, event } => {
+            format!("{} run {run} {}", at(when), super::workflow::line(event, *when))
         }
         Event::ListChanged { at: when, tools } => format!("{} list changed: {tools} tools", at(when)),
     }

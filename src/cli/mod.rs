@@ -35,6 +35,7 @@ mod tool;
 mod transport;
 mod undo;
 mod version;
+mod workflow;
 
 use crate::error::Result;
 use crate::ui::{Color, JsonMode, Options};
@@ -166,6 +167,8 @@ enum Noun {
     /// Connect editors and agents to umcp, and back
     #[command(alias = "clients")]
     Client(client::Command),
+    #[command(aliases = ["workflows", "wf"])]
+    Workflow(workflow::Command),
     /// Show and change settings
     Config(config::Command),
     Doctor(doctor::Doctor),
@@ -204,6 +207,7 @@ impl Noun {
             Self::Transport(command) => command.run(ctx),
             Self::Health(command) => command.run(ctx),
             Self::Client(command) => command.run(ctx),
+            Self::Workflow(command) => command.run(ctx),
             Self::Config(command) => command.run(ctx),
             Self::Doctor(command) => command.run(ctx),
             Self::Import(command) => command.run(ctx),

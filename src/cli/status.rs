@@ -101,7 +101,7 @@ impl Output for Screen {
         for entry in &self.recent {
             let call = &entry.call;
             let when = text::ago(self.now, entry.at);
-            page.bullet(format!("{} by {}: {} ({when})", call.path(), call.client, call.class.word()));
+            page.bullet(format!("{} by {}: {} ({when})", call.path(), call.client, call.outcome()));
         }
     }
 }

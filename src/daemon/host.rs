@@ -1,5 +1,7 @@
 //! The daemon itself: owns the runtime, the lock, the store, the socket, the signals and the clock tick.
 //! It wires the rooms together and decides when to leave; what is answered stands in `jobs.rs` and the gateway.
+//! Long because the start, the loop and the end of the daemon read as one.
+//! Long because the start, the loop and the end of the daemon read as one.
 
 use super::door::{self, Guest, Visitor};
 use super::jobs::Jobs;
@@ -22,6 +24,7 @@ use crate::tools;
 use crate::upstream::process::{Children, MARKER, sweep};
 use crate::upstream::{Change, World};
 use crate::usage::{self, Door};
+use crate::workflows;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -36,6 +39,9 @@ const LAST_ANSWERS: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_secs(1);
 /// Records of calls are trimmed this often.
 const TRIM: Duration = Duration::from_secs(600);
+
+/// Runs of workflows that are kept when they are over.
+const KEEP_RUNS: u64 = 1000;
 
 /// How the daemon was asked to run.
 #[derive(Debug, Clone, Default)]
@@ -137,6 +143,7 @@ async fn host(
     };
     tokio::task::spawn_blocking(move || names.refresh_names());
     announce(Ready::Serving(http));
+    jobs.take_up_runs();
     if swept > 0 {
         jobs.log(&format!("ended {swept} processes that a former daemon left behind"));
     }
@@ -184,6 +191,7 @@ async fn close(jobs: &Arc<Jobs>) {
     }
     // Calls that still run are answered with an error, through whichever door they came.
     let _ = tokio::time::timeout(LEAVE_GRACE, world.end()).await;
+    gateway.say_goodbye();
     tokio::time::sleep(LAST_ANSWERS).await;
     for session in gateway.hub.all() {
         session.close();
@@ -207,9 +215,12 @@ fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRe
         StoreRequest::Tool(_) => Some(Change::Preferences),
         StoreRequest::Profile(_) => Some(Change::Profiles),
         StoreRequest::Secret(request) => request.changes().map(Change::Secrets),
-        StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Integration(_) => None,
+        StoreRequest::Token(_)
+        | StoreRequest::Usage(_)
+        | StoreRequest::Workflow(_)
+        | StoreRequest::Integration(_) => None,
     };
-    if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_)) {
+    if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Workflow(_)) {
         let indexed = indexed.clone();
         tokio::task::spawn_blocking(move || indexed.refresh_names());
     }
@@ -236,7 +247,9 @@ fn trim(gateway: &Arc<Gateway>) {
     let accounts = gateway.world().shared.accounts.clone();
     tokio::task::spawn_blocking(move || {
         accounts.warn();
-        engine.call(StoreRequest::Usage(usage::Request::Trim { keep }))
+        // What could not be trimmed now is trimmed the next time.
+        let _ = engine.call(StoreRequest::Usage(usage::Request::Trim { keep }));
+        let _ = engine.call(StoreRequest::Workflow(workflows::Request::TrimRuns { keep: KEEP_RUNS }));
     });
 }
 

@@ -1,10 +1,13 @@
 //! What the daemon answers on its local socket: store requests through the engine, live requests from the running
 //! world. Plain data in, plain data out; text for people is made elsewhere.
+//! Long because every live request has its arm here, and most are answered in a few lines.
 
 mod accounts;
+mod runs;
 mod status;
 
 use super::wire::Hello;
+use crate::calls::runner::Runner;
 use crate::calls::{Context, Params};
 use crate::clock::Timestamp;
 use crate::engine::live::{
@@ -12,7 +15,7 @@ use crate::engine::live::{
 };
 use crate::engine::{Reply, Request, StoreRequest};
 use crate::error::{Error, Result, codes};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, guard};
 use crate::servers::Server;
 use crate::tools::model::Facts;
 use crate::upstream::message::quote;
@@ -30,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Everything the daemon can be asked.
 pub struct Jobs {
     gateway: Arc<Gateway>,
+    pub runner: Arc<Runner>,
     leave: mpsc::Sender<()>,
     started: Timestamp,
     /// Requests being answered on the socket.
@@ -49,7 +53,15 @@ impl Drop for Present {
 impl Jobs {
     pub fn new(gateway: Arc<Gateway>, leave: mpsc::Sender<()>) -> Arc<Self> {
         let started = gateway.world().shared.engine.now();
-        Arc::new(Self { gateway, leave, started, present: AtomicUsize::new(0), listening: Mutex::default() })
+        let runner = Runner::new(gateway.caller.clone(), gateway.events.clone());
+        Arc::new(Self {
+            gateway,
+            runner,
+            leave,
+            started,
+            present: AtomicUsize::new(0),
+            listening: Mutex::default(),
+        })
     }
 
     pub fn gateway(&self) -> &Arc<Gateway> {
@@ -68,7 +80,10 @@ impl Jobs {
 
     /// Whether somebody needs the daemon now.
     pub fn is_needed(&self) -> bool {
-        self.present.load(Relaxed) > 0 || self.gateway.hub.count() > 0 || !self.listening().is_empty()
+        self.present.load(Relaxed) > 0
+            || self.gateway.hub.count() > 0
+            || self.runner.count() > 0
+            || !self.listening().is_empty()
     }
 
     fn listening(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
@@ -96,10 +111,13 @@ impl Jobs {
         events: mpsc::UnboundedSender<Event>,
         hello: &Hello,
     ) -> Result<Reply> {
-        match request {
-            Request::Store(request) => self.store(request).await,
-            Request::Live(live) => self.live(live, events, hello).await.map(Reply::Live),
-        }
+        let answered = async {
+            match request {
+                Request::Store(request) => self.store(request).await,
+                Request::Live(live) => self.live(live, events, hello).await.map(Reply::Live),
+            }
+        };
+        guard::caught("a request of the command line", answered).await?
     }
 
     async fn store(&self, request: StoreRequest) -> Result<Reply> {
@@ -161,7 +179,7 @@ impl Jobs {
             }
             Live::View { profile, client, mode } => {
                 let view = self.view(profile.as_deref(), &client, mode, hello).await?;
-                Ok(LiveReply::View(self.gateway.listed(&view)))
+                Ok(LiveReply::View(self.gateway.listed(&view).await))
             }
             Live::Search { query, limit, profile } => {
                 let view = self.view(profile.as_deref(), "", None, hello).await?;
@@ -180,6 +198,12 @@ impl Jobs {
             }
             Live::Sessions => Ok(LiveReply::Sessions(self.sessions())),
             Live::Account(request) => self.account(request).await.map(LiveReply::Account),
+            Live::RunWorkflow(request) => self.run_workflow(request, &events).await.map(run_reply),
+            Live::OrderRun { run, order } => self.runner.order(&run, order).await.map(run_reply),
+            Live::FollowRun { run } => {
+                let (run, _) = self.runner.load(&run).await?;
+                self.follow_run(&run.id, &events).await.map(run_reply)
+            }
             Live::Unlock { key } => world.hold_key(Some(&key)).map(|()| LiveReply::Done),
             Live::Lock => world.hold_key(None).map(|()| LiveReply::Done),
             Live::Follow => self.follow(events).await,
@@ -341,6 +365,10 @@ impl Jobs {
             }
         }
     }
+}
+
+fn run_reply(run: crate::workflows::Run) -> LiveReply {
+    LiveReply::Run(Box::new(run))
 }
 
 fn found_tool(tool: &ViewTool, score: f32) -> Found {

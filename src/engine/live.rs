@@ -72,6 +72,17 @@ pub enum Live {
     Sessions,
     /// Signing in, and the accounts that did.
     Account(AccountRequest),
+    /// Starts a run of a workflow.
+    RunWorkflow(RunRequest),
+    /// Gives an order to a run.
+    OrderRun {
+        run: String,
+        order: RunOrder,
+    },
+    /// What happens in a run, as events, until it is over or stands still.
+    FollowRun {
+        run: String,
+    },
     /// Brings the key of a vault that only its user can open.
     Unlock {
         key: VaultKey,
@@ -113,6 +124,47 @@ pub struct CallRequest {
     pub profile: Option<String>,
 }
 
+/// How a workflow is to be run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunRequest {
+    pub source: RunSource,
+    pub by: String,
+    /// Answers when the run is over, with events before; otherwise when it has begun.
+    pub wait: bool,
+}
+
+/// What a run begins with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunSource {
+    /// A stored workflow; `inputs` is a JSON object as text.
+    Named { name: String, inputs: String },
+    /// A document that is not stored.
+    Document { text: String, inputs: String },
+    /// The document and inputs of an earlier run; `keep`: what it finished is not done again.
+    Earlier { run: String, keep: bool },
+}
+
+/// What a person asks of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOrder {
+    Cancel,
+    Pause,
+    Resume,
+    /// Answers a step that waits for a person.
+    Approve {
+        step: Option<String>,
+        yes: bool,
+        note: String,
+    },
+    /// Says of an interrupted step that it was done, with its result as JSON text, or lets it be done again.
+    Settle {
+        step: Option<String>,
+        done: Option<String>,
+    },
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LiveReply {
@@ -131,6 +183,7 @@ pub enum LiveReply {
     Raw(String),
     Sessions(Vec<Session>),
     Account(AccountReply),
+    Run(Box<crate::workflows::Run>),
 }
 
 /// Something that happened, for `events --follow`, progress bars and logs.
@@ -144,6 +197,7 @@ pub enum Event {
     Session { at: Timestamp, client: String, opened: bool },
     ListChanged { at: Timestamp, tools: u64 },
     Account { at: Timestamp, connection: String, state: String, detail: Option<String> },
+    Run { at: Timestamp, run: String, event: crate::workflows::journal::Event },
 }
 
 /// Result of a tool call: `CallToolResult` as JSON text.

@@ -10,7 +10,7 @@ pub mod vault;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::{Row, Series, Store, Writer};
-use crate::{environments, integrations, policy, secrets, servers, tools, usage};
+use crate::{environments, integrations, policy, secrets, servers, tools, usage, workflows};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
 pub use request::{Reply, Request, StoreRequest};
@@ -65,6 +65,7 @@ impl Engine {
                 StoreRequest::Token(request) => policy::read(tx, request).map(Reply::Token),
                 StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
                 StoreRequest::Integration(request) => integrations::read(tx, request).map(Reply::Integration),
+                StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
                 StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
             });
         }
@@ -135,6 +136,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Token(request) => policy::write(tx, request).map(Reply::Token),
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
         StoreRequest::Integration(request) => integrations::write(tx, request).map(Reply::Integration),
+        StoreRequest::Workflow(request) => workflows::write(tx, request).map(Reply::Workflow),
         StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),
     }
 }

@@ -3,7 +3,7 @@
 //! `Live` only by the daemon.
 
 use super::live::{Live, LiveReply};
-use crate::{environments, integrations, policy, secrets, servers, tools, usage};
+use crate::{environments, integrations, policy, secrets, servers, tools, usage, workflows};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,6 +23,7 @@ pub enum StoreRequest {
     Token(policy::Request),
     Usage(usage::Request),
     Integration(integrations::Request),
+    Workflow(workflows::Request),
     Secret(secrets::Request),
 }
 
@@ -35,6 +36,7 @@ pub enum Reply {
     Token(policy::Reply),
     Usage(usage::Reply),
     Integration(integrations::Reply),
+    Workflow(workflows::Reply),
     Secret(secrets::Reply),
     Live(LiveReply),
 }
@@ -49,6 +51,7 @@ impl StoreRequest {
             Self::Token(request) => request.writes(),
             Self::Usage(request) => request.writes(),
             Self::Integration(request) => request.writes(),
+            Self::Workflow(request) => request.writes(),
             Self::Secret(request) => request.writes(),
         }
     }
@@ -71,6 +74,7 @@ from! {
     Token policy;
     Usage usage;
     Integration integrations;
+    Workflow workflows;
     Secret secrets;
 }
 

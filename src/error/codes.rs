@@ -90,12 +90,12 @@ codes! {
 
     ALIAS_TAKEN = "UM0421" "alias_taken" Conflict "Two tools cannot have the same name in clients.";
 
-    UPSTREAM_START = "UM0501" "upstream_start" Upstream "The server could not be started or ended at once; its last lines of stderr are in the message. `umcp server logs NAME` shows more.";
+    UPSTREAM_START = "UM0501" "upstream_start" Upstream "The server could not be started or ended at once; its last lines of stderr and stdout are in the message. `umcp server logs NAME` shows more.";
     UPSTREAM_DIED = "UM0502" "upstream_died" Upstream "The server ended while it was working on the call. It is started again at the next call.";
     UPSTREAM_TIMEOUT = "UM0503" "upstream_timeout" TimedOut "The server did not answer in time. The call was cancelled; the server keeps running.";
     UPSTREAM_PROTOCOL = "UM0504" "upstream_protocol" Upstream "The server sent something that is not valid MCP.";
     UPSTREAM_TOO_LARGE = "UM0505" "upstream_too_large" Upstream "The server sent a message above 16 MiB.";
-    UPSTREAM_BUSY = "UM0506" "upstream_busy" Unavailable "The server has as many calls running and waiting as it may. Try again in a moment.";
+    UPSTREAM_BUSY = "UM0506" "upstream_busy" Unavailable "The server has as many calls running and waiting as it may, or it works for another client that it may ask. Try again in a moment.";
     UPSTREAM_OPEN = "UM0507" "upstream_open" Unavailable "The server failed repeatedly and is left alone for a while. `umcp server status` shows when it is tried again; `umcp health breakers --reset NAME` tries now.";
     UPSTREAM_LOOPING = "UM0508" "upstream_crash_loop" Upstream "The server was started five times within two minutes and ended each time, so umcp stopped trying. `umcp server restart NAME` tries again.";
     UPSTREAM_CONNECT = "UM0509" "upstream_connect" Network "No connection to the server could be made.";
@@ -112,6 +112,13 @@ codes! {
     BIND_REFUSED = "UM0602" "bind_refused" Refused "An address that other machines can reach needs a key and TLS, or `--insecure` spelled out.";
     UNAUTHORIZED = "UM0603" "unauthorized" Credential "The request has no valid key.";
 
+    WORKFLOW_NOT_FOUND = "UM1001" "workflow_not_found" NotFound "No workflow of that name is known. `umcp workflow list` shows all.";
+    WORKFLOW_EXISTS = "UM1002" "workflow_exists" Conflict "A workflow of that name exists already; `--replace` puts the new document in its place.";
+    RUN_FAILED = "UM1003" "run_failed" Upstream "The workflow ran and a step of it failed; `umcp workflow logs RUN` shows which and why.";
+    RUN_NOT_FOUND = "UM1004" "run_not_found" NotFound "No run of that id is known. `umcp workflow runs` lists them.";
+    RUN_EXISTS = "UM1005" "run_exists" Conflict "A run of that id exists already.";
+    RUN_STATE = "UM1006" "run_state" Conflict "The run is in a state in which this cannot be done.";
+    WORKFLOW_INVALID = "UM1007" "workflow_invalid" Invalid "The workflow has mistakes; each is shown with its place.";
     VAULT_LOCKED = "UM0711" "vault_locked" Credential "The vault is protected by a passphrase that the asking program does not have. `umcp secret unlock` gives it to the daemon, which keeps the key in locked memory until it ends.";
     VAULT_KEY_MISSING = "UM0712" "vault_key_missing" Credential "What opens the vault, such as its key file, is not there. A new key is never made over existing secrets: put the file back, or delete the secrets one by one and set them anew.";
     VAULT_KEY_WRONG = "UM0713" "vault_key_wrong" Credential "The passphrase or the key file is not the one the vault was closed with.";

@@ -1,9 +1,9 @@
 //! One request of one client: which method, and who answers it. The methods that call something stand in
 //! `relay.rs`, umcp's own tools in `own.rs`.
 
-use super::Gateway;
 use super::outbox::Outbox;
-use super::session::{Abilities, Listen, Peer, Session, level_word, severity};
+use super::session::{Abilities, Peer, Session, level_word, severity};
+use super::{Gateway, guard};
 use crate::calls::Params;
 use crate::engine::live::Event;
 use crate::environments::Mode;
@@ -13,7 +13,6 @@ use crate::upstream::era::{LEGACY, MODERN, own_info};
 use crate::upstream::message::{self, Answer, code, quote};
 use crate::upstream::view::{View, as_modern_list};
 use crate::usage::Door;
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -41,8 +40,19 @@ pub struct Asker {
 }
 
 impl Gateway {
-    /// Answers one request.
+    /// Answers one request, whatever happens on the way.
     pub async fn handle(self: &Arc<Self>, incoming: Incoming<'_>) -> Answer {
+        let method = incoming.method;
+        match guard::caught(method, self.answer(incoming)).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.tell(|_| Event::Log { level: "error".into(), message: error.to_string() });
+                as_answer(&error)
+            }
+        }
+    }
+
+    async fn answer(self: &Arc<Self>, incoming: Incoming<'_>) -> Answer {
         let params = match Params::parse(incoming.params) {
             Ok(params) => params,
             Err(error) => return Answer::error(code::INVALID_PARAMS, &error.to_string()),
@@ -212,7 +222,7 @@ impl Gateway {
         let list = match incoming.method {
             "tools/list" if view.profile.mode == Mode::Full => &view.tool_list,
             "tools/list" => {
-                own = self.short_list(&view);
+                own = self.short_list(&view).await;
                 &own
             }
             "prompts/list" => &view.prompt_list,
@@ -246,79 +256,11 @@ impl Gateway {
             return not_found(&uri, Era::Legacy);
         };
         match on {
-            true if session.subscribe(&uri) => owner.subscribe(&uri).await,
-            false if session.unsubscribe(&uri) => owner.unsubscribe(&uri).await,
+            true if session.subscribe(&uri) => owner.subscribe(session.id, &uri).await,
+            false if session.unsubscribe(&uri) => owner.unsubscribe(session.id, &uri).await,
             _ => {}
         }
         Answer::result("{}")
-    }
-
-    /// Holds a modern client's listen request open until it is cancelled.
-    async fn hold_listen(self: &Arc<Self>, incoming: &Incoming<'_>, params: &Params<'_>) -> Answer {
-        let asked: Value =
-            params.raw("notifications").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
-        let wants = |key: &str| asked[key] == true;
-        let session = &incoming.session;
-        let view = self.world().view(&session.profile());
-        let uris = asked["resourceSubscriptions"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let uris: Vec<String> = uris
-            .iter()
-            .filter_map(Value::as_str)
-            .filter(|uri| view.owner(uri).is_some())
-            .map(Into::into)
-            .collect();
-        let listen = Listen {
-            tools: wants("toolsListChanged"),
-            prompts: wants("promptsListChanged"),
-            resources: wants("resourcesListChanged"),
-            uris: uris.clone(),
-            id: incoming.id.into(),
-        };
-        let mut accepted = serde_json::Map::new();
-        for (key, on) in [
-            ("toolsListChanged", listen.tools),
-            ("promptsListChanged", listen.prompts),
-            ("resourcesListChanged", listen.resources),
-        ] {
-            if on {
-                accepted.insert(key.into(), true.into());
-            }
-        }
-        if !uris.is_empty() {
-            accepted.insert("resourceSubscriptions".into(), uris.clone().into());
-        }
-        session.saw(super::hub::tags(&view));
-        let ack =
-            super::session::with_subscription(&json!({"notifications": accepted}).to_string(), incoming.id);
-        incoming.sink.send(message::notification("notifications/subscriptions/acknowledged", &ack));
-        session.listen(listen, incoming.sink.clone());
-        let _guard = Listening { gateway: self.clone(), session: session.clone(), id: incoming.id.into() };
-        // Side by side: a server that has to start delays no other, and all are noted before the first wait.
-        let owned = uris.iter().filter_map(|uri| Some((view.owner(uri)?, uri)));
-        join_all(owned.map(|(owner, uri)| owner.subscribe(uri))).await;
-        std::future::pending().await
-    }
-}
-
-/// Ends a listen request when its future is dropped.
-struct Listening {
-    gateway: Arc<Gateway>,
-    session: Arc<Session>,
-    id: String,
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        let Some(listen) = self.session.unlisten(&self.id) else { return };
-        let (gateway, session) = (self.gateway.clone(), self.session.clone());
-        if listen.uris.is_empty() || tokio::runtime::Handle::try_current().is_err() {
-            return;
-        }
-        tokio::spawn(async move {
-            for uri in listen.uris {
-                gateway.stop_waiting(&session, &uri).await;
-            }
-        });
     }
 }
 
@@ -355,6 +297,7 @@ pub fn not_found(uri: &str, era: Era) -> Answer {
 pub fn as_answer(error: &Error) -> Answer {
     let code = match error.code {
         code if *code == codes::ARGUMENTS_INVALID => message::code::INVALID_PARAMS,
+        code if *code == codes::BUG => message::code::INTERNAL,
         _ => message::code::SERVER,
     };
     let data = json!({"code": error.code.code, "name": error.code.name, "hints": error.hints, "retryable": error.kind().retryable()});

@@ -1,16 +1,19 @@
 //! The MCP front door: both eras on one endpoint, over stdio bridges and HTTP. It keeps sessions, answers lists
 //! from views, and hands every call to `calls`. Messages are relayed as raw JSON; only envelopes are parsed.
 
+pub mod guard;
 pub mod handler;
 pub mod http;
 pub mod hub;
 pub mod listener;
+mod listening;
 pub mod modern;
 pub mod outbox;
 pub mod own;
 pub mod relay;
 pub mod session;
 pub mod stdio;
+pub mod tasks;
 
 use crate::calls::Caller;
 use crate::engine::live::Event;
@@ -18,24 +21,25 @@ use crate::engine::{Reply, StoreRequest, unexpected};
 use crate::environments::Profile;
 use crate::error::Result;
 use crate::policy::{self, Token};
-use crate::upstream::{Upstream, View, World};
+use crate::upstream::{View, World};
 use hub::Hub;
 use modern::Parked;
 use outbox::Outbox;
 use session::{Arrival, Session};
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tokio::sync::broadcast;
+use tasks::Tasks;
+use tokio::sync::{broadcast, watch};
 
 /// Everything the front doors share.
 pub struct Gateway {
     pub caller: Arc<Caller>,
     pub hub: Hub,
     pub events: broadcast::Sender<Event>,
+    /// The daemon ends: nothing is waited for any more.
+    ending: watch::Sender<bool>,
     parked: Parked,
-    /// Servers that run a task (extension), by task id.
-    tasks: Mutex<HashMap<String, Arc<Upstream>>>,
+    tasks: Tasks,
     next_session: AtomicU64,
     recent: own::Recent,
     /// Keys of the HTTP door, as last read.
@@ -51,8 +55,9 @@ impl Gateway {
             caller,
             hub: Hub::default(),
             events: broadcast::channel(1024).0,
+            ending: watch::Sender::new(false),
             parked: Parked::default(),
-            tasks: Mutex::default(),
+            tasks: Tasks::default(),
             next_session: AtomicU64::new(1),
             recent: own::Recent::default(),
             tokens: Mutex::default(),
@@ -117,16 +122,11 @@ impl Gateway {
     }
 
     /// The `tools` array a client of this view is shown, as JSON text.
-    pub fn listed(&self, view: &View) -> String {
-        let own;
-        let list = match view.is_searched() {
-            true => {
-                own = self.short_list(view);
-                &own
-            }
-            false => &view.tool_list,
-        };
-        list.whole("tools")
+    pub async fn listed(self: &Arc<Self>, view: &Arc<View>) -> String {
+        match view.is_searched() {
+            true => self.short_list(view).await.whole("tools"),
+            false => view.tool_list.whole("tools"),
+        }
     }
 
     fn profile_of(&self, arrival: &Arrival, client: &str) -> Result<Arc<Profile>> {
@@ -154,7 +154,7 @@ impl Gateway {
     async fn stop_waiting(&self, session: &Session, uri: &str) {
         let view = self.world().view(&session.profile());
         if let Some(owner) = view.owner(uri) {
-            owner.unsubscribe(uri).await;
+            owner.unsubscribe(session.id, uri).await;
         }
     }
 

@@ -2,11 +2,13 @@
 //! the call's result instead, and repeats the call with the answers. Meanwhile the call is parked here.
 //!
 //! `requestState` is input from outside: it names a parked call by an unguessable key and is sealed with an HMAC
-//! over the key and what was called, so that it opens nothing else. It opens once, and not after the call's end.
+//! over the key, what was called with which arguments, and for whom, so that it opens nothing else. It opens once, and
+//! neither after the call's end nor when it has expired.
 
 use super::Gateway;
 use super::listener::CallListener;
-use crate::calls::Reply;
+use super::session::Owner;
+use crate::calls::{Params, Reply};
 use crate::error::Result;
 use crate::upstream::link::{Ask, Listener};
 use crate::upstream::message::{Answer, quote};
@@ -25,6 +27,26 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Parked calls at once; more give up the oldest.
 const MOST: usize = 1000;
 
+/// What a state is sealed with: a request that goes on, and whose it is.
+#[derive(Clone)]
+pub struct Seal {
+    /// Method and name.
+    pub what: String,
+    pub owner: Owner,
+    /// Raw JSON of the parameters.
+    pub params: Arc<str>,
+}
+
+impl Seal {
+    /// The words to sign. Parameters that differ from step to step are left out.
+    fn words(&self, key: &str) -> String {
+        const STEPS: [&str; 3] = ["requestState", "inputResponses", "_meta"];
+        let arguments = Params::parse(&self.params).map(|params| params.digest(&STEPS)).unwrap_or_default();
+        let Owner { profile, client } = &self.owner;
+        [key, &self.what, profile, client, &arguments].map(quote).join("\n")
+    }
+}
+
 /// A call that is waiting for answers of the client.
 pub struct Waiting {
     pub outcome: JoinHandle<Result<Reply>>,
@@ -33,8 +55,8 @@ pub struct Waiting {
     /// Open questions by the key they were given.
     open: BTreeMap<String, Ask>,
     asked: usize,
-    /// What was called, so that a state opens only the same request again.
-    what: String,
+    /// So that a state opens only the same request again.
+    seal: Seal,
     until: Instant,
     gateway: Weak<Gateway>,
 }
@@ -44,11 +66,11 @@ impl Waiting {
         outcome: JoinHandle<Result<Reply>>,
         asks: mpsc::UnboundedReceiver<Ask>,
         listener: Arc<CallListener>,
-        what: String,
+        seal: Seal,
         gateway: Weak<Gateway>,
     ) -> Self {
         let until = Instant::now() + PATIENCE;
-        Self { outcome, asks, listener, open: BTreeMap::new(), asked: 0, what, until, gateway }
+        Self { outcome, asks, listener, open: BTreeMap::new(), asked: 0, seal, until, gateway }
     }
 
     /// One more question for the client.
@@ -107,11 +129,11 @@ impl Parked {
     }
 
     /// Parks a call and gives its sealed state.
-    pub fn park(&self, waiting: Waiting) -> String {
+    pub fn park(&self, waiting: Waiting, now: Instant) -> String {
         let key = crate::ids::random_hex(16);
-        let tag = hmac::sign(&self.key, format!("{key}\n{}", waiting.what).as_bytes());
+        let tag = hmac::sign(&self.key, waiting.seal.words(&key).as_bytes());
         let mut calls = self.calls();
-        calls.retain(|_, waiting| waiting.until > Instant::now());
+        calls.retain(|_, waiting| waiting.until > now);
         if calls.len() >= MOST {
             let oldest = calls.iter().min_by_key(|(_, waiting)| waiting.until).map(|(key, _)| key.clone());
             oldest.and_then(|key| calls.remove(&key));
@@ -121,11 +143,11 @@ impl Parked {
     }
 
     /// Takes the call a state belongs to; `None` for a state that is forged, expired or of another request.
-    pub fn take(&self, state: &str, what: &str) -> Option<Waiting> {
+    pub fn take(&self, state: &str, seal: &Seal, now: Instant) -> Option<Waiting> {
         let (key, tag) = state.strip_prefix("umcp.")?.split_once('.')?;
         let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
-        hmac::verify(&self.key, format!("{key}\n{what}").as_bytes(), &tag).ok()?;
-        self.calls().remove(key).filter(|waiting| waiting.until > Instant::now())
+        hmac::verify(&self.key, seal.words(key).as_bytes(), &tag).ok()?;
+        self.calls().remove(key).filter(|waiting| waiting.until > now)
     }
 
     /// Whether a call of this session is parked.
@@ -162,7 +184,12 @@ mod tests {
     use crate::tools::Era;
     use crate::usage::Door;
 
-    fn waiting(what: &str) -> Waiting {
+    fn seal(what: &str, profile: &str, params: &str) -> Seal {
+        let owner = Owner { profile: profile.into(), client: String::new() };
+        Seal { what: what.into(), owner, params: params.into() }
+    }
+
+    fn waiting(seal: &Seal) -> Waiting {
         let (_, asks) = mpsc::unbounded_channel();
         let (outbox, _) = Outbox::new();
         let arrival = Arrival { door: Door::Stdio, client: String::new(), profile: None, cwd: None };
@@ -174,14 +201,20 @@ mod tests {
             info: "{}".into(),
         };
         let listener = CallListener::new(session, &peer, outbox, None, None, None);
-        Waiting::new(tokio::spawn(std::future::pending()), asks, Arc::new(listener), what.into(), Weak::new())
+        Waiting::new(
+            tokio::spawn(std::future::pending()),
+            asks,
+            Arc::new(listener),
+            seal.clone(),
+            Weak::new(),
+        )
     }
 
     #[test]
     fn what_was_not_answered_stays_open_while_the_server_waits() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let mut waiting = waiting("call a");
+            let mut waiting = waiting(&seal("call a", "p", "{}"));
             let mut answers = Vec::new();
             for method in ["one", "two", "three"] {
                 let (reply, answer) = tokio::sync::oneshot::channel();
@@ -201,17 +234,29 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let parked = Parked::default();
-            let state = parked.park(waiting("call a"));
+            let now = Instant::now();
+            let own = seal("call a", "p", r#"{"arguments":{"x":1}}"#);
+            let state = parked.park(waiting(&own), now);
             assert!(Parked::is_ours(&state));
-            assert!(parked.take(&state, "call b").is_none());
+            for other in [
+                seal("call b", "p", &own.params),
+                seal("call a", "q", &own.params),
+                seal("call a", "p", r#"{"arguments":{"x":2}}"#),
+            ] {
+                assert!(parked.take(&state, &other, now).is_none());
+            }
             let mut forged = state.clone();
             forged.pop();
-            assert!(parked.take(&forged, "call a").is_none());
-            assert!(Parked::default().take(&state, "call a").is_none());
+            assert!(parked.take(&forged, &own, now).is_none());
+            assert!(Parked::default().take(&state, &own, now).is_none());
             assert!(parked.holds(1) && !parked.holds(2));
-            assert!(parked.take(&state, "call a").is_some());
+            let again =
+                seal("call a", "p", r#"{"arguments":{"x":1},"requestState":"s","inputResponses":{}}"#);
+            assert!(parked.take(&state, &again, now).is_some());
             assert!(!parked.holds(1));
-            assert!(parked.take(&state, "call a").is_none());
+            assert!(parked.take(&state, &again, now).is_none());
+            let late = parked.park(waiting(&own), now);
+            assert!(parked.take(&late, &own, now + PATIENCE + Duration::from_secs(1)).is_none());
         });
     }
 }

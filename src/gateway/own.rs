@@ -110,21 +110,28 @@ fn meta_tools(view: &View) -> Vec<String> {
     .collect()
 }
 
+/// Definitions of the tools used most.
+fn favourites(view: &View, used: &Use) -> Vec<String> {
+    let count = |tool: &crate::upstream::view::ViewTool| {
+        used.get(&(tool.upstream.name().to_string(), tool.tool.clone())).copied().unwrap_or(0)
+    };
+    let mut favourites: Vec<_> = view.tools.iter().filter(|tool| count(tool) > 0).collect();
+    favourites.sort_by_key(|tool| std::cmp::Reverse(count(tool)));
+    favourites.truncate(HYBRID);
+    // The order of a list must not change with every call.
+    favourites.sort_by(|a, b| a.exposed.cmp(&b.exposed));
+    favourites.iter().map(|tool| tool.json.clone()).collect()
+}
+
 impl Gateway {
     /// The tool list of a profile in search or hybrid mode.
-    pub(super) fn short_list(&self, view: &View) -> List {
+    pub(super) async fn short_list(self: &Arc<Self>, view: &Arc<View>) -> List {
         let mut listed: Vec<String> = Vec::new();
         if view.profile.mode == Mode::Hybrid {
-            let used = self.used();
-            let count = |tool: &crate::upstream::view::ViewTool| {
-                used.get(&(tool.upstream.name().to_string(), tool.tool.clone())).copied().unwrap_or(0)
-            };
-            let mut favourites: Vec<_> = view.tools.iter().filter(|tool| count(tool) > 0).collect();
-            favourites.sort_by_key(|tool| std::cmp::Reverse(count(tool)));
-            favourites.truncate(HYBRID);
-            // The order of a list must not change with every call.
-            favourites.sort_by(|a, b| a.exposed.cmp(&b.exposed));
-            listed.extend(favourites.iter().map(|tool| tool.json.clone()));
+            let (gateway, view) = (self.clone(), view.clone());
+            // Counting may read many records.
+            let counted = tokio::task::spawn_blocking(move || favourites(&view, &gateway.used()));
+            listed.extend(counted.await.unwrap_or_default());
         }
         listed.extend(meta_tools(view));
         List::build("tools", listed.iter().map(String::as_str), usize::MAX, 0)
@@ -302,7 +309,7 @@ impl Gateway {
                         entry.at.rfc3339(),
                         call.server,
                         call.tool,
-                        call.class.word()
+                        call.outcome()
                     )
                 };
                 let all = self.world().all();

@@ -6,7 +6,7 @@ mod questions;
 use super::Gateway;
 use super::handler::{Asker, Incoming, as_answer, count, door, not_found};
 use super::listener::CallListener;
-use super::session::level_word;
+use super::session::{Session, level_word};
 use crate::calls::{self, Context, Params, Relayed, Reply};
 use crate::error::Result;
 use crate::tools::Era;
@@ -219,8 +219,9 @@ impl Gateway {
             return Answer::error_with(code::MISSING_CAPABILITY, message, data);
         }
         let id = params.text("taskId").unwrap_or_default();
-        let known = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&id).cloned();
-        let Some(upstream) = known else {
+        let session = &incoming.session;
+        let known = self.tasks.server(session.owner(), &id).and_then(|server| self.world().by_id(&server));
+        let Some(upstream) = known.filter(|upstream| upstream.is_shown(&session.profile())) else {
             return Answer::error(code::INVALID_PARAMS, &format!("unknown task: {id}"));
         };
         let target = Target::Other {
@@ -251,8 +252,8 @@ impl Gateway {
     fn finish(&self, reply: Reply, era: Era, more: &str) -> Answer {
         // Servers in the wild leave the type out of modern results too; clients insist on it.
         let typed =
-            reply.era == Era::Modern && memchr::memmem::find(&reply.answer.body, b"\"resultType\"").is_some();
-        if era == Era::Modern && !typed && reply.answer.ok {
+            || reply.era == Era::Modern && message::member(&reply.answer.body, "resultType").is_some();
+        if era == Era::Modern && reply.answer.ok && !typed() {
             let more = if reply.era == Era::Legacy { more } else { "" };
             let fields = format!(r#""resultType":"complete"{more}"#);
             return Answer::result(message::prepend(&reply.answer.body, &fields));
@@ -261,7 +262,7 @@ impl Gateway {
     }
 
     /// Remembers which server runs a task, so that requests about it find their way.
-    fn note_task(&self, target: &Target, reply: &Reply, asker: &Asker) {
+    fn note_task(&self, target: &Target, reply: &Reply, asker: &Asker, session: &Session) {
         if !asker.peer.abilities.tasks
             || !reply.answer.ok
             || memchr::memmem::find(&reply.answer.body, b"taskId").is_none()
@@ -271,11 +272,7 @@ impl Gateway {
         let result = reply.answer.json();
         let id = result["taskId"].as_str().or_else(|| result["task"]["taskId"].as_str());
         if let (Some(id), Some(upstream)) = (id, target.upstream()) {
-            let mut tasks = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if tasks.len() > 10_000 {
-                tasks.clear();
-            }
-            tasks.insert(id.into(), upstream.clone());
+            self.tasks.note(session.owner(), id, upstream.id());
         }
     }
 }

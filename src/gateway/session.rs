@@ -90,6 +90,14 @@ pub struct Arrival {
     pub cwd: Option<String>,
 }
 
+/// Whose a task or a parked call is: as much as umcp itself knows of a client, whatever the client says. Over HTTP each
+/// modern request is a session of its own, so the session cannot tell.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner {
+    pub profile: String,
+    pub client: String,
+}
+
 #[derive(Default)]
 struct State {
     peer: Option<Peer>,
@@ -162,6 +170,10 @@ impl Session {
 
     pub fn client(&self) -> Arc<str> {
         locked(&self.state).client.clone()
+    }
+
+    pub fn owner(&self) -> Owner {
+        Owner { profile: self.profile().name.clone(), client: self.arrival.client.clone() }
     }
 
     pub fn profile(&self) -> Arc<Profile> {

@@ -3,7 +3,7 @@
 
 use super::codec::{self, Envelope, Row};
 use super::position::Position;
-use super::tables::{Series, Table};
+use super::tables::{Series, Table, TableName};
 use super::view::{ALL, Ends, Source, View};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -26,6 +26,12 @@ impl<R> Named for Series<R> {
     }
 }
 
+impl Named for TableName {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
 /// One consistent state of the store.
 pub struct Reader {
     pub(super) place: String,
@@ -40,8 +46,8 @@ impl Reader {
     }
 
     /// Whether there is a row under `key`; it is not read.
-    pub fn contains<R: Row>(&self, table: &Table<R>, key: &str) -> Result<bool> {
-        Ok(self.view(table.name)?.get(key.as_bytes(), |_| Ok(()))?.is_some())
+    pub fn contains(&self, table: &impl Named, key: &str) -> Result<bool> {
+        Ok(self.view(table.name())?.get(key.as_bytes(), |_| Ok(()))?.is_some())
     }
 
     /// All rows, in the order of their keys.

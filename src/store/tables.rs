@@ -54,6 +54,12 @@ tables! {
     RESULTS = "results.v1" Text "tools";
     /// Server id -> the protocol era it was found to speak.
     ERAS = "eras.v1" Text "servers";
+    /// Workflow name -> its document.
+    WORKFLOWS = "workflows.v1" Text "workflows";
+    /// Run id -> head of the run.
+    RUNS = "runs.v1" Text "workflows";
+    /// Run id, `/` and number of the entry -> what was written down in one commit.
+    RUN_EVENTS = "run_events.v1" Text "workflows";
     /// Setting -> value set by command rather than by file.
     SETTINGS = "settings.v1" Text "settings";
     /// Integration id -> how one signs in somewhere, without its secret.

@@ -102,7 +102,14 @@ pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
 /// Answers a request that changes the store.
 pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
     match request {
-        Request::PutCatalogue { server, catalogue } => tx.put(&CATALOGUES, &server, &catalogue)?,
+        Request::PutCatalogue { server, catalogue } => {
+            refuse_unknown(tx, &server)?;
+            // A listing that was under way when the entry changed must not replace that of the new one.
+            let known = tx.get(&CATALOGUES, &server)?;
+            if known.is_none_or(|known| known.entry_revision <= catalogue.entry_revision) {
+                tx.put(&CATALOGUES, &server, &catalogue)?;
+            }
+        }
         Request::Forget { servers } => {
             let keys = tx.all(&CATALOGUES)?.into_iter().map(|(key, _)| key);
             for key in keys.filter(|key| servers.is_empty() || servers.contains(key)).collect::<Vec<_>>() {
@@ -132,7 +139,18 @@ pub fn forget_server(tx: &mut Writer, server: &str) -> Result<()> {
     Ok(())
 }
 
+/// What is said of a server that is gone would stay for ever: nothing removes it any more.
+fn refuse_unknown(tx: &Reader, server: &str) -> Result<()> {
+    match tx.contains(&tables::SERVERS, server)? {
+        true => Ok(()),
+        false => {
+            Err(Error::new(&codes::SERVER_NOT_FOUND, format!("the server with the id `{server}` is gone")))
+        }
+    }
+}
+
 fn change(tx: &mut Writer, server: &str, tool: &str, edit: impl FnOnce(&mut Preference)) -> Result<()> {
+    refuse_unknown(tx, server)?;
     let key = format!("{server}/{tool}");
     let mut preference = tx.get(&PREFERENCES, &key)?.unwrap_or_default();
     edit(&mut preference);
@@ -174,9 +192,53 @@ mod tests {
     use super::*;
     use crate::store::Store;
 
+    /// A store with the server `s`; of its row only the key is looked at here.
+    fn with_server() -> Store {
+        let servers: Table<Preference> = Table::new(tables::SERVERS);
+        let store = Store::memory();
+        store.write(|tx| tx.put(&servers, "s", &Preference::default())).unwrap();
+        store
+    }
+
+    fn empty() -> Catalogue {
+        Catalogue {
+            era: Era::Legacy,
+            revision: String::new(),
+            transport: None,
+            server_info: "{}".into(),
+            capabilities: "{}".into(),
+            instructions: None,
+            tools: Vec::new(),
+            prompts: Vec::new(),
+            resources: Vec::new(),
+            templates: Vec::new(),
+            warnings: Vec::new(),
+            fetched: crate::clock::Timestamp(0),
+            entry_revision: 0,
+        }
+    }
+
+    #[test]
+    fn a_catalogue_is_kept_for_a_known_server_and_never_replaced_by_an_older_one() {
+        let store = with_server();
+        let put = |server: &str, entry_revision: u64| {
+            let catalogue = Box::new(Catalogue { entry_revision, ..empty() });
+            store.write(|tx| write(tx, Request::PutCatalogue { server: server.into(), catalogue }))
+        };
+        assert!(put("gone", 1).unwrap_err().is(&codes::SERVER_NOT_FOUND));
+        let request = Request::Enable { server: "gone".into(), tool: "t".into(), enabled: false };
+        assert!(store.write(|tx| write(tx, request)).unwrap_err().is(&codes::SERVER_NOT_FOUND));
+        for (revision, kept) in [(2, 2), (1, 2), (2, 2), (3, 3)] {
+            put("s", revision).unwrap();
+            let all = store.read(|tx| tx.all(&CATALOGUES)).unwrap();
+            let kept_now: Vec<_> = all.iter().map(|(key, it)| (key.as_str(), it.entry_revision)).collect();
+            assert_eq!(kept_now, [("s", kept)]);
+        }
+    }
+
     #[test]
     fn preferences_come_and_go() {
-        let store = Store::memory();
+        let store = with_server();
         let run = |request| store.write(|tx| write(tx, request)).unwrap();
         let (server, tool) = (String::from("s"), String::from("t"));
         run(Request::Enable { server: server.clone(), tool: tool.clone(), enabled: false });

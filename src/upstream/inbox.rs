@@ -60,10 +60,18 @@ impl Inbox for ServerInbox {
             (method, None) => {
                 let message = format!(
                     "`{method}` cannot be passed on: several clients or none are using this shared server; \
-                     set its sharing to per-client"
+                     try again, or set its sharing to per-client"
                 );
                 let _ = ask.reply.send(Answer::error(code::METHOD_NOT_FOUND, &message));
             }
+        }
+    }
+
+    fn asks(&self, method: &str) {
+        // Roots of a shared server stand in its entry, so none of its clients has to wait for another. Many servers
+        // ask for them once after their start, and nothing else ever.
+        if let Some(upstream) = self.upstream.upgrade().filter(|_| method != "roots/list") {
+            upstream.asks();
         }
     }
 }

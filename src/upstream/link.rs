@@ -4,23 +4,28 @@
 //! Rules: the waiting call is registered before its request is written; reading and writing are separate tasks,
 //! and the reader never waits for anything; every wait has a deadline; what was not asked for is counted and dropped.
 
+#[cfg(test)]
+pub mod alone;
 mod lines;
+mod patience;
+mod strays;
 
 use super::message::{self, Answer, Envelope, code};
 use crate::error::{Error, Result, codes};
 use bytes::Bytes;
 pub use lines::{MAX_LINE, read_lines, write_lines};
+pub use patience::{Held, Over, Patience};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use strays::Strays;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Deadline of a question a server asks the client (a person may have to answer).
-const ASK_DEADLINE: Duration = Duration::from_secs(600);
+pub const ASK_DEADLINE: Duration = Duration::from_secs(600);
 /// A server that has missed a deadline and says nothing for so long in the middle of a message will not go on.
 const STALL: Duration = Duration::from_secs(1);
-
 /// Who made a call and hears what belongs to it. Methods return at once and keep the order of the wire.
 pub trait Listener: Send + Sync {
     /// A progress or log notification of the call, with the server's own params.
@@ -44,6 +49,8 @@ pub trait Inbox: Send + Sync {
     fn notification(&self, method: &str, params: &str);
     /// A question while no call (or no single session's call) is running.
     fn ask(&self, ask: Ask);
+    /// A question has come in the middle of calls and does not say of which.
+    fn asks(&self, _method: &str) {}
 }
 
 /// A request on its way to a server.
@@ -64,6 +71,7 @@ pub struct Outgoing<'a> {
 struct Pending {
     done: oneshot::Sender<Result<Answer>>,
     listener: Option<Arc<dyn Listener>>,
+    patience: Arc<Patience>,
 }
 
 /// Counters of a connection, for `server status`.
@@ -85,6 +93,7 @@ pub struct Link {
     /// How often something was read, and whether a message has begun and not ended.
     reads: AtomicU64,
     mid_line: AtomicBool,
+    pub strays: Strays,
     pub counters: Counters,
 }
 
@@ -100,6 +109,7 @@ impl Link {
             inbox,
             reads: AtomicU64::new(0),
             mid_line: AtomicBool::new(false),
+            strays: Strays::default(),
             counters: Counters::default(),
         };
         (Arc::new(link), queue)
@@ -116,10 +126,12 @@ impl Link {
         if let Some(error) = self.closed.borrow().as_ref() {
             return Err(error.clone());
         }
-        self.pending().insert(id, Pending { done, listener: outgoing.listener });
+        let patience = Patience::new(outgoing.timeout);
+        let pending = Pending { done, listener: outgoing.listener, patience: patience.clone() };
+        self.pending().insert(id, pending);
         let mut guard = InFlight { link: self, id, cancel: outgoing.method != "initialize" };
         self.send(message::request(id, outgoing.method, outgoing.params).into());
-        let outcome = tokio::time::timeout(outgoing.timeout, answer).await;
+        let outcome = patience.wait_for(answer).await;
         if let Ok(Ok(answer)) = outcome {
             guard.cancel = false;
             return answer;
@@ -127,9 +139,9 @@ impl Link {
         drop(guard);
         match outcome {
             Ok(_) => Err(self.reason()),
-            Err(_) => {
+            Err(over) => {
                 self.suspect();
-                Err(timed_out(outgoing.method, outgoing.timeout))
+                Err(timed_out(outgoing.method, outgoing.timeout, &over))
             }
         }
     }
@@ -213,7 +225,10 @@ impl Link {
                 Ok(batch) => batch.iter().for_each(|envelope| self.dispatch(line, envelope)),
                 Err(error) => self.broken(text, &error),
             },
-            Some(_) => _ = self.counters.noise.fetch_add(1, Relaxed),
+            Some(_) => {
+                self.counters.noise.fetch_add(1, Relaxed);
+                self.strays.add(text);
+            }
         }
     }
 
@@ -260,48 +275,52 @@ impl Link {
 
     /// One listener for each session with a call in flight.
     fn listeners(&self) -> Vec<Arc<dyn Listener>> {
-        let mut newest: Vec<(u64, u64, Arc<dyn Listener>)> = Vec::new();
-        for (id, pending) in self.pending().iter() {
-            let Some(listener) = &pending.listener else { continue };
-            match newest.iter_mut().find(|(session, ..)| *session == listener.session()) {
-                Some(entry) if entry.1 < *id => *entry = (entry.0, *id, listener.clone()),
-                Some(_) => {}
-                None => newest.push((listener.session(), *id, listener.clone())),
-            }
-        }
-        newest.into_iter().map(|(.., listener)| listener).collect()
+        newest_of_each(self.pending().iter().map(|(id, pending)| (*id, &pending.listener)))
+    }
+
+    /// Stops the clock of every call of a session: any of them may be the one that waits for the answer.
+    fn hold(&self, session: u64) -> Vec<Held> {
+        let of_session = |listener: &Arc<dyn Listener>| listener.session() == session;
+        let pending = self.pending();
+        let calls = pending.values().filter(|call| call.listener.as_ref().is_some_and(of_session));
+        calls.map(|call| call.patience.hold()).collect()
     }
 
     /// A question carries no hint which call it belongs to. With calls of one session in flight it is that
-    /// session's; with several it must not reach the wrong one, so the inbox refuses it.
+    /// session's; with several it must not reach the wrong one, so the inbox refuses it, and sees to it that
+    /// the next one finds one session only.
     fn asked(self: &Arc<Self>, method: &str, id: &str, params: &str) {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { method: method.into(), params: params.into(), reply };
-        let link = self.clone();
-        let id = id.to_string();
+        let listeners = if method == "ping" { Vec::new() } else { self.listeners() };
+        let listener = match listeners.as_slice() {
+            [listener] => Some(listener),
+            _ => None,
+        };
+        if !listeners.is_empty() {
+            self.inbox.asks(method);
+        }
+        let held = listener.map(|listener| self.hold(listener.session())).unwrap_or_default();
+        let (link, id) = (self.clone(), id.to_string());
         tokio::spawn(async move {
             let answer = tokio::select! {
-                answer = tokio::time::timeout(ASK_DEADLINE, answer) => answer,
+                answer = answer_to(answer, held) => answer,
                 _ = link.closed() => return,
-            };
-            let answer = match answer {
-                Ok(Ok(answer)) => answer,
-                _ => Answer::error(code::METHOD_NOT_FOUND, "the client cannot answer this request"),
             };
             let mut line = answer.line(&id);
             line.push(b'\n');
             link.send(line.into());
         });
-        let listeners = self.listeners();
-        match listeners.as_slice() {
-            [listener] if method != "ping" => listener.ask(ask),
-            _ => self.inbox.ask(ask),
+        match listener {
+            Some(listener) => listener.ask(ask),
+            None => self.inbox.ask(ask),
         }
     }
 
     /// A line that should be JSON and is not: the call it would have answered fails at once, if it tells.
     fn broken(&self, text: &[u8], error: &serde_json::Error) {
         self.counters.noise.fetch_add(1, Relaxed);
+        self.strays.add(text);
         let error =
             Error::new(&codes::UPSTREAM_PROTOCOL, "the server sent an invalid message").because(error);
         self.fail(text, error);
@@ -329,9 +348,40 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// The typed error of a request that was not answered in time.
-pub fn timed_out(method: &str, timeout: Duration) -> Error {
+/// Of each session with a call in flight the listener of its newest call. Takes the calls by id.
+pub fn newest_of_each<'a>(
+    calls: impl Iterator<Item = (u64, &'a Option<Arc<dyn Listener>>)>,
+) -> Vec<Arc<dyn Listener>> {
+    let mut newest: Vec<(u64, u64, &Arc<dyn Listener>)> = Vec::new();
+    for (id, listener) in calls {
+        let Some(listener) = listener else { continue };
+        match newest.iter_mut().find(|(session, ..)| *session == listener.session()) {
+            Some(entry) if entry.1 < id => *entry = (entry.0, id, listener),
+            Some(_) => {}
+            None => newest.push((listener.session(), id, listener)),
+        }
+    }
+    newest.into_iter().map(|(.., listener)| listener.clone()).collect()
+}
+
+/// The client's answer to a question; that there is none is an answer too. The calls that wait for it are held.
+pub async fn answer_to(answer: oneshot::Receiver<Answer>, held: Vec<Held>) -> Answer {
+    let answer = tokio::time::timeout(ASK_DEADLINE, answer).await;
+    drop(held);
+    match answer {
+        Ok(Ok(answer)) => answer,
+        _ => Answer::error(code::METHOD_NOT_FOUND, "the client cannot answer this request"),
+    }
+}
+
+/// The typed error of a request that was not answered in time. It is no failure of a server whose question the
+/// client has not answered.
+pub fn timed_out(method: &str, timeout: Duration, over: &Over) -> Error {
     let seconds = timeout.as_secs_f32();
+    if over.asking {
+        let message = format!("`{method}` ended: the server's question was not answered in time");
+        return Error::new(&codes::TIMED_OUT, message);
+    }
     Error::new(&codes::UPSTREAM_TIMEOUT, format!("the server did not answer `{method}` within {seconds} s"))
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// JSON-RPC error codes used here; the last three are MCP's own (2026-07-28).
@@ -150,6 +151,17 @@ pub fn prepend(object: &[u8], fields: &str) -> Vec<u8> {
     joined
 }
 
+/// A member of a JSON object given as text, as JSON text: its own, not one of a value within it.
+pub fn member<'a>(object: &'a [u8], key: &str) -> Option<&'a str> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Members<'a>(#[serde(borrow)] BTreeMap<Cow<'a, str>, &'a RawValue>);
+    // Nearly always it is not there, which is found without parsing.
+    memchr::memmem::find(object, quote(key).as_bytes())?;
+    let members: Members<'a> = serde_json::from_slice(object).ok()?;
+    members.0.get(key).map(|value| value.get())
+}
+
 /// A JSON string with its quotes.
 pub fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -209,6 +221,19 @@ mod tests {
     fn fields_are_put_in_front() {
         assert_eq!(prepend(b"{}", r#""a":1"#), br#"{"a":1}"#);
         assert_eq!(prepend(b" { \"b\":2}", r#""a":1"#), br#"{"a":1, "b":2}"#);
+    }
+
+    #[test]
+    fn a_member_is_that_of_the_object_itself() {
+        for (object, expected) in [
+            (r#"{"a":1,"isError": true }"#, Some("true")),
+            (r#"{"isError":false,"b":{"isError":true}}"#, Some("false")),
+            (r#"{"structuredContent":{"isError":true},"content":[]}"#, None),
+            (r#"{"content":[{"text":"\"isError\":true"}]}"#, None),
+            (r#"["isError"]"#, None),
+        ] {
+            assert_eq!(member(object.as_bytes(), "isError"), expected, "{object}");
+        }
     }
 
     #[test]

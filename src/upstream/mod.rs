@@ -245,9 +245,7 @@ impl World {
                     let known = before.and_then(|upstream| upstream.catalogue());
                     let known = known.or_else(|| stored.get(&server.id).cloned().map(Arc::new));
                     let upstream = Upstream::new(server, known, self.shared.clone());
-                    if let Some(before) = before {
-                        upstream.subscriptions().clone_from(&before.subscriptions());
-                    }
+                    before.inspect(|before| upstream.succeed(before));
                     upstream
                 }
             };
@@ -334,7 +332,8 @@ impl World {
     /// Lists every enabled server that was never listed, side by side, each within a deadline. A server that
     /// fails or dawdles is waited for once; it hides and delays no other, and clients are told when it arrives.
     pub async fn list_missing(&self) {
-        let missing: Vec<_> = self.all().into_iter().filter(|upstream| upstream.wants_listing()).collect();
+        let all = read(&self.upstreams);
+        let missing: Vec<_> = all.values().filter(|upstream| upstream.wants_listing()).cloned().collect();
         if missing.is_empty() {
             return;
         }

@@ -4,11 +4,14 @@
 
 mod admission;
 mod listing;
+mod revival;
 mod state;
+mod turns;
 
 use super::breaker::Breaker;
 use super::inbox::ServerInbox;
 use super::restart::{Restarts, Start};
+use super::subscriptions::{self, Subscribed};
 use super::transport;
 use super::{Happening, Shared};
 use crate::engine::live::State;
@@ -44,14 +47,14 @@ pub struct Upstream {
     restarts: Mutex<Restarts>,
     note: Mutex<Note>,
     permits: Arc<Semaphore>,
+    turns: turns::Turns,
     catalogue: RwLock<Option<Arc<Catalogue>>>,
     fetching: tokio::sync::Mutex<()>,
     retired: AtomicBool,
     waited: AtomicBool,
     /// Outside the world: stores nothing.
     probe: bool,
-    /// Resources somebody subscribed to, with how many did.
-    subscribed: Mutex<HashMap<String, usize>>,
+    subscribed: Mutex<Subscribed>,
     resubscribed: watch::Sender<()>,
     /// A modern server has said that it tells of changes from now on.
     listening: watch::Sender<()>,
@@ -88,6 +91,7 @@ impl Upstream {
             restarts: Mutex::default(),
             note: Mutex::new(Note { state, last_error: None, retry_at: None }),
             permits: Arc::new(Semaphore::new(bounds.concurrency)),
+            turns: turns::Turns::default(),
             catalogue: RwLock::new(catalogue),
             fetching: tokio::sync::Mutex::default(),
             retired: AtomicBool::new(false),
@@ -143,13 +147,21 @@ impl Upstream {
 
     /// The running connection for a session, if there is one.
     pub fn running(&self, session: u64) -> Option<Arc<Running>> {
-        self.slot_of(session).current()
+        match self.place(session) {
+            None => self.slot.current(),
+            Some(session) => locked(&self.per_client).get(&session)?.current(),
+        }
+    }
+
+    /// The session whose own connection this is; `None` for one that all share.
+    pub(super) fn place(&self, session: u64) -> Option<u64> {
+        (self.entry.sharing == Sharing::PerClient).then_some(session)
     }
 
     fn slot_of(&self, session: u64) -> Arc<Slot> {
-        match self.entry.sharing {
-            Sharing::Shared => self.slot.clone(),
-            Sharing::PerClient => locked(&self.per_client).entry(session).or_default().clone(),
+        match self.place(session) {
+            None => self.slot.clone(),
+            Some(session) => locked(&self.per_client).entry(session).or_default().clone(),
         }
     }
 
@@ -212,10 +224,7 @@ impl Upstream {
             return Err(error);
         }
         if self.retired.load(Relaxed) {
-            return Err(Error::new(
-                &codes::SERVER_NOT_FOUND,
-                format!("server `{}` was changed or removed", self.name()),
-            ));
+            return Err(self.gone());
         }
         if self.shared.is_ending() {
             return Err(Error::new(&codes::DAEMON_UNAVAILABLE, "the daemon is ending"));
@@ -226,7 +235,7 @@ impl Upstream {
                 .hint(format!("umcp server enable {}", self.name())));
         }
         self.pause().await?;
-        let session = (self.entry.sharing == Sharing::PerClient).then_some(session);
+        let session = self.place(session);
         let this = self.clone();
         // A task of its own: a caller who gives up must not end a slow start that others, or he himself, need.
         let started = tokio::spawn(async move {
@@ -239,6 +248,10 @@ impl Upstream {
             outcome
         });
         started.await.map_err(|error| Error::bug("the start of a server did not end").because(error))?
+    }
+
+    fn gone(&self) -> Error {
+        Error::new(&codes::SERVER_NOT_FOUND, format!("server `{}` was changed or removed", self.name()))
     }
 
     /// Only processes are started; to reach other servers again the breaker alone decides.
@@ -276,7 +289,12 @@ impl Upstream {
         }
         let inbox = Arc::new(ServerInbox::new(self, session));
         let remembered = self.catalogue().filter(|known| known.entry_revision == self.entry.revision);
-        let opened = transport::connect(self, inbox, remembered.as_deref()).await;
+        let mut stops = slot.stops.subscribe();
+        let opened = tokio::select! {
+            opened = transport::connect(self, inbox, remembered.as_deref()) => opened,
+            // Dropped half-way, it takes its process with it.
+            _ = stops.changed() => return Err(self.called_off()),
+        };
         let opened = opened.map_err(|error| self.named(error))?;
         let running = Arc::new(Running {
             pid: opened.child.as_ref().map(|child| child.pid),
@@ -291,13 +309,22 @@ impl Upstream {
         slot.set(Some(running.clone()));
         self.set_state(State::Ready, None);
         tokio::spawn(self.clone().watch(slot.clone(), running.clone(), session));
-        if self.retired.load(Relaxed) || slot.abandoned.load(Relaxed) {
+        if stops.has_changed().unwrap_or(true) || self.retired.load(Relaxed) || slot.abandoned.load(Relaxed) {
             let error =
                 Error::new(&codes::CANCELLED, format!("server `{}` is no longer needed", self.name()));
             running.connection.close(error.clone());
             return Err(error);
         }
         Ok(running)
+    }
+
+    /// Enters a start that was given up on purpose.
+    fn called_off(&self) -> Error {
+        if self.is_process() {
+            locked(&self.restarts).stopped(Instant::now());
+        }
+        self.set_state(if self.entry.enabled { State::Idle } else { State::Disabled }, None);
+        Error::new(&codes::CANCELLED, format!("server `{}` was stopped while it started", self.name()))
     }
 
     /// Whether a start that failed may be tried once more in another way; it counts as a start of its own.
@@ -359,7 +386,7 @@ impl Upstream {
                 reason = running.connection.closed() => break Some(reason),
                 () = tokio::time::sleep(self.until_idle(&running)) => {
                     let idle = !self.bounds.idle.is_zero() && running.idle_for() >= self.bounds.idle;
-                    if idle && self.in_flight() == 0 && !self.is_subscribed() {
+                    if idle && self.in_flight() == 0 && locked(&self.subscribed).of(session).is_empty() {
                         break None;
                     }
                 }
@@ -379,7 +406,10 @@ impl Upstream {
             None => None,
         };
         match reason {
-            Some(reason) if !wanted => self.explain(&slot, &reason, ended),
+            Some(reason) if !wanted => {
+                self.explain(&slot, &reason, ended);
+                self.revive(session.unwrap_or(0));
+            }
             _ if slot.current().is_some() => {}
             _ => self.set_state(if self.entry.enabled { State::Idle } else { State::Disabled }, None),
         }
@@ -390,10 +420,6 @@ impl Upstream {
             Duration::ZERO => Duration::from_secs(3600),
             idle => idle.saturating_sub(running.idle_for()).max(Duration::from_millis(200)),
         }
-    }
-
-    fn is_subscribed(&self) -> bool {
-        !locked(&self.subscribed).is_empty()
     }
 
     /// Enters an end into the account of starts, before anybody can start anew. True: it was wanted.
@@ -433,8 +459,8 @@ impl Upstream {
 
     /// After every start: subscribe again to what clients wait for, and see whether the lists changed.
     async fn settle(self: Arc<Self>, running: Arc<Running>, session: Option<u64>) {
-        let uris: Vec<String> = locked(&self.subscribed).keys().cloned().collect();
-        super::subscriptions::renew(&self, &running, &uris).await;
+        let uris = self.subscriptions().of(session);
+        subscriptions::renew(&self, &running, &uris).await;
         let mut listening = self.listening.subscribe();
         let list = async {
             if session.is_some() || self.probe {
@@ -446,7 +472,7 @@ impl Upstream {
             }
             let _ = self.fetch(&running).await;
         };
-        tokio::join!(list, super::subscriptions::listen(&self, &running));
+        tokio::join!(list, subscriptions::listen(&self, &running, session));
     }
 
     /// The server tells of changes from now on.
@@ -458,7 +484,7 @@ impl Upstream {
         &self.shared
     }
 
-    pub(super) fn subscriptions(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+    pub(super) fn subscriptions(&self) -> MutexGuard<'_, Subscribed> {
         locked(&self.subscribed)
     }
 
@@ -472,19 +498,33 @@ impl Upstream {
 
     /// Ends every connection of a session that has gone.
     pub fn leave(&self, session: u64) {
+        if self.place(session).is_some() {
+            self.subscriptions().leave(session);
+        }
         let Some(slot) = locked(&self.per_client).remove(&session) else { return };
         slot.abandoned.store(true, Relaxed);
+        slot.stop();
         if let Some(running) = slot.current() {
             running.connection.close(Error::new(&codes::CANCELLED, "the client left"));
         }
     }
 
-    /// Ends all connections; the next use starts the server again. Returns when the processes are gone.
-    pub async fn stop(&self) {
+    fn slots(&self) -> Vec<Arc<Slot>> {
         let mut slots: Vec<Arc<Slot>> = locked(&self.per_client).values().cloned().collect();
         slots.push(self.slot.clone());
-        for slot in slots {
-            let Some(running) = slot.set(None) else { continue };
+        slots
+    }
+
+    /// Ends all connections, and starts that are under way; the next use starts the server again. Returns when the
+    /// processes are gone.
+    pub async fn stop(&self) {
+        for slot in self.slots() {
+            slot.stop();
+            let Some(running) = slot.set(None) else {
+                // A start under way gives up its process before it gives up this.
+                let _ = tokio::time::timeout(STOP_GRACE, slot.starting.lock()).await;
+                continue;
+            };
             running
                 .connection
                 .close(Error::new(&codes::CANCELLED, format!("server `{}` was stopped", self.name())));
@@ -504,15 +544,11 @@ impl Upstream {
 
     /// Pids of all running processes of this server.
     pub fn pids(&self) -> Vec<u32> {
-        let mut slots: Vec<Arc<Slot>> = locked(&self.per_client).values().cloned().collect();
-        slots.push(self.slot.clone());
-        slots.iter().filter_map(|slot| slot.current()?.pid).collect()
+        self.slots().iter().filter_map(|slot| slot.current()?.pid).collect()
     }
 
     /// Connections of this server that are up.
     pub fn connections(&self) -> Vec<Arc<Running>> {
-        let mut slots: Vec<Arc<Slot>> = locked(&self.per_client).values().cloned().collect();
-        slots.push(self.slot.clone());
-        slots.iter().filter_map(|slot| slot.current()).collect()
+        self.slots().iter().filter_map(|slot| slot.current()).collect()
     }
 }

@@ -2,7 +2,7 @@
 //! Records are appended off the call's path by the store's writer thread; this file defines and reads them.
 
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result, codes};
 use crate::store::{Reader, Row, Series, Writer, tables};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,21 @@ pub const CALLS: Series<Call> = Series::new(tables::CALLS);
 
 impl Row for Call {
     const KIND: u8 = 4;
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
+
+    fn upgrade(version: u16, payload: &[u8]) -> Result<Self> {
+        if version != 1 {
+            return Err(Error::new(
+                &codes::STORE_DAMAGED,
+                format!("a call of the unknown version {version}"),
+            ));
+        }
+        // The last field was not there yet: nothing was recorded of calls answered from the cache.
+        let whole = [payload, &[u8::from(false)]].concat();
+        let damaged =
+            |reason| Error::new(&codes::STORE_DAMAGED, "a call that cannot be read").because(reason);
+        postcard::from_bytes(&whole).map_err(damaged)
+    }
 }
 
 /// One call of a tool.
@@ -31,6 +45,9 @@ pub struct Call {
     pub class: Class,
     /// Code of the error, such as `UM0503`, when `class` is `Error`.
     pub error: Option<String>,
+    /// Answered from the cache, without the server.
+    #[serde(default)]
+    pub cached: bool,
 }
 
 /// Where a call came in.
@@ -40,6 +57,8 @@ pub enum Door {
     Stdio,
     Http,
     Cli,
+    /// A step of a workflow.
+    Workflow,
 }
 
 /// How a call ended.
@@ -68,6 +87,15 @@ impl Class {
 }
 
 impl Call {
+    /// How it went, in a word or two.
+    pub fn outcome(&self) -> String {
+        match (&self.error, self.cached) {
+            (Some(code), _) => format!("{} {code}", self.class.word()),
+            (None, true) => format!("{}, cached", self.class.word()),
+            (None, false) => self.class.word().into(),
+        }
+    }
+
     /// `server.tool`; the bare name for umcp's own tools.
     pub fn path(&self) -> String {
         match self.server.as_str() {
@@ -191,5 +219,33 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
     match request {
         Request::Trim { keep } => Ok(Reply::Trimmed(tx.trim_to(&CALLS, keep)?)),
         Request::History { .. } | Request::Counts { .. } => read(tx, &request),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_before_the_cache_is_read() {
+        let mut call = Call {
+            client: "c".into(),
+            door: Door::Http,
+            profile: Some("p".into()),
+            server: "s".into(),
+            tool: "t".into(),
+            duration_us: 300,
+            request_bytes: 1,
+            result_bytes: 2,
+            class: Class::Error,
+            error: Some("UM0503".into()),
+            cached: false,
+        };
+        let now = postcard::to_stdvec(&call).unwrap();
+        assert_eq!(Call::upgrade(1, &now[..now.len() - 1]).unwrap(), call);
+        assert!(Call::upgrade(7, &now).unwrap_err().is(&codes::STORE_DAMAGED));
+        assert_eq!(call.outcome(), "error UM0503");
+        (call.class, call.error, call.cached) = (Class::Ok, None, true);
+        assert_eq!(call.outcome(), "ok, cached");
     }
 }

@@ -75,3 +75,15 @@ fn every_client_has_the_file_that_umcp_would_write() {
         assert_eq!(import(&folder.join(&name)).servers, [], "{name}");
     }
 }
+
+#[test]
+fn every_workflow_is_read_without_a_mistake() {
+    let folder = folder("workflows");
+    assert_eq!(names(&folder), ["clocks.yaml", "note.yaml"]);
+    for name in names(&folder) {
+        let text = fs::read_to_string(folder.join(&name)).unwrap();
+        let mut workflow = umcp::workflows::read::read(&name, &text).unwrap();
+        let findings = umcp::workflows::check::check(&name, &text, &mut workflow, None);
+        assert!(findings.errors.is_empty() && findings.warnings.is_empty(), "{name}: {findings:?}");
+    }
+}

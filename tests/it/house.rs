@@ -15,6 +15,7 @@ use std::path::Path;
 const ROOMS: &str = "
 error clock ids paths    | error clock ids paths
 store                    | error clock ids paths
+expressions              |
 sealing                  | error ids paths
 documents/near           |
 documents                | error documents/near
@@ -29,20 +30,21 @@ environments             | error clock ids store documents documents/near
 policy                   | error clock ids store documents documents/near
 usage                    | error clock ids store documents documents/near
 integrations             | error clock ids store documents documents/near
+workflows                | error clock ids store documents documents/near expressions
 secrets                  | error clock ids store sealing documents documents/near
 
-engine                   | error clock ids paths store sealing servers tools clients environments policy usage integrations secrets
-upstream                 | error clock ids paths engine search settings sealing documents/near servers tools environments secrets integrations
-calls                    | error clock ids paths engine upstream servers tools usage
-gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage integrations
+engine                   | error clock ids paths store servers tools clients environments integrations policy usage workflows sealing secrets
+upstream                 | error clock ids paths engine search settings documents/near servers tools environments integrations sealing secrets
+calls                    | error clock ids paths engine upstream servers tools usage workflows
+gateway                  | error clock ids paths engine upstream calls servers tools environments integrations policy usage
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/teller            | error engine upstream daemon
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage integrations sealing secrets daemon daemon/door daemon/teller daemon/jobs daemon/host
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments integrations usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets
 
-setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage integrations sealing secrets
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage integrations sealing secrets setup
+setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments integrations policy usage sealing secrets
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments integrations policy usage workflows setup sealing secrets
 main                     | error clock paths ui daemon daemon/host cli
 ";
 

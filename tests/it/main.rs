@@ -30,3 +30,4 @@ mod server;
 mod support;
 mod token;
 mod tool;
+mod workflow;

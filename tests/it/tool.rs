@@ -70,6 +70,7 @@ fn call(tool: &str, class: Class, error: Option<&str>) -> Call {
         result_bytes: 400,
         class,
         error: error.map(String::from),
+        cached: false,
     }
 }
 
@@ -313,7 +314,7 @@ fn past_calls_are_shown() {
     assert_snapshot!(sandbox.run(&["tool", "history", "files.read_file", "--failed", "--json"]), @r#"
     exit: 0
     --- stdout ---
-    {"ok":true,"kind":"tool.history/1","data":[{"at":"2026-01-02T03:04:05.000Z","tokens":110,"client":"cursor","door":"stdio","profile":null,"server":"files","tool":"read_file","duration_us":12300,"request_bytes":40,"result_bytes":400,"class":"error","error":"UM0503"}],"warnings":[]}
+    {"ok":true,"kind":"tool.history/1","data":[{"at":"2026-01-02T03:04:05.000Z","tokens":110,"client":"cursor","door":"stdio","profile":null,"server":"files","tool":"read_file","duration_us":12300,"request_bytes":40,"result_bytes":400,"class":"error","error":"UM0503","cached":false}],"warnings":[]}
     "#);
     assert_snapshot!(sandbox.run(&["tool", "history", "other"]), @"
     exit: 0

@@ -91,10 +91,7 @@ impl Output for Calls {
         let mut table = Table::new("no calls yet", columns);
         for past in &self.calls {
             let call = &past.call;
-            let result = match &call.error {
-                Some(code) => format!("{} {code}", call.class.word()),
-                None => call.class.word().into(),
-            };
+            let result = call.outcome();
             let state = if call.class == Class::Ok { State::Ok } else { State::Fail };
             table.row([
                 Cell::from(text::ago(self.now, past.time)),

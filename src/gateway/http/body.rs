@@ -1,6 +1,7 @@
 //! Bodies of responses: one piece, or an event stream that ends its request when the client hangs up.
 
 use super::sessions::HttpSession;
+use super::streams::Reader;
 use crate::gateway::outbox::OutQueue;
 use bytes::{BufMut, Bytes, BytesMut};
 use hyper::body::{Frame, SizeHint};
@@ -19,8 +20,8 @@ pub enum Body {
     Full(Option<Bytes>),
     /// Events of one request; dropping the queue tells the request's task.
     Events(Events),
-    /// Messages outside any request, for as long as the client listens.
-    General(General),
+    /// Events of a legacy session, which the client may come back for.
+    Kept(Kept),
 }
 
 /// The stream of one request, up to its answer.
@@ -30,18 +31,16 @@ pub struct Events {
     keep_alive: Interval,
 }
 
-/// The general stream of a session. The queue goes back to the session when the client hangs up.
-pub struct General {
+/// A stream of a legacy session.
+pub struct Kept {
     session: Arc<HttpSession>,
-    queue: Option<OutQueue>,
+    reader: Reader,
     keep_alive: Interval,
 }
 
-impl Drop for General {
+impl Drop for Kept {
     fn drop(&mut self) {
-        if let Some(queue) = self.queue.take() {
-            self.session.give_back(queue);
-        }
+        self.session.touch();
     }
 }
 
@@ -55,8 +54,8 @@ impl Body {
         Self::Events(Events { first: Some(first), queue, keep_alive: ticks() })
     }
 
-    pub fn general(session: Arc<HttpSession>, queue: OutQueue) -> Self {
-        Self::General(General { session, queue: Some(queue), keep_alive: ticks() })
+    pub fn kept(session: Arc<HttpSession>, reader: Reader) -> Self {
+        Self::Kept(Kept { session, reader, keep_alive: ticks() })
     }
 }
 
@@ -67,10 +66,13 @@ fn ticks() -> Interval {
     ticks
 }
 
-/// One message as an event; `line` may end in a line break.
-pub fn event(line: &[u8]) -> Bytes {
+/// One message as an event; `line` may end in a line break. `id`: the stream's number and the event's own.
+pub fn event(id: Option<(u64, u64)>, line: &[u8]) -> Bytes {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let mut event = BytesMut::with_capacity(line.len() + 24);
+    let mut event = BytesMut::with_capacity(line.len() + 48);
+    if let Some((stream, number)) = id {
+        event.put_slice(format!("id: {stream}-{number}\n").as_bytes());
+    }
     event.put_slice(b"event: message\ndata: ");
     event.put_slice(line);
     event.put_slice(b"\n\n");
@@ -92,24 +94,20 @@ impl hyper::body::Body for Body {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Events(events) => {
                 if let Some(first) = events.first.take() {
-                    return Poll::Ready(Some(Ok(Frame::data(event(&first)))));
+                    return Poll::Ready(Some(Ok(Frame::data(event(None, &first)))));
                 }
                 match events.queue.poll_recv(cx) {
                     Poll::Ready(line) => {
                         let line = line.filter(|line| !line.is_empty());
-                        Poll::Ready(line.map(|line| Ok(Frame::data(event(&line)))))
+                        Poll::Ready(line.map(|line| Ok(Frame::data(event(None, &line)))))
                     }
                     Poll::Pending => kept_alive(&mut events.keep_alive, cx),
                 }
             }
-            Self::General(general) => {
-                let Some(queue) = &mut general.queue else { return Poll::Ready(None) };
-                match queue.poll_recv(cx) {
-                    Poll::Ready(Some(line)) => Poll::Ready(Some(Ok(Frame::data(event(&line))))),
-                    Poll::Ready(None) => Poll::Ready(None),
-                    Poll::Pending => kept_alive(&mut general.keep_alive, cx),
-                }
-            }
+            Self::Kept(kept) => match kept.reader.poll_next(cx) {
+                Poll::Ready(event) => Poll::Ready(event.map(|event| Ok(Frame::data(event)))),
+                Poll::Pending => kept_alive(&mut kept.keep_alive, cx),
+            },
         }
     }
 

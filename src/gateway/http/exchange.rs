@@ -1,8 +1,10 @@
 //! One POST: a message in, an answer out. The answer is plain JSON unless something is to be said before it;
-//! then it becomes an event stream. A client that hangs up cancels its request.
+//! then it becomes an event stream. A modern client that hangs up cancels its request; a legacy one may come back for
+//! the rest of its stream. Long because a request is one story from its headers to its last event.
 
 use super::body::Body;
 use super::sessions::HttpSession;
+use super::streams::GENERAL;
 use super::{Door, checks, plain};
 use crate::calls::Params;
 use crate::gateway::handler::Incoming as Request;
@@ -18,8 +20,16 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
 use std::sync::Arc;
+use std::time::Duration;
 
 const SESSION: &str = "mcp-session-id";
+/// The revision since which clients know an event that only tells them how to come back.
+const PRIMED_SINCE: &str = "2025-11-25";
+/// Such a client is given a stream when the answer takes longer than this, so that losing its connection costs it
+/// nothing.
+const SOON: Duration = Duration::from_secs(2);
+/// An answered request's stream is kept for a client that lost its end.
+const KEPT_FOR: Duration = Duration::from_secs(60);
 
 /// A message with the era and session it belongs to.
 struct Message {
@@ -30,13 +40,17 @@ struct Message {
     modern: bool,
     /// Of a modern message: nobody else uses its session.
     own: bool,
+    /// Where a legacy client may come back to for the answer.
+    kept: Option<Arc<HttpSession>>,
+    /// A legacy client that is told at once how to come back.
+    primed: bool,
 }
 
 impl Message {
     fn new(session: Arc<Session>, body: &Bytes, envelope: &Envelope<'_>, modern: bool) -> Self {
         let method = envelope.method.as_deref().unwrap_or_default().to_string();
         let params = envelope.params.map(|params| body.slice_ref(params.get().as_bytes()));
-        Self { session, method, params, modern, own: modern }
+        Self { session, method, params, modern, own: modern, kept: None, primed: false }
     }
 }
 
@@ -79,7 +93,12 @@ impl Door {
             if version.is_some_and(|version| !LEGACY.contains(&version)) && method != "initialize" {
                 return plain(StatusCode::BAD_REQUEST, "MCP-Protocol-Version is not that of the session");
             }
-            let message = Message::new(known.session.clone(), &body, &envelope, false);
+            let mut message = Message::new(known.session.clone(), &body, &envelope, false);
+            let streams =
+                checks::get(&head.headers, "accept").is_some_and(|it| it.contains("text/event-stream"));
+            // Clients of former revisions choke on an event without a message.
+            message.primed = streams && version.is_some_and(|version| version >= PRIMED_SINCE);
+            message.kept = Some(known);
             return self.take(message, &envelope).await;
         }
         if !is_modern(&head.headers, &envelope) {
@@ -122,8 +141,14 @@ impl Door {
         if let Ok(value) = HeaderValue::from_str(&session.id) {
             response.headers_mut().insert(SESSION, value);
         }
-        for gone in self.sessions.insert(session) {
+        if let Some(gone) = self.sessions.insert(session) {
             self.gateway.leave(&gone.session);
+        }
+        if self.sessions.wants_sweeping() {
+            let door = self.clone();
+            tokio::spawn(async move {
+                door.sessions.sweep(|session| door.gateway.leave(&session.session)).await;
+            });
         }
         response
     }
@@ -185,35 +210,54 @@ impl Door {
         }
     }
 
-    /// Answers as JSON if the answer is the first thing to say, else as an event stream.
+    /// Answers as JSON if the answer is the first thing to say and comes soon, else as an event stream.
     async fn request(self: &Arc<Self>, message: Message, id: &str) -> Response<Body> {
         let (sink, mut queue) = Outbox::new();
-        let modern = message.modern;
+        let (modern, kept, primed) = (message.modern, message.kept.clone(), message.primed);
         let (abort, registration) = AbortHandle::new_pair();
         message.session.started(id, abort);
         let id = id.to_string();
         let future = answer(self.clone(), message, id.clone(), sink.clone());
         let mut future = Box::pin(Abortable::new(future, registration));
-        tokio::select! {
+        let mut ended = false;
+        let first = tokio::select! {
             biased;
             answer = &mut future => {
                 let answer = answer.unwrap_or_else(|_| cancelled());
-                match queue.try_recv() {
-                    None => json(status_of(&answer, modern), answer.line(&id)),
-                    Some(first) => {
-                        sink.send(answer.line(&id));
-                        sink.end();
-                        stream(Body::events(first, queue))
-                    }
-                }
+                let Some(first) = queue.try_recv() else {
+                    return json(status_of(&answer, modern), answer.line(&id));
+                };
+                sink.send(answer.line(&id));
+                sink.end();
+                ended = true;
+                Some(first)
             }
-            Some(first) = queue.recv() => {
+            first = queue.recv() => first,
+            () = tokio::time::sleep(SOON), if primed => None,
+        };
+        let Some(session) = kept else {
+            if !ended {
                 tokio::spawn(conclude(future, sink, id));
-                stream(Body::events(first, queue))
             }
-        }
+            return stream(first.map_or(Body::Full(None), |first| Body::events(first, queue)));
+        };
+        let (number, events) = session.streams.open(queue);
+        let reader = events.read(None).begin(first);
+        let weak = Arc::downgrade(&session);
+        tokio::spawn(async move {
+            if !ended {
+                finish(future, &sink, &id).await;
+                sink.end();
+            }
+            tokio::time::sleep(KEPT_FOR).await;
+            if let Some(session) = weak.upgrade() {
+                session.streams.forget(number);
+            }
+        });
+        stream(Body::kept(session, if primed { reader.primed() } else { reader }))
     }
 
+    /// The general stream of a session, or any stream of it from where the client lost it.
     pub(super) fn get(&self, headers: &HeaderMap, profile: Option<&str>) -> Response<Body> {
         let known = checks::get(headers, SESSION).and_then(|id| self.sessions.get(id, profile));
         let Some(session) = known else {
@@ -222,8 +266,14 @@ impl Door {
                 false => plain(StatusCode::METHOD_NOT_ALLOWED, "Mcp-Session-Id is missing"),
             };
         };
-        match session.take_queue() {
-            Some(queue) => stream(Body::general(session, queue)),
+        if let Some(id) = checks::get(headers, "last-event-id") {
+            return match session.streams.of_event(id) {
+                Some((events, after)) => stream(Body::kept(session, events.read(Some(after)))),
+                None => plain(StatusCode::BAD_REQUEST, "the stream of that event is not kept (any more)"),
+            };
+        }
+        match session.streams.get(GENERAL).filter(|general| !general.is_attached()) {
+            Some(general) => stream(Body::kept(session, general.read(None))),
             None => plain(StatusCode::CONFLICT, "the session has a stream already"),
         }
     }
@@ -277,20 +327,26 @@ impl Drop for Leaving {
     }
 }
 
+type Answering = Result<Answer, futures_util::future::Aborted>;
+
 /// Puts the answer at the end of the request's event stream. Ends, and with it the request, when the client hangs up
 /// or has stopped reading.
-async fn conclude(
-    future: impl Future<Output = Result<Answer, futures_util::future::Aborted>>,
-    sink: Arc<Outbox>,
-    id: String,
-) {
+async fn conclude(future: impl Future<Output = Answering>, sink: Arc<Outbox>, id: String) {
     tokio::select! {
         biased;
-        answer = future => sink.send(answer.unwrap_or_else(|_| cancelled()).line(&id)),
-        () = sink.stuck() => {}
+        () = finish(future, &sink, &id) => {}
         () = sink.hung_up() => {}
     }
     sink.end();
+}
+
+/// The same for a client that may come back: only one that leaves too much unread ends its request.
+async fn finish(future: impl Future<Output = Answering>, sink: &Outbox, id: &str) {
+    tokio::select! {
+        biased;
+        answer = future => sink.send(answer.unwrap_or_else(|_| cancelled()).line(id)),
+        () = sink.stuck() => {}
+    }
 }
 
 fn cancelled() -> Answer {

@@ -5,6 +5,7 @@ mod body;
 mod checks;
 mod exchange;
 mod sessions;
+mod streams;
 
 use super::Gateway;
 use crate::error::Result;

@@ -6,14 +6,14 @@ use crate::calls::{Context, Params, Reply};
 use crate::error::Result;
 use crate::gateway::Gateway;
 use crate::gateway::handler::{Asker, Incoming};
-use crate::gateway::modern::{Parked, Waiting, input_required};
+use crate::gateway::modern::{Parked, Seal, Waiting, input_required};
 use crate::gateway::session::Session;
 use crate::tools::Era;
 use crate::upstream::link::Ask;
-use crate::upstream::message::{Answer, code, quote};
+use crate::upstream::message::{Answer, code, member, quote};
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// Rounds of questions a legacy client is led through for one call.
@@ -32,7 +32,8 @@ impl Gateway {
     ) -> Result<Reply, Exchanged> {
         let state = params.text("requestState");
         if let Some(state) = state.filter(|state| Parked::is_ours(state)) {
-            let Some(mut waiting) = self.parked.take(&state, &target.what()) else {
+            let seal = seal(target, incoming);
+            let Some(mut waiting) = self.parked.take(&state, &seal, Instant::now()) else {
                 let message = "`requestState` is unknown, expired or of another request";
                 return Err(Exchanged::Answer(Answer::error(code::INVALID_PARAMS, message)));
             };
@@ -59,7 +60,7 @@ impl Gateway {
         if asker.peer.era == Era::Legacy && asks_for_input(&reply) {
             reply = self.lead(target, reply, incoming, params, asker, &context).await?;
         }
-        self.note_task(target, &reply, asker);
+        self.note_task(target, &reply, asker, &incoming.session);
         Ok(reply)
     }
 
@@ -71,14 +72,15 @@ impl Gateway {
         asker: &Asker,
     ) -> Result<Reply, Exchanged> {
         let (questions, asks) = mpsc::unbounded_channel();
-        let text = incoming.params.to_string();
+        let seal = seal(target, incoming);
+        let text = seal.params.clone();
         let params = Params::parse(&text)?;
         let listener = listener(incoming, &params, asker, Some(questions));
         let context = context(incoming, &params, asker, Some(listener.clone()));
         let (gateway, run) = (self.clone(), target.clone());
         let owned = text.clone();
         let outcome = tokio::spawn(async move { run.run(&gateway, &Params::parse(&owned)?, &context).await });
-        self.drive(Waiting::new(outcome, asks, listener, target.what(), Arc::downgrade(self))).await
+        self.drive(Waiting::new(outcome, asks, listener, seal, Arc::downgrade(self))).await
     }
 
     /// Waits for the call's end or the next questions, whichever is first.
@@ -87,6 +89,8 @@ impl Gateway {
             biased;
             outcome = &mut waiting.outcome => match outcome {
                 Ok(outcome) => Ok(outcome?),
+                // As if it had been in this task.
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                 Err(_) => Err(Exchanged::Answer(Answer::error(code::INTERNAL, "the call was given up"))),
             },
             Some(ask) = waiting.asks.recv() => {
@@ -103,7 +107,7 @@ impl Gateway {
     fn ask(&self, waiting: Waiting) -> Exchanged {
         let questions = waiting.questions();
         waiting.listener.hold();
-        let state = self.parked.park(waiting);
+        let state = self.parked.park(waiting, Instant::now());
         Exchanged::Answer(input_required(&questions, &state))
     }
 
@@ -136,6 +140,10 @@ impl Gateway {
     }
 }
 
+fn seal(target: &Target, incoming: &Incoming<'_>) -> Seal {
+    Seal { what: target.what(), owner: incoming.session.owner(), params: incoming.params.into() }
+}
+
 /// Why an exchange gave no reply of the server.
 pub(super) enum Exchanged {
     /// The client gets this instead.
@@ -152,8 +160,7 @@ impl From<crate::error::Error> for Exchanged {
 fn asks_for_input(reply: &Reply) -> bool {
     reply.answer.ok
         && reply.era == Era::Modern
-        && memchr::memmem::find(&reply.answer.body, b"input_required").is_some()
-        && reply.answer.json()["resultType"] == "input_required"
+        && member(&reply.answer.body, "resultType") == Some(r#""input_required""#)
 }
 
 async fn ask_all(

@@ -45,6 +45,10 @@ pub async fn read_lines(link: Arc<Link>, mut reader: impl AsyncRead + Unpin) {
             _ => break,
         }
     }
+    // Last words need no line break.
+    if !skipping && !buffer.is_empty() {
+        link.receive(&buffer.freeze());
+    }
     link.close(Error::new(&codes::UPSTREAM_DIED, "the server ended the connection"));
 }
 

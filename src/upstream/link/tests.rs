@@ -1,31 +1,9 @@
 //! A link over a pipe in memory, with the other end played by the test.
 //! No server and no process: what is tested is order, deadlines and what a death does.
 
+use super::alone::{Nobody, outgoing, run};
 use super::*;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, duplex};
-
-struct Nobody;
-
-impl Inbox for Nobody {
-    fn notification(&self, _: &str, _: &str) {}
-    fn ask(&self, _: Ask) {}
-}
-
-fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
-fn outgoing(link: &Link, timeout: u64) -> Outgoing<'static> {
-    Outgoing {
-        id: link.next_id(),
-        method: "tools/call",
-        params: "{}",
-        listener: None,
-        timeout: Duration::from_millis(timeout),
-        name: None,
-        headers: &[],
-    }
-}
 
 fn start() -> (Arc<Link>, tokio::io::DuplexStream) {
     let (ours, theirs) = duplex(1 << 20);

@@ -98,6 +98,10 @@ impl Upstream {
 
     async fn fetch_locked(self: &Arc<Self>, running: &Running) -> Result<(Arc<Catalogue>, Storing)> {
         let mut fetched = self.look(running).await?;
+        // The entry was changed or removed meanwhile: another one is listed in its place, or none.
+        if self.retired.load(Relaxed) {
+            return Err(self.gone());
+        }
         fetched.transport = running.transport.map(Into::into);
         let old = self.catalogue();
         let same =

@@ -51,11 +51,20 @@ pub(super) struct Slot {
     pub(super) starting: Arc<tokio::sync::Mutex<()>>,
     /// The latest failed start, for those who were waiting for it.
     pub(super) failed: Mutex<Option<(Instant, Error)>>,
+    /// Counts the stops, so that a start under way hears of one.
+    pub(super) stops: tokio::sync::watch::Sender<u64>,
     /// Its session has left.
     pub(super) abandoned: AtomicBool,
+    /// Somebody tries to start it again already.
+    pub(super) reviving: AtomicBool,
 }
 
 impl Slot {
+    /// Calls off a start that is under way.
+    pub(super) fn stop(&self) {
+        self.stops.send_modify(|stops| *stops += 1);
+    }
+
     /// Its connection is closed, and the one who watches it has not come round to that yet.
     pub(super) fn is_ending(&self) -> bool {
         let running = self.running.read().unwrap_or_else(PoisonError::into_inner);

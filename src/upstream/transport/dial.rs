@@ -303,11 +303,8 @@ fn tls_config() -> Result<Arc<rustls::ClientConfig>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::link::alone::run;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    fn run<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-    }
 
     #[test]
     fn a_refused_connection_says_so() {

@@ -15,8 +15,10 @@ mod tests;
 use super::client::{Address, HttpTarget};
 use crate::error::{Error, Result, codes};
 use crate::tools::Era;
-use crate::upstream::link::{Ask, Counters, Inbox, Listener, Outgoing, timed_out};
-use crate::upstream::message::{self, Answer, Envelope, code};
+use crate::upstream::link::{
+    Ask, Counters, Held, Inbox, Listener, Outgoing, Patience, answer_to, newest_of_each, timed_out,
+};
+use crate::upstream::message::{self, Answer, Envelope};
 use bytes::Bytes;
 use hyper::Method;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -30,8 +32,6 @@ use tokio::sync::{oneshot, watch};
 const POST_DEADLINE: Duration = Duration::from_secs(30);
 /// Deadline of ending the session at the server.
 const DELETE_DEADLINE: Duration = Duration::from_secs(2);
-/// Deadline of a question a server asks the client (a person may have to answer).
-const ASK_DEADLINE: Duration = Duration::from_secs(600);
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -43,6 +43,12 @@ struct Agreed {
     headers: HeaderMap,
 }
 
+/// A request that waits for its answer.
+struct Pending {
+    listener: Option<Arc<dyn Listener>>,
+    patience: Arc<Patience>,
+}
+
 /// A connection to a server over streamable HTTP.
 pub struct HttpLink {
     /// An address that cannot work fails each request.
@@ -50,7 +56,7 @@ pub struct HttpLink {
     agreed: RwLock<Arc<Agreed>>,
     /// False while the server has yet to take `notifications/initialized`; requests wait for that.
     ready: watch::Sender<bool>,
-    pending: Mutex<HashMap<u64, Option<Arc<dyn Listener>>>>,
+    pending: Mutex<HashMap<u64, Pending>>,
     next: AtomicU64,
     closed: watch::Sender<Option<Error>>,
     inbox: Arc<dyn Inbox>,
@@ -85,11 +91,13 @@ impl HttpLink {
             return Err(self.reason());
         }
         let agreed = self.agreed_now();
-        self.pending().insert(outgoing.id, outgoing.listener.clone());
+        let patience = Patience::new(outgoing.timeout);
+        let pending = Pending { listener: outgoing.listener.clone(), patience: patience.clone() };
+        self.pending().insert(outgoing.id, pending);
         // The modern era cancels by closing the stream, which dropping the exchange does.
         let cancel = agreed.era == Era::Legacy && outgoing.method != "initialize";
         let mut guard = InFlight { link: self, id: outgoing.id, cancel };
-        let exchange = tokio::time::timeout(outgoing.timeout, exchange::run(self, &agreed, &outgoing));
+        let exchange = patience.wait_for(exchange::run(self, &agreed, &outgoing));
         let outcome = tokio::select! {
             biased;
             outcome = exchange => outcome,
@@ -100,7 +108,7 @@ impl HttpLink {
                 guard.cancel = false;
                 answer
             }
-            Err(_) => Err(timed_out(outgoing.method, outgoing.timeout)),
+            Err(over) => Err(timed_out(outgoing.method, outgoing.timeout, &over)),
         }
     }
 
@@ -202,7 +210,7 @@ impl HttpLink {
         self.pending().len()
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashMap<u64, Option<Arc<dyn Listener>>>> {
+    fn pending(&self) -> MutexGuard<'_, HashMap<u64, Pending>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -261,7 +269,7 @@ impl HttpLink {
         match method {
             "notifications/progress" => {
                 let listener =
-                    exchange::progress_token(params).and_then(|id| self.pending().get(&id)?.clone());
+                    exchange::progress_token(params).and_then(|id| self.pending().get(&id)?.listener.clone());
                 match listener {
                     Some(listener) => listener.notify(method, params),
                     None => _ = self.counters.late.fetch_add(1, Relaxed),
@@ -284,38 +292,46 @@ impl HttpLink {
         if let Some(call) = call {
             return call.listener.iter().cloned().collect();
         }
-        let mut newest: Vec<(u64, u64, Arc<dyn Listener>)> = Vec::new();
-        for (id, listener) in self.pending().iter() {
-            let Some(listener) = listener else { continue };
-            match newest.iter_mut().find(|(session, ..)| *session == listener.session()) {
-                Some(entry) if entry.1 < *id => *entry = (entry.0, *id, listener.clone()),
-                Some(_) => {}
-                None => newest.push((listener.session(), *id, listener.clone())),
-            }
-        }
-        newest.into_iter().map(|(.., listener)| listener).collect()
+        newest_of_each(self.pending().iter().map(|(id, pending)| (*id, &pending.listener)))
+    }
+
+    /// Stops the clock of the call that asked; on the common stream that of every call of the session.
+    fn hold(&self, session: u64, call: Option<&Outgoing<'_>>) -> Vec<Held> {
+        let of_session = |listener: &Arc<dyn Listener>| listener.session() == session;
+        let pending = self.pending();
+        let waits = |id: &u64, waiting: &Pending| match call {
+            Some(call) => *id == call.id,
+            None => waiting.listener.as_ref().is_some_and(of_session),
+        };
+        let waiting = pending.iter().filter(|(id, waiting)| waits(id, waiting));
+        waiting.map(|(_, waiting)| waiting.patience.hold()).collect()
     }
 
     /// On the common stream a question tells no call: with several sessions at work it must not reach the
-    /// wrong one, so the inbox refuses it.
+    /// wrong one, so the inbox refuses it, and sees to it that the next one finds one session only.
     fn asked(self: &Arc<Self>, method: &str, id: &str, params: &str, call: Option<&Outgoing<'_>>) {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { method: method.into(), params: params.into(), reply };
+        let concerned = if method == "ping" { Vec::new() } else { self.concerned(call) };
+        let listener = match concerned.as_slice() {
+            [listener] => Some(listener),
+            _ => None,
+        };
+        if call.is_none() && !concerned.is_empty() {
+            self.inbox.asks(method);
+        }
+        let held = listener.map(|listener| self.hold(listener.session(), call)).unwrap_or_default();
         let (link, id) = (self.clone(), id.to_string());
         self.apart(async move {
             let answer = tokio::select! {
-                answer = tokio::time::timeout(ASK_DEADLINE, answer) => answer,
+                answer = answer_to(answer, held) => answer,
                 _ = link.closed() => return,
-            };
-            let answer = match answer {
-                Ok(Ok(answer)) => answer,
-                _ => Answer::error(code::METHOD_NOT_FOUND, "the client cannot answer this request"),
             };
             link.post(answer.line(&id)).await;
         });
-        match self.concerned(call).as_slice() {
-            [listener] if method != "ping" => listener.ask(ask),
-            _ => self.inbox.ask(ask),
+        match listener {
+            Some(listener) => listener.ask(ask),
+            None => self.inbox.ask(ask),
         }
     }
 }

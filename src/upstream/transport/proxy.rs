@@ -67,10 +67,7 @@ pub async fn tunnel(wire: &mut Wire, uri: &Uri, proxy: &Intercept) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn run<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-    }
+    use crate::upstream::link::alone::run;
 
     #[test]
     fn loopback_needs_no_proxy() {

@@ -168,19 +168,8 @@ fn refuse(link: &Arc<Link>, line: &[u8], error: &Error) {
 #[cfg(unix)]
 mod tests {
     use super::*;
-    use crate::upstream::link::{Ask, Outgoing};
+    use crate::upstream::link::alone::{Nobody, call, run};
     use crate::upstream::transport::scripted::{Seen, Server, Step, end, event, events, response};
-
-    struct Nobody;
-
-    impl Inbox for Nobody {
-        fn notification(&self, _: &str, _: &str) {}
-        fn ask(&self, _: Ask) {}
-    }
-
-    fn run<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-    }
 
     async fn connect_to(
         script: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static,
@@ -190,14 +179,6 @@ mod tests {
         let target = HttpTarget { url: server.url.clone(), headers, ..HttpTarget::default() };
         let link = open(target, Arc::new(Nobody), Duration::from_secs(5)).await;
         (server, link)
-    }
-
-    async fn call(link: &Arc<Link>) -> Result<Answer> {
-        let timeout = Duration::from_secs(5);
-        let id = link.next_id();
-        let method = "tools/call";
-        link.request(Outgoing { id, method, params: "{}", listener: None, timeout, name: None, headers: &[] })
-            .await
     }
 
     #[test]

@@ -55,6 +55,7 @@ async fn attempt(
 ) -> Result<Opened> {
     let mut child = upstream.shared().children.spawn(upstream.resolving(spec).await?).await?;
     let (link, queue) = Link::new(inbox);
+    link.strays.keep();
     let (Some(stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -64,12 +65,15 @@ async fn attempt(
     tokio::spawn(write_until_closed(link.clone(), queue, stdin));
     tokio::spawn(log(upstream.clone(), stderr));
     tokio::spawn(close_on_exit(link.clone(), &child));
-    let connection = Connection::Stream(link);
+    let connection = Connection::Stream(link.clone());
     match era::handshake(&connection, choice, remembered, upstream.bounds.start).await {
-        Ok(agreement) => Ok(Opened { connection, agreement, child: Some(child), word: None }),
+        Ok(agreement) => {
+            link.strays.take();
+            Ok(Opened { connection, agreement, child: Some(child), word: None })
+        }
         Err(error) => {
             connection.close(error.clone());
-            Err(explain(upstream, child, error).await)
+            Err(explain(upstream, child, &link, error).await)
         }
     }
 }
@@ -111,8 +115,8 @@ async fn log(upstream: Arc<Upstream>, mut stderr: Output) {
     }
 }
 
-/// Adds how the process ended and its last lines of stderr.
-async fn explain(upstream: &Upstream, child: Child, mut error: Error) -> Error {
+/// Adds how the process ended and its last lines of stderr, and of stdout, where usage and complaints go too.
+async fn explain(upstream: &Upstream, child: Child, link: &Link, mut error: Error) -> Error {
     // Other failures have closed its input, so that its end would be our doing.
     if error.is(&codes::UPSTREAM_DIED) {
         let mut exit = child.exit();
@@ -121,7 +125,19 @@ async fn explain(upstream: &Upstream, child: Child, mut error: Error) -> Error {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let tail = upstream.shared().logs.tail(upstream.id());
+    let shared = upstream.shared();
+    let now = shared.engine.now();
+    shared.logs.finish(upstream.id(), now);
+    let mut tail = shared.logs.tail(upstream.id());
+    let strays = link.strays.take();
+    for line in &strays {
+        shared.logs.write(upstream.id(), &[b"stdout: ", &line[..], b"\n"].concat(), now);
+    }
+    // Out of the log, so that both are treated alike.
+    let logged = shared.logs.tail(upstream.id());
+    for line in logged.lines().skip(logged.lines().count().saturating_sub(strays.len())) {
+        tail = if tail.is_empty() { line.into() } else { format!("{tail}\n{line}") };
+    }
     if !tail.is_empty() {
         error = error.because(tail);
     }

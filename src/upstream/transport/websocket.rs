@@ -215,22 +215,10 @@ fn text(line: &Bytes) -> Option<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::link::{Ask, Outgoing};
-    use crate::upstream::message::Answer;
+    use crate::upstream::link::alone::{Nobody, call, run};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-
-    struct Nobody;
-
-    impl Inbox for Nobody {
-        fn notification(&self, _: &str, _: &str) {}
-        fn ask(&self, _: Ask) {}
-    }
-
-    fn run<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-    }
 
     async fn listen() -> (TcpListener, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -240,14 +228,6 @@ mod tests {
 
     async fn connect_to(url: &str) -> Result<Arc<Link>> {
         open(url, &[("X-Key".into(), "k".into())], Arc::new(Nobody), Duration::from_secs(5)).await
-    }
-
-    async fn call(link: &Arc<Link>) -> Result<Answer> {
-        let timeout = Duration::from_secs(5);
-        let id = link.next_id();
-        let method = "tools/call";
-        link.request(Outgoing { id, method, params: "{}", listener: None, timeout, name: None, headers: &[] })
-            .await
     }
 
     /// Accepts a connection, taking the subprotocol or not.

@@ -14,3 +14,4 @@ mod process;
 mod server;
 mod session;
 mod store;
+mod workflow;

@@ -303,3 +303,60 @@ fn row_16_duplicate_and_unknown_ids_are_dropped_and_counted() {
     within(ms(1000), "both strays are counted", || house.server("bad").late == 2);
     house.recovers(16, "bad", RESTART);
 }
+
+#[test]
+fn a_stop_ends_a_start_that_is_under_way() {
+    let house = House::new();
+    house.add(hasty("bad", 20_000, 1000, &["--fault", "slow-start=3000"]));
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| house.call("bad.echo", "{}"));
+        within(ms(2000), "the server starts", || house.server("bad").state == State::Starting);
+        within(ms(2000), "its process is there", || house.children().len() == 2);
+        let started = Instant::now();
+        house.stop_server("bad");
+        failed_with(call.join().unwrap(), &codes::CANCELLED);
+        assert!(started.elapsed() < ms(2000), "{:?}", started.elapsed());
+    });
+    within(ms(1000), "the process has gone", || house.children().len() == 1);
+    let status = house.server("bad");
+    assert_eq!((status.state, status.failures, status.breaker), (State::Idle, 0, Breaker::Closed));
+    house.good_answers();
+}
+
+#[test]
+fn what_a_server_says_on_stdout_before_it_is_ready_is_not_lost() {
+    let house = House::new();
+    let script = "echo 'to stderr' >&2; echo 'usage: bad TOKEN'; printf '{broken'; exit 2";
+    let args = vec!["-c".into(), script.into()];
+    house.add(server("bad", Transport::Stdio { command: "/bin/sh".into(), args }));
+    let error = failed_with(house.call("bad.echo", "{}"), &codes::UPSTREAM_START);
+    let told = format!("{error:?}");
+    for line in ["to stderr", "stdout: usage: bad TOKEN", "stdout: {broken"] {
+        assert!(told.contains(line), "{told}");
+    }
+    let id = house.server("bad").id;
+    let log = std::fs::read_to_string(house.paths.server_log(&id)).unwrap();
+    assert!(log.contains("stdout: usage: bad TOKEN\n"), "{log}");
+    house.good_answers();
+}
+
+#[test]
+fn a_list_of_tools_does_not_wait_for_a_server_that_hangs() {
+    let mut house = House::empty();
+    std::fs::write(house.paths.settings_file(), "gateway:\n  first_list_ms: 800\n").unwrap();
+    house.start().unwrap();
+    house.add(hasty("hangs", 30_000, 30_000, &["--fault", "never-initialize"]));
+    house.add(fixture("well", &[]));
+    let started = Instant::now();
+    let output = house.command(&["tool", "list", "--json"]).output().unwrap();
+    let took = started.elapsed();
+    let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(took < ms(8000), "the list took {took:?}");
+    let names: Vec<_> = listed["data"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+    assert!(names.contains(&&"well.echo".into()), "{names:?}");
+    assert!(listed["warnings"].to_string().contains("hangs did not answer"), "{}", listed["warnings"]);
+    // Who dawdled is not waited for a second time.
+    let started = Instant::now();
+    let output = house.command(&["tool", "list"]).output().unwrap();
+    assert!(output.status.success() && started.elapsed() < ms(2000), "{:?}", started.elapsed());
+}

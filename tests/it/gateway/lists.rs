@@ -4,10 +4,13 @@ use crate::support::daemon::{Daemon, fixture_server};
 use crate::support::mcp::{Era, Mcp, agreeable, everything};
 use crate::support::wire::{Door, Wire};
 use serde_json::json;
-use umcp::engine::live::Live;
+use std::time::{Duration, Instant};
+use umcp::engine::Reply;
+use umcp::engine::live::{Live, LiveReply};
 use umcp::environments::{Mode, Profile};
 use umcp::servers;
 use umcp::servers::model::EraChoice;
+use umcp::{tools, usage};
 
 /// A client that uses a profile, over the local socket.
 fn in_profile(daemon: &Daemon, profile: &str, era: Era) -> Mcp {
@@ -142,4 +145,94 @@ fn instructions_and_capabilities_of_servers_are_merged() {
         assert_eq!(capabilities["resources"], json!({"listChanged": true, "subscribe": true}));
         assert!(capabilities["completions"].is_object(), "{capabilities}");
     }
+}
+
+#[test]
+fn a_server_that_dies_or_changes_is_started_again_for_those_who_wait_for_its_news() {
+    const URI: &str = "test://watched-resource";
+    for server in [EraChoice::Legacy, EraChoice::Modern] {
+        let daemon = Daemon::start();
+        daemon.add(fixture_server("fx", server, &[]));
+        let mut mcp = Mcp::connect(&daemon, Door::Bridge, Era::Legacy);
+        mcp.tools();
+        mcp.ask("resources/subscribe", json!({"uri": URI})).result();
+        let mut pid = pid_other_than(&daemon, None);
+        mcp.call("fx__fault", json!({"name": "exit-mid-call"})).result();
+        pid = pid_other_than(&daemon, Some(pid));
+        daemon.add(fixture_server("fx", server, &["--delay-ms", "1"]));
+        pid_other_than(&daemon, Some(pid));
+        // It runs, and nobody has called it: from a moment on it tells of changes again.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while mcp.call("fx__update_resource", json!({"uri": URI})).heard(UPDATED).is_empty() {
+            assert!(Instant::now() < deadline, "no word of the change");
+        }
+    }
+}
+
+const UPDATED: &str = "notifications/resources/updated";
+
+/// Waits until the only server runs as another process.
+fn pid_other_than(daemon: &Daemon, old: Option<u32>) -> u32 {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let LiveReply::Status(status) = daemon.live(Live::Status) else { panic!("no status") };
+        if let Some(pid) = status.servers[0].pid.filter(|pid| Some(*pid) != old) {
+            return pid;
+        }
+        assert!(Instant::now() < deadline, "not started again: {:?}", status.servers[0]);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_ending_daemon_answers_those_who_listen() {
+    for door in [Door::Socket, Door::Http] {
+        let daemon = Daemon::start();
+        let mut mcp = Mcp::connect(&daemon, door, Era::Modern);
+        let id = mcp.start("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}}));
+        mcp.hear("notifications/subscriptions/acknowledged");
+        daemon.live(Live::Stop);
+        let last = mcp.wait(&id);
+        let meta = json!({"io.modelcontextprotocol/subscriptionId": id});
+        assert_eq!(last.result(), &json!({"resultType": "complete", "_meta": meta}));
+    }
+}
+
+/// Past calls of one server, newest first, once there are so many.
+fn history(daemon: &Daemon, count: usize) -> Vec<usage::Call> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let request = usage::Request::History {
+            server: Some("fx".into()),
+            tool: None,
+            failed: false,
+            since: None,
+            limit: 100,
+        };
+        let Reply::Usage(usage::Reply::History(entries)) = daemon.ask(request) else { panic!("no history") };
+        if entries.len() >= count {
+            return entries.into_iter().map(|entry| entry.call).collect();
+        }
+        assert!(Instant::now() < deadline, "{} of {count} calls are recorded", entries.len());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_hybrid_profile_lists_what_is_used_and_a_cached_call_is_use_too() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    daemon.profile(Profile { name: "mixed".into(), mode: Mode::Hybrid, ..Profile::default() });
+    let mut mcp = Mcp::connect(&daemon, Door::Socket, Era::Legacy);
+    mcp.tools();
+    let cache =
+        tools::Request::Cache { server: "srv_fx".into(), tool: "counter".into(), ttl_ms: Some(60_000) };
+    daemon.ask(cache);
+    let counts: Vec<_> = (0..3).map(|_| mcp.call("fx__counter", json!({})).text().to_string()).collect();
+    assert_eq!(counts, ["1", "1", "1"]);
+    let calls = history(&daemon, 3);
+    let marks: Vec<_> = calls.iter().map(|call| (call.class, call.cached)).collect();
+    assert_eq!(marks, [(usage::Class::Ok, true), (usage::Class::Ok, true), (usage::Class::Ok, false)]);
+    let listed = in_profile(&daemon, "mixed", Era::Legacy).tools();
+    assert_eq!(listed, ["fx__counter", "find_tools", "describe_tool", "call_tool", "read_result"]);
 }

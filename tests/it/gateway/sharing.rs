@@ -4,10 +4,11 @@ use crate::support::daemon::{Daemon, HttpFixture, fixture_server};
 use crate::support::mcp::{Answer, Era, Mcp, agreeable, everything};
 use crate::support::wire::Door;
 use serde_json::{Value, json};
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::thread;
+use umcp::engine::live::{Live, LiveReply};
 use umcp::servers::Server;
-use umcp::servers::model::{EraChoice, Sharing};
+use umcp::servers::model::{EraChoice, Limits, Sharing};
 
 #[test]
 fn a_hundred_clients_with_equal_ids_and_tokens_get_their_own_answers() {
@@ -65,10 +66,14 @@ fn named(daemon: &Daemon, door: Door, era: Era, name: &str) -> Mcp {
     Mcp::new(daemon, door, era, name, everything(), Box::new(answers))
 }
 
-/// Four clients ask through one server at once; gives how many calls were refused. No answer of another may come.
+/// Four clients ask through one server at once, which has asked before; gives how many calls were refused. No answer
+/// of another may come.
 fn crossfire(server: Server) -> usize {
     let daemon = Daemon::start();
     daemon.add(server);
+    let mut first = named(&daemon, Door::Bridge, Era::Legacy, "eve");
+    first.tools();
+    assert_eq!(first.call("fx__ask", json!({"message": "eve"})).text(), "eve");
     let clients = [
         ("ann", Era::Legacy, Door::Bridge),
         ("bob", Era::Modern, Door::Bridge),
@@ -101,13 +106,63 @@ fn crossfire(server: Server) -> usize {
 
 #[test]
 fn questions_of_a_shared_server_never_reach_the_wrong_client() {
-    // Over stdio a legacy server does not say for which call it asks: while several run it may be refused.
-    let refused = crossfire(fixture_server("fx", EraChoice::Legacy, &["--delay-ms", "5"]));
-    println!("refused by a shared legacy server over stdio: {refused} of 40");
+    // Over stdio a legacy server does not say for which call it asks: so its clients take turns.
+    assert_eq!(crossfire(fixture_server("fx", EraChoice::Legacy, &["--delay-ms", "5"])), 0);
     assert_eq!(crossfire(fixture_server("fx", EraChoice::Modern, &["--delay-ms", "5"])), 0);
     // Over HTTP it asks on the stream of the call.
     let over_http = HttpFixture::start(EraChoice::Legacy);
     assert_eq!(crossfire(over_http.server("fx")), 0);
+}
+
+/// Calls that the only server works on.
+fn in_flight(daemon: &Daemon) -> u64 {
+    match daemon.live(Live::Status) {
+        LiveReply::Status(status) => status.servers[0].in_flight,
+        other => panic!("no status: {other:?}"),
+    }
+}
+
+#[test]
+fn a_client_waits_while_another_may_be_asked_and_not_for_ever() {
+    let daemon = Daemon::start();
+    let limits = Limits { call_timeout_ms: Some(2500), ..Limits::default() };
+    daemon.add(Server { limits, ..fixture_server("fx", EraChoice::Legacy, &[]) });
+    let mut ann = named(&daemon, Door::Bridge, Era::Legacy, "ann");
+    let mut bob = named(&daemon, Door::Http, Era::Legacy, "bob");
+    let long = |mcp: &mut Mcp, ms: u64| {
+        mcp.start("tools/call", json!({"name": "fx__sleep", "arguments": {"ms": ms}}))
+    };
+    ann.tools();
+    // Roots are no reason to wait.
+    ann.call("fx__roots", json!({})).text();
+    let together = [long(&mut ann, 1500), long(&mut bob, 1500)];
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while in_flight(&daemon) < 2 {
+        assert!(std::time::Instant::now() < deadline, "they wait for each other");
+    }
+    assert_eq!(ann.wait(&together[0]).result()["isError"], json!(null));
+    assert_eq!(bob.wait(&together[1]).result()["isError"], json!(null));
+    assert_eq!(ann.call("fx__ask", json!({"message": "ann"})).text(), "ann");
+    let at_work = long(&mut ann, 1300);
+    let late = long(&mut bob, 1300);
+    assert_eq!(bob.wait(&late).result()["isError"], json!(null), "it waited, and then had a time of its own");
+    assert_eq!(ann.wait(&at_work).result()["isError"], json!(null));
+    // Ann takes her time for an answer: bob is not left hanging.
+    let told = Arc::new(Barrier::new(2));
+    let asked = told.clone();
+    let answers = move |method: &str, params: &Value| {
+        asked.wait();
+        asked.wait();
+        agreeable(method, params)
+    };
+    let mut slow = Mcp::new(&daemon, Door::Bridge, Era::Legacy, "ann", everything(), Box::new(answers));
+    let slow = thread::spawn(move || slow.call("fx__ask", json!({"message": "?"})).text().to_string());
+    told.wait();
+    let busy = bob.call("fx__echo", json!({"text": "x"}));
+    assert!(busy.text().contains("busy with another client"), "{}", busy.text());
+    told.wait();
+    assert_eq!(slow.join().unwrap(), "given");
+    assert_eq!(bob.call("fx__echo", json!({"text": "x"})).text(), "x");
 }
 
 #[test]
@@ -152,3 +207,27 @@ fn equal_calls_all_reach_the_server() {
     }
     assert_eq!(counts, (1..=40).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_subscription_goes_to_the_clients_own_instance() {
+    const URI: &str = "test://watched-resource";
+    for era in [EraChoice::Legacy, EraChoice::Modern] {
+        let daemon = Daemon::start();
+        daemon.add(Server { sharing: Sharing::PerClient, ..fixture_server("own", era, &[]) });
+        let mut ann = named(&daemon, Door::Bridge, Era::Legacy, "ann");
+        let mut bob = named(&daemon, Door::Http, Era::Legacy, "bob");
+        for mcp in [&mut ann, &mut bob] {
+            mcp.tools();
+            mcp.ask("resources/subscribe", json!({"uri": URI})).result();
+            // A modern server is told beside the calls, so the first change may come too early for it.
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            while mcp.call("own__update_resource", json!({"uri": URI})).heard(UPDATED).is_empty() {
+                assert!(std::time::Instant::now() < deadline, "no word of the change from a {era:?} server");
+            }
+        }
+        let heard = ann.call("own__echo", json!({"text": "x"})).heard;
+        assert!(heard.iter().all(|said| said["method"] != UPDATED), "what changed for another: {heard:?}");
+    }
+}
+
+const UPDATED: &str = "notifications/resources/updated";

@@ -95,6 +95,27 @@ impl Exchange {
     }
 }
 
+impl Exchange {
+    /// The events of a stream with their ids, one after another. Dropped half-way, it hangs up.
+    pub fn events(self, head: &Head) -> impl Iterator<Item = (String, String)> + use<> {
+        assert_eq!(head.get("content-type"), Some("text/event-stream"), "{head:?}");
+        let mut lines = BufReader::new(Chunks { inner: self.reader, left: 0 }).lines();
+        std::iter::from_fn(move || {
+            let (mut id, mut data) = (String::new(), None::<String>);
+            loop {
+                let line = lines.next()?.ok()?;
+                if let Some(text) = line.strip_prefix("id: ") {
+                    id = text.into();
+                } else if let Some(text) = line.strip_prefix("data: ") {
+                    data.get_or_insert_default().push_str(text);
+                } else if let (true, Some(data)) = (line.is_empty(), data.take()) {
+                    return Some((id, data));
+                }
+            }
+        })
+    }
+}
+
 fn events(body: impl BufRead, mut each: impl FnMut(Value)) {
     let mut data = String::new();
     for line in body.lines() {

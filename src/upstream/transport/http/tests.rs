@@ -4,6 +4,7 @@
 use super::HttpLink;
 use crate::error::{Error, Result, codes};
 use crate::tools::Era;
+use crate::upstream::link::alone::run;
 use crate::upstream::link::{Ask, Inbox, Listener, Outgoing};
 use crate::upstream::message::Answer;
 use crate::upstream::transport::client::HttpTarget;
@@ -51,10 +52,6 @@ impl Inbox for Ears {
     fn ask(&self, ask: Ask) {
         self.answer("inbox", ask);
     }
-}
-
-fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 struct Case {

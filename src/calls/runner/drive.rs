@@ -1,0 +1,380 @@
+//! The task of one run: asks the machine, writes down, does, listens. Decides nothing itself.
+
+use super::outcome::{failure, of_result};
+use super::{Ordered, Runner, Start};
+use crate::calls::{Context, Params};
+use crate::engine::live::{self, RunOrder};
+use crate::error::{Error, Result, codes};
+use crate::upstream::message::quote;
+use crate::usage::Door;
+use crate::workflows::journal::{Event, Failure, Json, Outcome, Path, Status};
+use crate::workflows::machine::{Command, Machine};
+use crate::workflows::model::Workflow;
+use crate::workflows::{self, Entry, Run};
+use futures_util::future::{AbortHandle, Abortable};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Longest sleep: a clock that jumped, as after a suspend, is noticed after this.
+const NAP: Duration = Duration::from_secs(20);
+/// Pause before a commit that failed is tried again, and how often.
+const COMMIT_PAUSE: Duration = Duration::from_millis(500);
+const COMMIT_TRIES: u32 = 20;
+
+pub struct Drive {
+    runner: Arc<Runner>,
+    run: Run,
+    machine: Machine,
+    /// Number of the next entry of the journal.
+    entry: u64,
+    status: watch::Sender<Status>,
+    /// What is being done, and how to stop it.
+    doing: HashMap<Path, AbortHandle>,
+    /// Where what is done tells what came of it, and where that is heard.
+    report: mpsc::UnboundedSender<(Path, Outcome)>,
+    reports: mpsc::UnboundedReceiver<(Path, Outcome)>,
+    /// Taken in, not yet written down.
+    events: Vec<Event>,
+    /// Who is to be told once it is.
+    followed: Vec<oneshot::Sender<Result<()>>>,
+}
+
+impl Drive {
+    pub fn new(
+        runner: Arc<Runner>,
+        workflow: Arc<Workflow>,
+        run: Run,
+        journal: Vec<Entry>,
+        status: watch::Sender<Status>,
+    ) -> Self {
+        let entry = journal.len() as u64;
+        let inputs = match serde_json::from_str(&run.inputs) {
+            Ok(Value::Object(inputs)) => inputs,
+            _ => serde_json::Map::new(),
+        };
+        let events = journal.into_iter().flat_map(|entry| entry.events);
+        let machine = Machine::new(workflow, &run.id, inputs, run.started).replay(events);
+        let (report, reports) = mpsc::unbounded_channel();
+        let mut drive = Self {
+            runner,
+            run,
+            machine,
+            entry,
+            status,
+            doing: HashMap::new(),
+            report,
+            reports,
+            events: Vec::new(),
+            followed: Vec::new(),
+        };
+        for path in drive.machine.unfinished() {
+            drive.take_in(Event::Interrupted { path });
+        }
+        drive
+    }
+
+    /// Until the run is over or cannot be written down.
+    pub async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Ordered>) {
+        loop {
+            let next = self.machine.next(self.runner.now());
+            self.events.extend(next.events);
+            if self.commit().await.is_err() {
+                // Nothing that was not written down may follow; the run is taken up at the next start.
+                self.stop();
+                return;
+            }
+            for reply in self.followed.drain(..) {
+                // Who asked may have gone.
+                let _ = reply.send(Ok(()));
+            }
+            for command in next.commands {
+                self.obey(command);
+            }
+            self.status.send_replace(self.machine.status());
+            if self.machine.ended().is_some() {
+                self.stop();
+                return;
+            }
+            let nap = next
+                .wake
+                .map_or(NAP, |wake| Duration::from_millis(wake.since_ms(self.runner.now())).min(NAP));
+            tokio::select! {
+                biased;
+                Some((order, reply)) = orders.recv() => match self.ordered(order) {
+                    Ok(()) => self.followed.push(reply),
+                    Err(error) => drop(reply.send(Err(error))),
+                },
+                Some((path, outcome)) = self.reports.recv() => self.came(&path, outcome),
+                () = tokio::time::sleep(nap) => {}
+            }
+            // Whatever else has come belongs into the same commit.
+            while let Ok((path, outcome)) = self.reports.try_recv() {
+                self.came(&path, outcome);
+            }
+        }
+    }
+
+    fn take_in(&mut self, event: Event) {
+        self.machine.apply(&event);
+        self.events.push(event);
+    }
+
+    fn came(&mut self, path: &str, outcome: Outcome) {
+        self.doing.remove(path);
+        if let Some(event) = self.machine.attempted(path, outcome, self.runner.now()) {
+            self.take_in(event);
+        }
+    }
+
+    fn ordered(&mut self, order: RunOrder) -> Result<()> {
+        let status = self.machine.status();
+        let wrong = |wanted: &str| {
+            let message = format!("the run `{}` is {}, not {wanted}", self.run.id, status.word());
+            Err(Error::new(&codes::RUN_STATE, message))
+        };
+        match order {
+            RunOrder::Cancel => self.take_in(Event::CancelAsked),
+            RunOrder::Pause if status != Status::Running => return wrong("running"),
+            RunOrder::Pause => self.take_in(Event::Paused),
+            RunOrder::Resume if status == Status::Uncertain => {
+                return wrong("paused").map_err(|error: Error| {
+                    error.hint(format!("umcp workflow settle {} --done or --again", self.run.id))
+                });
+            }
+            RunOrder::Resume if status != Status::Paused => return wrong("paused"),
+            RunOrder::Resume => self.take_in(Event::Resumed),
+            RunOrder::Approve { step, yes, note } => {
+                let path = one(self.machine.approvals(), step, "waits for a person", &self.run.id)?;
+                let outcome = match yes {
+                    true => Outcome::Done(Json(serde_json::json!({"approved": true, "note": note}))),
+                    false => {
+                        let reason = if note.is_empty() {
+                            "a person said no".into()
+                        } else {
+                            format!("a person said no: {note}")
+                        };
+                        Outcome::Failed(Failure::new("refused", "UM0005", reason))
+                    }
+                };
+                self.take_in(Event::Finished { path, outcome });
+            }
+            RunOrder::Settle { .. } if status != Status::Uncertain => return wrong("uncertain"),
+            RunOrder::Settle { step, done } => {
+                let path = one(self.machine.uncertain(), step, "was interrupted", &self.run.id)?;
+                if let Some(result) = done {
+                    let value = serde_json::from_str(&result).unwrap_or(Value::String(result));
+                    self.take_in(Event::Finished { path, outcome: Outcome::Done(Json(value)) });
+                }
+                self.take_in(Event::Resumed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what was taken in durable, and tells of it.
+    async fn commit(&mut self) -> Result<()> {
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        let events = std::mem::take(&mut self.events);
+        let at = self.runner.now();
+        let mut tries = 0;
+        loop {
+            let record = workflows::Request::Record {
+                run: self.run.id.clone(),
+                entry: self.entry,
+                at,
+                status: self.machine.status(),
+                events: events.clone(),
+            };
+            match self.runner.store(record).await {
+                Ok(_) => break,
+                Err(_) if tries < COMMIT_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(COMMIT_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.entry += 1;
+        for event in events {
+            // Nobody listens: nothing to tell.
+            let _ = self.runner.happening.send(live::Event::Run { at, run: self.run.id.clone(), event });
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, command: Command) {
+        let work = match command {
+            Command::Cancel { path } => {
+                if let Some(task) = self.doing.remove(&path) {
+                    task.abort();
+                }
+                return;
+            }
+            command => command,
+        };
+        let (path, timeout) = match &work {
+            Command::Call { path, timeout_ms, .. } | Command::Workflow { path, timeout_ms, .. } => {
+                (path.clone(), timeout_ms.map(Duration::from_millis))
+            }
+            Command::Cancel { .. } => return,
+        };
+        let (abort, registration) = AbortHandle::new_pair();
+        self.doing.insert(path.clone(), abort);
+        let (runner, run, done) = (self.runner.clone(), self.run.clone(), self.report.clone());
+        let work = async move {
+            let doing = perform(&runner, &run, work, timeout);
+            let outcome = match timeout {
+                None => doing.await,
+                Some(limit) => tokio::time::timeout(limit, doing).await.unwrap_or_else(|_| {
+                    let message = format!("the step took longer than {} ms", limit.as_millis());
+                    Outcome::Failed(Failure::new("timeout", "UM0006", message))
+                }),
+            };
+            let _ = done.send((path, outcome));
+        };
+        tokio::spawn(Abortable::new(work, registration));
+    }
+
+    fn stop(&mut self) {
+        for (_, task) in self.doing.drain() {
+            task.abort();
+        }
+    }
+}
+
+async fn perform(runner: &Arc<Runner>, run: &Run, command: Command, timeout: Option<Duration>) -> Outcome {
+    let outcome = match command {
+        Command::Call { target, arguments, .. } => call(runner, run, &target, &arguments, timeout).await,
+        Command::Workflow { path, name, inputs, .. } => child(runner, run, &path, &name, inputs).await,
+        Command::Cancel { .. } => return Outcome::Cancelled,
+    };
+    outcome.unwrap_or_else(|error| Outcome::Failed(failure(&error)))
+}
+
+/// One call of a tool.
+async fn call(
+    runner: &Arc<Runner>,
+    run: &Run,
+    target: &str,
+    arguments: &Value,
+    timeout: Option<Duration>,
+) -> Result<Outcome> {
+    let caller = &runner.caller;
+    let world = &caller.world;
+    let client = format!("workflow:{}", run.workflow);
+    let profile = world.profile(None, &client, None)?;
+    let mut view = world.view(&profile);
+    if view.target(target).is_none()
+        && let Some((server, _)) = target.split_once('.')
+    {
+        world.find(server)?.listed().await?;
+        world.touch();
+        view = world.view(&profile);
+    }
+    let missing =
+        || Error::new(&codes::TOOL_NOT_FOUND, format!("no tool named `{target}`")).hint("umcp tool list");
+    let tool = view.target(target).ok_or_else(missing)?;
+    let text = format!(r#"{{"name":{},"arguments":{arguments}}}"#, quote(&tool.tool));
+    let params = Params::parse(&text)?;
+    let mut context = Context::plain(&client, Door::Workflow);
+    context.timeout = timeout;
+    let reply = caller.call(tool, &params, &context).await?;
+    if !reply.answer.ok {
+        return Ok(Outcome::Failed(Failure::new(
+            "tool_error",
+            codes::UPSTREAM_ERROR.code,
+            reply.answer.message(),
+        )));
+    }
+    Ok(of_result(reply.answer.text()))
+}
+
+/// Another workflow, run to its end. After an interruption the same child is taken up.
+async fn child(runner: &Arc<Runner>, run: &Run, path: &str, name: &str, inputs: Value) -> Result<Outcome> {
+    let id = format!("{}.{}", run.id, path.replace('/', "."));
+    let depth = runner.runs().get(&run.id).map_or(0, |handle| handle.depth) + 1;
+    let known = runner.load(&id).await;
+    match known {
+        Ok(_) => {}
+        Err(error) if error.is(&codes::RUN_NOT_FOUND) => {
+            let Value::Object(inputs) = inputs else {
+                return Err(Error::new(
+                    &codes::ARGUMENTS_INVALID,
+                    "the inputs of a workflow are a map of names",
+                ));
+            };
+            let definition = runner.definition(name).await?;
+            let by = format!("run:{}", run.id);
+            let start = Start {
+                definition,
+                inputs,
+                by,
+                parent: Some(run.id.clone()),
+                id: Some(id.clone()),
+                seed: Vec::new(),
+                depth,
+            };
+            // Boxed: a run may begin a run.
+            Box::pin(runner.begin(start)).await?;
+        }
+        Err(error) => return Err(error),
+    }
+    let mut guard = Abandon { runner: runner.clone(), id: id.clone(), armed: true };
+    let ended = runner.wait(&id).await?;
+    guard.armed = false;
+    Ok(match ended.status {
+        Status::Completed => Outcome::Done(Json(serde_json::from_str(&ended.outputs).unwrap_or_default())),
+        Status::Cancelled => {
+            Outcome::Failed(Failure::new("cancelled", "UM0515", format!("the run `{id}` was cancelled")))
+        }
+        _ => {
+            let reason = ended.failure.map_or_else(String::new, |failure| format!(": {}", failure.message));
+            Outcome::Failed(Failure::new(
+                "failed",
+                "UM1003",
+                format!("the run `{id}` is {}{reason}", ended.status.word()),
+            ))
+        }
+    })
+}
+
+/// A child whose parent stops waiting is cancelled.
+struct Abandon {
+    runner: Arc<Runner>,
+    id: String,
+    armed: bool,
+}
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        if let (true, Some(handle)) = (self.armed, self.runner.runs().get(&self.id)) {
+            let _ = handle.orders.send((RunOrder::Cancel, oneshot::channel().0));
+        }
+    }
+}
+
+/// The one step an order is about.
+fn one(open: Vec<Path>, named: Option<String>, what: &str, run: &str) -> Result<Path> {
+    let list = open.join(", ");
+    match named {
+        Some(step) if open.contains(&step) => Ok(step),
+        Some(step) => {
+            let error =
+                Error::new(&codes::RUN_STATE, format!("the step `{step}` of `{run}` is none that {what}"));
+            Err(if open.is_empty() { error } else { error.hint(format!("those are: {list}")) })
+        }
+        None => match <[Path; 1]>::try_from(open) {
+            Ok([path]) => Ok(path),
+            Err(open) if open.is_empty() => {
+                Err(Error::new(&codes::RUN_STATE, format!("no step of `{run}` {what}")))
+            }
+            Err(_) => Err(Error::new(&codes::USAGE, format!("several steps of `{run}`: {list}"))
+                .hint("name one with --step")),
+        },
+    }
+}

@@ -1,0 +1,247 @@
+//! Runs workflows: keeps one task for each run that is under way, starts them, takes orders for them and takes them up
+//! again when the daemon starts. What is next is decided by `workflows::machine`; every call goes through `Caller`.
+//! Rule: what a task does is written down before it is done, and what came of it before anything follows.
+
+mod drive;
+mod outcome;
+
+use super::Caller;
+use crate::clock::Timestamp;
+use crate::engine::live::{self, RunOrder};
+use crate::engine::{Reply, StoreRequest};
+use crate::error::{Error, Result, codes};
+use crate::ids;
+use crate::workflows::journal::{Event, Status};
+use crate::workflows::model::Workflow;
+use crate::workflows::{self, Definition, Run, check, read, start};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// How deep workflows may start workflows.
+const MAX_DEPTH: usize = 8;
+
+/// All runs of this daemon.
+pub struct Runner {
+    caller: Arc<Caller>,
+    runs: Mutex<HashMap<String, Handle>>,
+    /// What happens in any run.
+    happening: broadcast::Sender<live::Event>,
+}
+
+/// The way to a run's task.
+#[derive(Clone)]
+struct Handle {
+    orders: mpsc::UnboundedSender<Ordered>,
+    status: watch::Receiver<Status>,
+    depth: usize,
+}
+
+/// An order, and where to say that it is written down, or why it cannot be followed.
+type Ordered = (RunOrder, oneshot::Sender<Result<()>>);
+
+/// How a run is to begin.
+pub struct Start {
+    pub definition: Definition,
+    pub inputs: Map<String, Value>,
+    pub by: String,
+    pub parent: Option<String>,
+    /// `None`: a fresh one.
+    pub id: Option<String>,
+    /// What is taken over from an earlier run.
+    pub seed: Vec<Event>,
+    pub depth: usize,
+}
+
+impl Runner {
+    pub fn new(caller: Arc<Caller>, happening: broadcast::Sender<live::Event>) -> Arc<Self> {
+        Arc::new(Self { caller, runs: Mutex::default(), happening })
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashMap<String, Handle>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs that are under way, for whoever decides whether the daemon is needed.
+    pub fn count(&self) -> usize {
+        self.runs().len()
+    }
+
+    /// What happens in any run from now on.
+    pub fn follow(&self) -> broadcast::Receiver<live::Event> {
+        self.happening.subscribe()
+    }
+
+    /// Takes up every run that is not over. A step that was being done is interrupted.
+    pub async fn recover(self: &Arc<Self>) -> Result<usize> {
+        let reply = self.store(workflows::Request::Unfinished).await?;
+        let workflows::Reply::Runs(runs) = reply else { return Err(Error::bug("no list of runs")) };
+        let count = runs.len();
+        for run in runs {
+            // The child of a run is taken up by its parent's step, when that is done again.
+            let workflow = match compile(&run.text) {
+                Ok(workflow) => workflow,
+                Err(error) => {
+                    self.give_up(&run, &error).await?;
+                    continue;
+                }
+            };
+            let (run, journal) = self.load(&run.id).await?;
+            self.launch(workflow, run, journal, 0);
+        }
+        Ok(count)
+    }
+
+    /// Begins a run and gives its id; it goes on by itself.
+    pub async fn begin(self: &Arc<Self>, start: Start) -> Result<Run> {
+        if start.depth > MAX_DEPTH {
+            let message = format!("workflows start each other more than {MAX_DEPTH} deep");
+            return Err(Error::new(&codes::RUN_FAILED, message));
+        }
+        let workflow = compile(&start.definition.text)?;
+        let inputs = start::inputs(&workflow, start.inputs)?;
+        let run = Run {
+            id: start.id.unwrap_or_else(|| ids::fresh("wf")),
+            workflow: start.definition.name,
+            version: workflow.version.clone(),
+            text: start.definition.text,
+            inputs: Value::Object(inputs).to_string(),
+            started: self.now(),
+            by: start.by,
+            parent: start.parent,
+            status: Status::Running,
+            ended: None,
+            outputs: String::new(),
+            failure: None,
+        };
+        self.store(workflows::Request::Begin { run: Box::new(run.clone()) }).await?;
+        let mut journal = Vec::new();
+        if !start.seed.is_empty() {
+            let entry = workflows::Entry { at: run.started, events: start.seed.clone() };
+            let record = workflows::Request::Record {
+                run: run.id.clone(),
+                entry: 0,
+                at: run.started,
+                status: Status::Running,
+                events: start.seed,
+            };
+            self.store(record).await?;
+            journal.push(entry);
+        }
+        self.launch(workflow, run.clone(), journal, start.depth);
+        Ok(run)
+    }
+
+    /// Waits until a run is over or stands still.
+    pub async fn wait(&self, id: &str) -> Result<Run> {
+        loop {
+            let handle = self.runs().get(id).cloned();
+            let taken_up = handle.is_some();
+            if let Some(mut handle) = handle {
+                let rests = |status: &Status| status.is_over() || *status == Status::Uncertain;
+                // An error: the task is gone, and the store knows more.
+                let _ = handle.status.wait_for(rests).await;
+            }
+            let (run, _) = self.load(id).await?;
+            if taken_up || run.status.is_over() || run.status == Status::Uncertain {
+                return Ok(run);
+            }
+            // It is about to be taken up after a start of the daemon.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Gives an order to a run; it is written down when this returns.
+    ///
+    /// # Errors
+    /// `RUN_STATE` when the run takes no such order now.
+    pub async fn order(&self, id: &str, order: RunOrder) -> Result<Run> {
+        let (run, _) = self.load(id).await?;
+        let over = || {
+            let message = format!("the run `{}` is {} and takes no orders", run.id, run.status.word());
+            Error::new(&codes::RUN_STATE, message).hint(format!("umcp workflow retry {}", run.id))
+        };
+        let handle = self.runs().get(&run.id).cloned().ok_or_else(over)?;
+        let (reply, replied) = oneshot::channel();
+        handle.orders.send((order, reply)).map_err(|_| over())?;
+        replied.await.map_err(|_| over())??;
+        self.load(&run.id).await.map(|(run, _)| run)
+    }
+
+    /// A run and its journal.
+    pub async fn load(&self, id: &str) -> Result<(Run, Vec<workflows::Entry>)> {
+        match self.store(workflows::Request::Run { id: id.into() }).await? {
+            workflows::Reply::Run { run, journal } => Ok((*run, journal)),
+            _ => Err(Error::bug("no run in the reply")),
+        }
+    }
+
+    /// The document of a workflow by its name.
+    pub async fn definition(&self, name: &str) -> Result<Definition> {
+        match self.store(workflows::Request::Show { name: name.into() }).await? {
+            workflows::Reply::Definition(definition) => Ok(*definition),
+            _ => Err(Error::bug("no workflow in the reply")),
+        }
+    }
+
+    fn launch(
+        self: &Arc<Self>,
+        workflow: Arc<Workflow>,
+        run: Run,
+        journal: Vec<workflows::Entry>,
+        depth: usize,
+    ) {
+        let (orders, queue) = mpsc::unbounded_channel();
+        let (status, seen) = watch::channel(run.status);
+        let id = run.id.clone();
+        self.runs().insert(id.clone(), Handle { orders, status: seen, depth });
+        let runner = self.clone();
+        tokio::spawn(async move {
+            drive::Drive::new(runner.clone(), workflow, run, journal, status).run(queue).await;
+            runner.runs().remove(&id);
+        });
+    }
+
+    /// A run whose document cannot be read any more fails with the reason.
+    async fn give_up(&self, run: &Run, error: &Error) -> Result<()> {
+        let failure = outcome::failure(error);
+        let events =
+            vec![Event::Ended { status: Status::Failed, outputs: "{}".into(), failure: Some(failure) }];
+        // Behind every entry that can be there.
+        let record = workflows::Request::Record {
+            run: run.id.clone(),
+            entry: 9_999_999_999,
+            at: self.now(),
+            status: Status::Failed,
+            events,
+        };
+        self.store(record).await.map(drop)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.caller.world.shared.engine.now()
+    }
+
+    async fn store(&self, request: workflows::Request) -> Result<workflows::Reply> {
+        let engine = self.caller.world.shared.engine.clone();
+        let answered =
+            tokio::task::spawn_blocking(move || engine.call(StoreRequest::Workflow(request))).await;
+        match answered.map_err(|error| Error::bug("a store request did not end").because(error))?? {
+            Reply::Workflow(reply) => Ok(reply),
+            other => crate::engine::unexpected(&other),
+        }
+    }
+}
+
+/// A document that was accepted once, to a workflow.
+pub fn compile(text: &str) -> Result<Arc<Workflow>> {
+    let first = |mut errors: Vec<Error>| errors.swap_remove(0);
+    let mut workflow = read::read("workflow", text).map_err(first)?;
+    let findings = check::check("workflow", text, &mut workflow, None);
+    match findings.errors.into_iter().next() {
+        None => Ok(Arc::new(workflow)),
+        Some(error) => Err(error),
+    }
+}

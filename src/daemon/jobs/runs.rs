@@ -1,0 +1,125 @@
+//! Runs of workflows, asked for on the socket: begin, follow, begin again.
+
+use super::Jobs;
+use crate::calls::runner::Start;
+use crate::engine::live::{Event, RunRequest, RunSource};
+use crate::error::{Error, Result, codes};
+use crate::workflows::journal::{Event as Happened, Outcome};
+use crate::workflows::{Definition, Run, read};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc};
+
+impl Jobs {
+    /// Goes on with the runs that a former daemon left.
+    pub fn take_up_runs(self: &Arc<Self>) {
+        let jobs = self.clone();
+        tokio::spawn(async move {
+            match jobs.runner.recover().await {
+                Ok(0) => {}
+                Ok(count) => jobs.log(&format!("took up {count} runs of workflows")),
+                Err(error) => {
+                    jobs.log(&format!("runs of workflows could not be taken up: {}", error.message))
+                }
+            }
+        });
+    }
+
+    /// Begins a run; with `wait`, sees it to its end.
+    pub(super) async fn run_workflow(
+        &self,
+        request: RunRequest,
+        events: &mpsc::UnboundedSender<Event>,
+    ) -> Result<Run> {
+        let (definition, inputs, seed) = self.source(request.source).await?;
+        let happening = self.runner.follow();
+        let start = Start { definition, inputs, by: request.by, parent: None, id: None, seed, depth: 0 };
+        let run = self.runner.begin(start).await?;
+        match request.wait {
+            true => self.see(&run.id, happening, events).await,
+            false => Ok(run),
+        }
+    }
+
+    async fn source(&self, source: RunSource) -> Result<(Definition, Map<String, Value>, Vec<Happened>)> {
+        match source {
+            RunSource::Named { name, inputs } => {
+                Ok((self.runner.definition(&name).await?, object(&inputs)?, Vec::new()))
+            }
+            RunSource::Document { text, inputs } => {
+                let workflow = read::read("workflow", &text).map_err(|mut errors| errors.swap_remove(0))?;
+                Ok((loose(workflow.name, workflow.version, text), object(&inputs)?, Vec::new()))
+            }
+            RunSource::Earlier { run, keep } => {
+                let (run, journal) = self.runner.load(&run).await?;
+                if !run.status.is_over() {
+                    let message = format!(
+                        "the run `{}` is {}; only one that is over is begun again",
+                        run.id,
+                        run.status.word()
+                    );
+                    return Err(Error::new(&codes::RUN_STATE, message)
+                        .hint(format!("umcp workflow cancel {}", run.id)));
+                }
+                let events = journal.into_iter().flat_map(|entry| entry.events);
+                let seed = if keep { events.filter(is_kept).collect() } else { Vec::new() };
+                let inputs = object(&run.inputs)?;
+                Ok((loose(run.workflow, run.version, run.text), inputs, seed))
+            }
+        }
+    }
+
+    /// Sees a run that is under way to its end.
+    pub(super) async fn follow_run(&self, id: &str, events: &mpsc::UnboundedSender<Event>) -> Result<Run> {
+        let happening = self.runner.follow();
+        self.see(id, happening, events).await
+    }
+
+    async fn see(
+        &self,
+        id: &str,
+        mut happening: broadcast::Receiver<Event>,
+        events: &mpsc::UnboundedSender<Event>,
+    ) -> Result<Run> {
+        let over = self.runner.wait(id);
+        tokio::pin!(over);
+        let hand_on = |event: Event| {
+            if matches!(&event, Event::Run { run, .. } if run == id) {
+                // Who asked may have gone; the run goes on.
+                let _ = events.send(event);
+            }
+        };
+        let ended = loop {
+            tokio::select! {
+                biased;
+                event = happening.recv() => match event {
+                    Ok(event) => hand_on(event),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => break over.await,
+                },
+                ended = &mut over => break ended,
+            }
+        };
+        while let Ok(event) = happening.try_recv() {
+            hand_on(event);
+        }
+        ended
+    }
+}
+
+/// What a retry takes over: steps that were done or skipped.
+fn is_kept(event: &Happened) -> bool {
+    matches!(event, Happened::Finished { outcome: Outcome::Done(_) | Outcome::Skipped, .. })
+}
+
+/// A document as if it were stored.
+fn loose(name: String, version: String, text: String) -> Definition {
+    Definition { name, version, text, enabled: true, ..Definition::default() }
+}
+
+fn object(text: &str) -> Result<Map<String, Value>> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(map)) => Ok(map),
+        _ => Err(Error::new(&codes::ARGUMENTS_INVALID, "the inputs of a workflow are a JSON object")),
+    }
+}

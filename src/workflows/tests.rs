@@ -1,0 +1,556 @@
+//! The language and the run machine: tables, and a world of virtual time that crashes and reorders.
+//! Long because the world, the law its journals keep and the scenarios that run in it read as one.
+
+use super::check::check;
+use super::journal::{Event, Failure, Json, Outcome, Status};
+use super::machine::{Command, Machine};
+use super::model::Workflow;
+use super::read::{duration, read};
+use crate::clock::Timestamp;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const T0: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+fn workflow(text: &str) -> Arc<Workflow> {
+    let mut workflow = read("w.yaml", text).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let findings = check("w.yaml", text, &mut workflow, None);
+    assert!(findings.errors.is_empty(), "{:?}", findings.errors);
+    Arc::new(workflow)
+}
+
+fn mistakes(text: &str) -> Vec<String> {
+    let say = |error: &crate::error::Error| {
+        let span =
+            error.span.as_ref().map_or(String::new(), |span| format!("{}:{} ", span.line, span.column));
+        let hint = error.hints.first().map_or(String::new(), |hint| format!(" ({hint})"));
+        format!("{span}{}{hint}", error.message)
+    };
+    match read("w.yaml", text) {
+        Err(errors) => errors.iter().map(say).collect(),
+        Ok(mut workflow) => check("w.yaml", text, &mut workflow, None).errors.iter().map(say).collect(),
+    }
+}
+
+/// What a call of a path with arguments comes to at its n-th attempt.
+type Answer<'a> = Box<dyn FnMut(&str, &Value, u32) -> Outcome + 'a>;
+
+/// A world that answers every call by a function, in virtual time, and may crash after any event.
+struct World<'a> {
+    workflow: Arc<Workflow>,
+    inputs: Map<String, Value>,
+    answer: Answer<'a>,
+    journal: Vec<Event>,
+    now: Timestamp,
+    calls: Vec<String>,
+    /// Outcomes to come: path to attempt.
+    pending: Vec<(String, Outcome)>,
+    most: usize,
+}
+
+impl<'a> World<'a> {
+    fn new(text: &str, inputs: Value, answer: impl FnMut(&str, &Value, u32) -> Outcome + 'a) -> Self {
+        let Value::Object(inputs) = inputs else { panic!("inputs are an object") };
+        Self {
+            workflow: workflow(text),
+            inputs,
+            answer: Box::new(answer),
+            journal: Vec::new(),
+            now: T0,
+            calls: Vec::new(),
+            pending: Vec::new(),
+            most: 0,
+        }
+    }
+
+    fn machine(&self) -> Machine {
+        Machine::new(self.workflow.clone(), "run_1", self.inputs.clone(), T0).replay(self.journal.clone())
+    }
+
+    /// Runs until over; `crash` says after which number of journal entries to lose everything but the journal, and
+    /// `pick` which of the pending answers comes next.
+    fn run(&mut self, mut crash: impl FnMut(usize) -> bool, mut pick: impl FnMut(usize) -> usize) -> Machine {
+        let mut machine = self.machine();
+        for _ in 0..100_000 {
+            let next = machine.next(self.now);
+            self.journal.extend(next.events);
+            for command in next.commands {
+                match command {
+                    Command::Call { path, target, arguments, .. } => {
+                        self.calls.push(format!("{path} {target} {arguments}"));
+                        let attempt =
+                            self.calls.iter().filter(|call| call.starts_with(&format!("{path} "))).count();
+                        let outcome = (self.answer)(&path, &arguments, u32::try_from(attempt).unwrap());
+                        self.pending.push((path, outcome));
+                    }
+                    Command::Workflow { path, .. } => {
+                        self.pending.push((path, Outcome::Done(Json(Value::Null))))
+                    }
+                    Command::Cancel { path } => self.pending.retain(|(pending, _)| *pending != path),
+                }
+            }
+            self.most = self.most.max(self.pending.len());
+            if machine.ended().is_some() {
+                return machine;
+            }
+            if crash(self.journal.len()) {
+                self.pending.clear();
+                machine = self.machine();
+                for path in machine.unfinished() {
+                    let event = Event::Interrupted { path };
+                    machine.apply(&event);
+                    self.journal.push(event);
+                }
+                if machine.status() == Status::Uncertain {
+                    return machine;
+                }
+                continue;
+            }
+            if self.pending.is_empty() {
+                let Some(wake) = next.wake else { return machine };
+                self.now = self.now.max(wake);
+                continue;
+            }
+            let (path, outcome) = self.pending.remove(pick(self.pending.len()));
+            if let Some(event) = machine.attempted(&path, outcome, self.now) {
+                machine.apply(&event);
+                self.journal.push(event);
+            }
+        }
+        panic!("the run does not end");
+    }
+
+    fn finish(&mut self) -> (Status, Value, Option<String>) {
+        let machine = self.run(|_| false, |_| 0);
+        let (status, outputs, failure) = machine.ended().expect("the run ended").clone();
+        (status, outputs, failure.map(|failure| failure.message))
+    }
+}
+
+fn done(value: Value) -> Outcome {
+    Outcome::Done(Json(value))
+}
+
+fn failed(class: &str) -> Outcome {
+    Outcome::Failed(Failure::new(class, "UM0513", format!("it said {class}")))
+}
+
+const ONBOARDING: &str = r#"
+name: customer-onboarding
+version: 1.0.0
+inputs:
+  email: string
+  name: string
+templates:
+  welcome: "Hello ${{ inputs.name }}"
+steps:
+  - id: validate-email
+    tool: mail.check
+    inputs:
+      email: ${{ inputs.email }}
+  - id: create-account
+    tool: database.create_user
+    inputs: {email: "${{ inputs.email }}", name: "${{ inputs.name }}"}
+    depends_on: [validate-email]
+  - id: send-welcome
+    app: gmail.send_email
+    parallel: true
+    inputs:
+      to: ${{ inputs.email }}
+      body: ${{ templates.welcome }}
+  - id: create-event
+    app: google-calendar.create_event
+    parallel: true
+    inputs:
+      attendees: [${{ inputs.email }}]
+outputs:
+  user_id: ${{ steps.create-account.result.id }}
+  status: success
+"#;
+
+#[test]
+fn a_workflow_runs_in_its_order() {
+    let mut world = World::new(ONBOARDING, json!({"email": "a@b", "name": "Ada"}), |path, _, _| match path {
+        "create-account" => done(json!({"id": 7})),
+        _ => done(json!("ok")),
+    });
+    assert_eq!(world.finish(), (Status::Completed, json!({"user_id": 7, "status": "success"}), None));
+    assert_eq!(
+        world.calls,
+        [
+            r#"validate-email mail.check {"email":"a@b"}"#,
+            r#"create-account database.create_user {"email":"a@b","name":"Ada"}"#,
+            r#"send-welcome gmail.send_email {"to":"a@b","body":"Hello Ada"}"#,
+            r#"create-event google-calendar.create_event {"attendees":["a@b"]}"#,
+        ]
+    );
+    assert_eq!(world.most, 2, "the two parallel steps were under way together");
+}
+
+#[test]
+fn branches_follow_results() {
+    let text = r#"
+name: route
+inputs: {feedback: string}
+steps:
+  - {id: analyze, tool: ai.sentiment, inputs: {text: "${{ inputs.feedback }}"}}
+  - id: route
+    type: conditional
+    condition: ${{ steps.analyze.result.score < 0.3 }}
+    then:
+      - {id: escalate, app: slack.send, inputs: {text: bad}}
+    else:
+      - {id: archive, tool: db.store}
+  - id: kind
+    type: switch
+    on: steps.analyze.result.kind
+    cases:
+      bug: [{id: file, tool: tracker.bug}]
+      idea: [{id: note, tool: tracker.idea}]
+    default: [{id: drop, set: nothing}]
+outputs: {how: "${{ steps.route.result }}", kind: "${{ steps.kind.result }}"}
+"#;
+    for (score, kind, expected) in [
+        (0.1, "bug", json!({"how": "escalate", "kind": "file"})),
+        (0.9, "idea", json!({"how": "archive", "kind": "note"})),
+        (0.9, "praise", json!({"how": "archive", "kind": "nothing"})),
+    ] {
+        let mut world = World::new(text, json!({"feedback": "x"}), |path, _, _| match path {
+            "analyze" => done(json!({"score": score, "kind": kind})),
+            path => done(path.into()),
+        });
+        assert_eq!(world.finish(), (Status::Completed, expected, None));
+    }
+}
+
+#[test]
+fn failures_are_tried_again_caught_or_replaced() {
+    let text = r#"
+name: errors
+steps:
+  - id: call
+    tool: http.post
+    error_handling:
+      strategy: retry
+      max_attempts: 3
+      backoff: exponential
+      delay: 2s
+      retry_on: [timeout, 5xx]
+      fallback:
+        - {id: log, tool: logger.error, inputs: {message: "${{ error.message }}"}}
+  - id: guarded
+    type: try
+    steps: [{id: risky, tool: a.b}]
+    catch: [{id: caught, set: "${{ error.class }}"}]
+    finally: [{id: tidy, tool: a.tidy}]
+  - {id: optional, tool: a.c, continue_on_error: true}
+outputs:
+  call: ${{ steps.call.result }}
+  guarded: ${{ steps.guarded.result }}
+  optional: ${{ steps.optional.error.class }}
+"#;
+    let mut world = World::new(text, json!({}), |path, arguments, _| match path {
+        "call" => failed("timeout"),
+        "log" => done(arguments["message"].clone()),
+        "risky" | "optional" => failed("tool_error"),
+        _ => done(json!(1)),
+    });
+    let outputs = json!({"call": "it said timeout", "guarded": "tool_error", "optional": "tool_error"});
+    assert_eq!(world.finish(), (Status::Completed, outputs, None));
+    assert_eq!(world.calls.iter().filter(|call| call.starts_with("call ")).count(), 3);
+    // Two pauses: 2 s and 4 s.
+    assert_eq!(world.now, T0.plus_ms(6000));
+    let mut other = World::new(text, json!({}), |path, _, _| match path {
+        "call" => failed("refused"),
+        _ => failed("tool_error"),
+    });
+    assert_eq!(other.finish().2.as_deref(), Some("it said tool_error"));
+    assert_eq!(
+        other.calls.iter().filter(|call| call.starts_with("call ")).count(),
+        1,
+        "a refusal is not tried again"
+    );
+}
+
+#[test]
+fn loops_keep_order_and_bounds() {
+    let text = r#"
+name: loops
+inputs: {names: array}
+steps:
+  - id: each
+    type: foreach
+    items: ${{ inputs.names }}
+    as: who
+    max_concurrency: 3
+    steps:
+      - {id: greet, tool: a.greet, inputs: {who: "${{ who }}", place: "${{ index }}"}}
+      - {id: shout, set: "${{ upper(steps.greet.result) }}"}
+  - id: poll
+    type: repeat
+    max: 5
+    pause: 10s
+    steps: [{id: ask, tool: a.ask, inputs: {round: "${{ round }}"}}]
+    until: ${{ steps.ask.result >= 2 }}
+outputs: {all: "${{ steps.each.results }}", last: "${{ steps.poll.result }}"}
+"#;
+    let mut world = World::new(text, json!({"names": ["a", "b", "c", "d", "e"]}), |_, arguments, _| {
+        done(arguments.get("who").or(arguments.get("round")).cloned().unwrap_or_default())
+    });
+    let machine = world.run(|_| false, |pending| pending - 1);
+    assert_eq!(machine.ended().unwrap().1, json!({"all": ["A", "B", "C", "D", "E"], "last": 2}));
+    assert_eq!(world.most, 3);
+    assert_eq!(world.now, T0.plus_ms(20_000));
+}
+
+#[test]
+fn parallel_steps_join_as_declared() {
+    let text = |join: &str| {
+        format!(
+            "name: p\nsteps:\n  - id: all\n    type: parallel\n    max_concurrency: 2\n    join: {join}\n    steps:\n      \
+             - {{id: a, tool: s.a}}\n      - {{id: b, tool: s.b}}\n      - {{id: c, tool: s.c}}\n\
+             outputs: {{r: \"${{{{ steps.all.results }}}}\"}}\n"
+        )
+    };
+    let run = |join: &str, bad: &'static [&'static str]| {
+        let mut world = World::new(&text(join), json!({}), move |path, _, _| {
+            if bad.contains(&path) { failed("tool_error") } else { done(path.into()) }
+        });
+        let ended = world.finish();
+        (ended.0, ended.1, world.most)
+    };
+    assert_eq!(run("all", &[]), (Status::Completed, json!({"r": {"a": "a", "b": "b", "c": "c"}}), 2));
+    assert_eq!(run("all", &["b"]).0, Status::Failed);
+    assert_eq!(run("any", &["a"]), (Status::Completed, json!({"r": {"a": null, "b": "b", "c": null}}), 2));
+    assert_eq!(run("2", &["a"]), (Status::Completed, json!({"r": {"a": null, "b": "b", "c": "c"}}), 2));
+    assert_eq!(run("2", &["a", "b"]).0, Status::Failed);
+}
+
+/// Everything the language can do, in one.
+const SCENARIO: &str = r#"
+name: scenario
+inputs: {names: array}
+steps:
+  - {id: first, tool: s.first}
+  - id: fan
+    type: foreach
+    items: ${{ inputs.names }}
+    max_concurrency: 2
+    steps:
+      - {id: work, tool: s.work, inputs: {item: "${{ item }}"}, error_handling: {max_attempts: 2, delay: 1s}}
+      - {id: note, set: {got: "${{ steps.work.result }}"}}
+  - id: group
+    type: parallel
+    join: 2
+    steps: [{id: x, tool: s.x}, {id: y, tool: s.y}, {id: z, tool: s.z}]
+  - id: rest
+    wait: 5s
+  - id: guarded
+    type: try
+    steps: [{id: risky, tool: s.risky}]
+    catch: [{id: caught, tool: s.caught, inputs: {why: "${{ error.class }}"}}]
+  - id: again
+    type: repeat
+    max: 3
+    steps: [{id: turn, tool: s.turn}]
+    until: ${{ round == 2 }}
+  - {id: last, tool: s.last, inputs: {all: "${{ steps.fan.results }}"}, if: "${{ steps.first.result == 'first' }}"}
+finally:
+  - {id: tidy, tool: s.tidy}
+outputs: {all: "${{ steps.last.result }}", caught: "${{ steps.guarded.result }}"}
+"#;
+
+fn scenario() -> World<'static> {
+    World::new(SCENARIO, json!({"names": [1, 2, 3]}), |path, arguments, attempt| match path {
+        "fan[1]/work" if attempt == 1 => failed("timeout"),
+        "risky" => failed("tool_error"),
+        "last" => done(arguments["all"].clone()),
+        path => done(arguments.get("item").or(arguments.get("why")).cloned().unwrap_or_else(|| path.into())),
+    })
+}
+
+fn expected() -> Value {
+    json!({"all": [{"got": 1}, {"got": 2}, {"got": 3}], "caught": "tool_error"})
+}
+
+/// No finished step is begun again, none is lost, and every start is either finished, retried or interrupted.
+fn is_lawful(journal: &[Event]) {
+    let mut finished = BTreeSet::new();
+    let mut open: BTreeMap<&str, u32> = BTreeMap::new();
+    for event in journal {
+        match event {
+            Event::Started { path, attempt } => {
+                assert!(!finished.contains(path.as_str()), "{path} was finished and begun again");
+                assert!(open.insert(path, *attempt).is_none(), "{path} was begun while it was under way");
+            }
+            Event::Finished { path, .. } => {
+                assert!(finished.insert(path.as_str()), "{path} finished twice");
+                open.remove(path.as_str());
+            }
+            Event::Retry { path, .. } | Event::Interrupted { path } => {
+                assert!(open.remove(path.as_str()).is_some(), "{path} was not under way");
+            }
+            _ => {}
+        }
+    }
+    assert!(open.is_empty(), "{open:?} never ended");
+}
+
+#[test]
+fn a_crash_after_any_entry_changes_nothing_that_was_done() {
+    let mut whole = scenario();
+    assert_eq!(whole.run(|_| false, |_| 0).ended().unwrap().1, expected());
+    is_lawful(&whole.journal);
+    for at in 1..=whole.journal.len() {
+        let mut world = scenario();
+        let mut crashed = false;
+        let machine = world.run(|length| length >= at && !std::mem::replace(&mut crashed, true), |_| 0);
+        assert_eq!(machine.ended().map(|ended| &ended.1), Some(&expected()), "crash after entry {at}");
+        is_lawful(&world.journal);
+    }
+}
+
+#[test]
+fn random_orders_and_crashes_come_to_the_same() {
+    // UMCP_LONG runs them whole.
+    let rounds = if std::env::var_os("UMCP_LONG").is_some() { 100_000 } else { 300 };
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    for round in 0..rounds {
+        let mut world = scenario();
+        let mut crashes = Vec::new();
+        for _ in 0..round % 4 {
+            crashes.push(random(60));
+        }
+        let mut picks: Vec<usize> = (0..200).map(|_| random(1000)).collect();
+        let machine = world.run(
+            |length| {
+                let before = crashes.len();
+                crashes.retain(|at| *at > length);
+                crashes.len() < before
+            },
+            |pending| picks.pop().unwrap_or(0) % pending,
+        );
+        let outputs = machine.ended().map(|ended| ended.1.clone());
+        assert_eq!(outputs, Some(expected()), "round {round}: {:?}", world.journal);
+        is_lawful(&world.journal);
+    }
+}
+
+#[test]
+fn a_step_with_effects_is_not_repeated_by_itself() {
+    let text =
+        "name: pay\nsteps:\n  - {id: pay, tool: bank.pay, idempotent: false}\n  - {id: tell, tool: a.tell}\n";
+    let mut world = World::new(text, json!({}), |path, _, _| done(path.into()));
+    let mut crashed = false;
+    let machine = world.run(|_| !std::mem::replace(&mut crashed, true), |_| 0);
+    assert_eq!(machine.status(), Status::Uncertain);
+    assert_eq!(world.calls.len(), 1);
+    // A person says that it was done.
+    world.journal.push(Event::Finished { path: "pay".into(), outcome: done(json!("by hand")) });
+    world.journal.push(Event::Resumed);
+    assert_eq!(world.finish().0, Status::Completed);
+    assert_eq!(world.calls.len(), 2);
+}
+
+#[test]
+fn a_run_is_paused_cancelled_and_bounded_in_time() {
+    let text = "name: t\ntimeout: 1m\nsteps:\n  - {id: a, tool: s.a}\n  - {id: b, approval: go?}\n  - {id: c, tool: s.c}\n";
+    let mut world = World::new(text, json!({}), |path, _, _| done(path.into()));
+    assert_eq!(
+        world.finish(),
+        (Status::Failed, json!({}), Some("the run took longer than its `timeout`".into()))
+    );
+    let mut world = World::new(text, json!({}), |path, _, _| done(path.into()));
+    world.journal.push(Event::Paused);
+    assert!(world.run(|_| false, |_| 0).ended().is_none() && world.calls.is_empty());
+    world.journal.extend([Event::Resumed, Event::CancelAsked]);
+    assert_eq!(world.finish().0, Status::Cancelled);
+}
+
+#[test]
+fn a_thousand_steps_take_no_time() {
+    let mut text = String::from("name: long\nsteps:\n");
+    for at in 0..1000 {
+        text.push_str(&format!("  - {{id: s{at}, tool: a.b}}\n"));
+    }
+    let mut world = World::new(&text, json!({}), |_, _, _| done(json!(1)));
+    assert_eq!(world.finish().0, Status::Completed);
+    assert_eq!(world.calls.len(), 1000);
+}
+
+#[test]
+fn mistakes_are_found_at_once_with_their_places() {
+    let text = r#"name: broken
+inputs:
+  email: strng
+steps:
+  - id: one
+    tol: mail.check
+    inputs: {to: "${{ inputs.emial }}"}
+  - id: two
+    tool: mail.send
+    inputs: {to: "${{ inputs.email + }}"}
+    timeuot: 3s
+"#;
+    assert_eq!(
+        mistakes(text),
+        [
+            "3:10 `strng` is no type of an input (did you mean `string`?)",
+            "6:5 the step `one` has no key that says what it does (did you mean `tool`?)",
+            "10:38 the expression ends where a value is expected",
+            "11:5 the tool step `two` has no key `timeuot` (did you mean `timeout`?)",
+        ]
+    );
+    let text = r#"name: broken
+inputs:
+  email: string
+steps:
+  - id: one
+    tool: mail.check
+    inputs: {to: "${{ inputs.emial }}"}
+  - id: two
+    tool: mail.send
+    depends_on: [wone]
+    inputs: {from: "${{ steps.three.result }}", x: "${{ stpes.one }}"}
+  - id: three
+    tool: a.b
+    if: ${{ steps.one.reslt }}
+  - id: one
+    set: 1
+"#;
+    assert_eq!(
+        mistakes(text),
+        [
+            "7:31 there is no input `emial` (did you mean `email`?)",
+            "8:5 steps wait for each other: two → three (a step without `depends_on` waits for all before it; `parallel: true` or `depends_on` change that)",
+            "10:18 there is no step `wone` (did you mean `one`?)",
+            "11:53 there is no `stpes` here (did you mean `steps`?)",
+            "14:13 there is no part of a step's outcome `reslt` (did you mean `result`?)",
+            "15:5 the id `one` is taken by the step in line 5 (every step of a workflow has an id of its own)",
+        ]
+    );
+}
+
+#[test]
+fn times_are_read() {
+    let cases = [
+        ("30s", Some(30_000)),
+        ("500ms", Some(500)),
+        ("1.5h", Some(5_400_000)),
+        ("2", Some(2000)),
+        ("2d", Some(172_800_000)),
+        ("x", None),
+        ("5 parsecs", None),
+        ("-1s", None),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(duration(text), expected, "{text}");
+    }
+}
