@@ -1,7 +1,6 @@
 //! The daemon itself: owns the runtime, the lock, the store, the socket, the signals and the clock tick.
 //! It wires the rooms together and decides when to leave; what is answered stands in `jobs.rs` and the gateway.
 //! Long because the start, the loop and the end of the daemon read as one.
-//! Long because the start, the loop and the end of the daemon read as one.
 
 use super::door::{self, Guest, Visitor};
 use super::jobs::Jobs;
