@@ -13,5 +13,7 @@ _umcp() {
         line=${line%%$'\t'*}
         COMPREPLY+=("${line#"$prefix"}")
     done < <("${words[0]}" __complete -- "${words[@]:1}" 2>/dev/null)
+    # The value follows the name of an argument at once.
+    case ${COMPREPLY[0]-} in *=) compopt -o nospace 2>/dev/null ;; esac
 }
 complete -o default -F _umcp umcp

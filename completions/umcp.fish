@@ -4,6 +4,11 @@ function __umcp_complete
     set -l current (commandline -ct)
     set -l program $words[1]
     set -e words[1]
-    $program __complete -- $words "$current" 2>/dev/null
+    set -l found ($program __complete -- $words "$current" 2>/dev/null)
+    if set -q found[1]
+        printf '%s\n' $found
+    else
+        __fish_complete_path "$current"
+    end
 end
-complete -c umcp -a '(__umcp_complete)'
+complete -c umcp -f -a '(__umcp_complete)'

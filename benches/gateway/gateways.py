@@ -55,8 +55,17 @@ class Ctx:
     def node(self, script: str) -> list[str]:
         return ["node", str(self.inst / "npm/node_modules" / script)]
 
+    def crate(self, program: str) -> str:
+        """A program that `cargo install --root INST` or `--root INST/cargo` put there."""
+        return str(crate(self.inst, program))
+
     def url(self, path: str = "/mcp") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
+
+
+def crate(inst: Path, program: str) -> Path:
+    places = [inst / "bin" / program, inst / "cargo/bin" / program]
+    return next((place for place in places if place.exists()), places[0])
 
 
 @dataclass
@@ -157,20 +166,11 @@ class Umcp:
                     return frame["reply"]
         raise RuntimeError("umcp: the daemon hung up")
 
-    def has_serve_http(self) -> bool:
-        r = subprocess.run([str(self.c.umcp), "serve", "--help"], env={**os.environ, **self.env},
-                           capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20)
-        return "--http" in r.stdout
-
 
 @gateway("http")
 def umcp_http(c: Ctx) -> Launch:
     u = Umcp(c)
-    address = f"127.0.0.1:{c.port}"
-    if u.has_serve_http():
-        return Launch([str(c.umcp), "serve", "--http", address, "--no-key"], c.url(), u.env)
-    # A program without the flag: the daemon in the foreground, told to listen by a helper that leaves at once.
-    return Launch([str(c.bin / "umcp-listen"), str(u.home / "run/umcp.sock"), address, str(c.umcp)], c.url(), u.env)
+    return Launch([str(c.umcp), "serve", "--http", f"127.0.0.1:{c.port}", "--no-key"], c.url(), u.env)
 
 
 @gateway("stdio")
@@ -222,7 +222,7 @@ def mcp_proxy_rust(c: Ctx) -> Launch:
                     f'command = {json.dumps(v["command"])}\nargs = {json.dumps(v["args"])}\n')
     p = c.work / "gateway.toml"
     p.write_text("\n".join(rows))
-    return Launch([str(c.inst / "cargo/bin/mcp-proxy"), "--config", str(p)], c.url("/"))
+    return Launch([c.crate("mcp-proxy"), "--config", str(p)], c.url("/"))
 
 
 def _mcp_gateway(c: Ctx, *front: str, url: str = "") -> Launch:
@@ -237,7 +237,7 @@ def _mcp_gateway(c: Ctx, *front: str, url: str = "") -> Launch:
     p.write_text("".join(rows))
     p.chmod(0o600)
     call = {"name": "gateway_invoke", "arguments": {"server": "s00", "tool": "echo", "arguments": {"text": "@TEXT@"}}}
-    cmd = [str(c.inst / "cargo/bin/mcp-gateway"), "serve", "--config", str(p), "--log-level", "error", *front]
+    cmd = [c.crate("mcp-gateway"), "serve", "--config", str(p), "--log-level", "error", *front]
     return Launch(cmd, url, expect=10, load=["--call", json.dumps(call)])
 
 
@@ -260,7 +260,7 @@ def mcpd(c: Ctx) -> Launch:
         k: {"name": k, "command": [v["command"], *v["args"]], "env": {}}
         for k, v in c.servers().items()}}))
     call = {"name": "use_tool", "arguments": {"tool_name": "s00__echo", "arguments": {"text": "@TEXT@"}}}
-    return Launch([str(c.inst / "cargo/bin/mcpd"), "serve"], expect=2,
+    return Launch([c.crate("mcpd"), "serve"], expect=2,
                   load=["--call", json.dumps(call)])
 
 
@@ -268,7 +268,7 @@ def mcpd(c: Ctx) -> Launch:
 def mcpzip(c: Ctx) -> Launch:
     """Shows three meta-tools, from a catalog it refreshes in the background."""
     call = {"name": "execute_tool", "arguments": {"name": "s00__echo", "arguments": {"text": "@TEXT@"}}}
-    return Launch([str(c.inst / "cargo/bin/mcpzip"), "serve", "--config", c.mcp_json()], expect=3,
+    return Launch([c.crate("mcpzip"), "serve", "--config", c.mcp_json()], expect=3,
                   load=["--call", json.dumps(call)])
 
 

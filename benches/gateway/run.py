@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bench
-from gateways import ALL
+from gateways import ALL, crate
 
 CALLS = {"http": "1024:1:{a},1024:16:{b},1024:64:{b},102400:1:{c},102400:16:{d},102400:64:{d},1024:1:50",
          "stdio": "1024:1:{a},1024:16:{b},102400:1:{c},102400:16:{d},102400:64:{d},1024:1:50"}
@@ -35,7 +35,7 @@ QUICK = {"a": 1500, "b": 4000, "c": 200, "d": 300}
 # Hangs for good at many large calls at once, so that a round with it would take minutes.
 PEER_CALLS = {"http": "1024:1:{a},1024:16:{b},1024:64:{b},102400:1:{c}", "stdio": "1024:1:{a},1024:16:{b},102400:1:{c}"}
 PEER = {"http": "mcp-proxy-rust", "stdio": "mcpzip"}
-PEER_FILE = {"mcp-proxy-rust": "cargo/bin/mcp-proxy", "mcpzip": "cargo/bin/mcpzip"}
+PEER_CRATE = {"mcp-proxy-rust": "mcp-proxy", "mcpzip": "mcpzip"}
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Run:
         self.a = a
         self.results: dict[tuple, list] = {}
         self.failed: set[str] = set()
-        self.peers = [p for p in PEER.values() if a.inst and (Path(a.inst) / PEER_FILE[p]).exists()]
+        self.peers = [p for p in PEER.values() if a.inst and crate(Path(a.inst), PEER_CRATE[p]).exists()]
 
     def do(self, phase: str, era: str, name: str, n: int, tools: int, options: list[str], **more) -> None:
         r = bench.once(ALL[name], self.a, n, tools, ["--ready-ms", "20000", *options], era=era, timeout=90, **more)

@@ -44,6 +44,7 @@ pub enum Names {
     /// What one can sign in at: servers, integrations, and connections that want it again.
     Targets,
     Codes,
+    Clients,
 }
 
 fn names(paths: &Paths, names: Names) -> Vec<(String, String)> {
@@ -54,6 +55,9 @@ fn names(paths: &Paths, names: Names) -> Vec<(String, String)> {
             .into_iter()
             .flat_map(|kind| names_index::read(&paths.names_index(), kind))
             .collect(),
+        Names::Clients => {
+            crate::clients::CLIENTS.iter().map(|client| (client.id.into(), client.name.into())).collect()
+        }
         Names::Codes => {
             crate::error::codes::ALL.iter().map(|code| (code.code.into(), code.name.into())).collect()
         }
@@ -74,6 +78,9 @@ pub fn candidates(
         Wants::Nothing => Vec::new(),
         Wants::Word if current.starts_with('-') => return matching(flags(place.command), current, false),
         Wants::Word => {
+            if let Some(tool) = place.called(before) {
+                return matching(arguments(tool, before, names), current, true);
+            }
             let mut found = verbs(place.command);
             if let Some(arg) = place.positional() {
                 found.extend(values(arg, &place.path, names));
@@ -115,12 +122,38 @@ enum Wants<'a> {
 }
 
 impl<'a> Place<'a> {
+    /// The tool of a call whose arguments begin here.
+    fn called(&self, before: &'a [String]) -> Option<&'a str> {
+        let is_call = self.path.last() == Some(&"call");
+        let named = |word: &&String| word.contains('.') && !word.starts_with('-') && !word.contains('=');
+        // `umcp SERVER.TOOL` needs no `call`.
+        let wanted = is_call || self.path.is_empty();
+        before.iter().find(named).filter(|_| wanted && self.positionals > 0).map(String::as_str)
+    }
+
     fn positional(&self) -> Option<&'a Arg> {
         let mut args = self.command.get_positionals().filter(|arg| !arg.is_hide_set() && !arg.is_last_set());
         let all: Vec<&Arg> = args.by_ref().collect();
         let is_list = |arg: &&&Arg| matches!(arg.get_action(), ArgAction::Append);
         all.get(self.positionals).or_else(|| all.last().filter(is_list)).copied()
     }
+}
+
+/// What else a call of the tool could say: the arguments that were not given yet, each up to its `=`.
+fn arguments(
+    tool: &str,
+    before: &[String],
+    names: &dyn Fn(Names) -> Vec<(String, String)>,
+) -> Vec<Candidate> {
+    let tools = names(Names::Index(NameKind::Tool));
+    let known = tools.iter().find(|(name, _)| name == tool).map_or("", |(_, arguments)| arguments.as_str());
+    let given = |name: &&str| {
+        before.iter().any(|word| {
+            word.split_once('=').is_some_and(|(given, _)| given.strip_suffix(':').unwrap_or(given) == *name)
+        })
+    };
+    let left = known.split(' ').filter(|name| !name.is_empty() && !given(name));
+    left.map(|name| Candidate { word: format!("{name}="), about: String::new() }).collect()
 }
 
 fn place<'a>(root: &'a Command, before: &[String]) -> Place<'a> {
@@ -201,6 +234,7 @@ fn named(value_name: &str, path: &[&str]) -> Option<Names> {
         "TARGET" => Some(Names::Targets),
         "SECRET" => Some(Names::Index(NameKind::Secret)),
         "CODE" => Some(Names::Codes),
+        "CLIENT" => Some(Names::Clients),
         _ => None,
     }
 }
@@ -221,7 +255,7 @@ mod tests {
             Names::Index(NameKind::Server) => {
                 vec![("git".into(), "enabled".into()), ("time".into(), String::new())]
             }
-            Names::Index(NameKind::Tool) => vec![("time.now".into(), String::new())],
+            Names::Index(NameKind::Tool) => vec![("time.now".into(), "zone format".into())],
             Names::Index(NameKind::Profile) => vec![("work".into(), String::new())],
             Names::Index(NameKind::Secret) => vec![("GITHUB_TOKEN".into(), String::new())],
             Names::ServersOrFiles => vec![("git".into(), String::new())],
@@ -229,6 +263,7 @@ mod tests {
             Names::Index(NameKind::Integration) => vec![("github".into(), String::new())],
             Names::Targets => vec![("git".into(), String::new()), ("github".into(), String::new())],
             Names::Codes => vec![("UM0401".into(), String::new())],
+            Names::Clients => vec![("cursor".into(), "Cursor".into())],
         };
         candidates(&root, &words, &names).into_iter().map(|candidate| candidate.word).collect()
     }
@@ -246,10 +281,18 @@ mod tests {
             (&["server", "add", "x", "--", "py"], &[]),
             (&["call", "time."], &["time.now"]),
             (&["time.n"], &["time.now"]),
+            (&["call", "time.now", ""], &["zone=", "format="]),
+            (&["call", "time.now", "zone=UTC", ""], &["format="]),
+            (&["tool", "call", "time.now", "zone:=1", "--timeout", "3s", "f"], &["format="]),
+            (&["--json", "time.now", "z"], &["zone="]),
+            (&["call", "time.now", "--timeout", ""], &[]),
+            (&["call", "no.such", ""], &[]),
             (&["profile", "create", ""], &[]),
             (&["profile", "use", ""], &["work"]),
             (&["server", "list", "--st"], &["--status"]),
             (&["explain", "UM"], &["UM0401"]),
+            (&["client", "connect", "c"], &["cursor"]),
+            (&["profile", "use", "work", "--client", ""], &["cursor"]),
             (&["completions", "z"], &["zsh"]),
             (&["server", "start", ""], &["git"]),
             (&["connection", "create", ""], &["git", "github"]),

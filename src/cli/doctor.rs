@@ -68,12 +68,18 @@ fn facts(ctx: &Context) -> Facts {
         Ok(other) => crate::engine::unexpected(&other),
         Err(error) => Err(error),
     };
+    let names = match ctx.call(secrets::Request::List) {
+        Ok(Reply::Secret(secrets::Reply::List(all))) => all.into_iter().map(|secret| secret.name).collect(),
+        // Told by the check of the vault.
+        _ => Vec::new(),
+    };
     Facts {
         settings: settings::load(&ctx.paths, env),
         daemon,
         store,
         store_read,
         vault,
+        secrets: names,
         servers: servers.unwrap_or_default(),
         catalogues,
         http: status.as_ref().map(|status| status.http.clone()).unwrap_or_default(),

@@ -4,7 +4,7 @@
 use super::context::{self, Context};
 use super::{logs, service};
 use crate::daemon::lifecycle;
-use crate::engine::live::{Live, LiveReply, Status};
+use crate::engine::live::{Listening, Live, LiveReply, Status};
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
 use crate::policy;
@@ -66,6 +66,9 @@ struct Start {
     /// Return as soon as it is ready
     #[arg(long)]
     detach: bool,
+    /// End a gateway that runs in the foreground elsewhere, and go on in its place
+    #[arg(long, conflicts_with = "detach")]
+    take_over: bool,
     #[command(flatten)]
     http: Http,
 }
@@ -73,7 +76,7 @@ struct Start {
 #[derive(Debug, Args)]
 struct Http {
     /// Listen for HTTP clients too
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:7332")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:7332", value_parser = address)]
     http: Option<String>,
     /// Listen where other machines reach it, without TLS
     #[arg(long, requires = "http")]
@@ -90,7 +93,7 @@ struct Http {
 #[command(after_help = "Examples:\n  umcp serve\n  umcp serve --http 127.0.0.1:7332")]
 pub struct Serve {
     /// Serve HTTP at this address, in the foreground
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:7332")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:7332", value_parser = address)]
     http: Option<String>,
     /// Listen where other machines reach it, without TLS
     #[arg(long, requires = "http")]
@@ -98,6 +101,9 @@ pub struct Serve {
     /// Take HTTP requests without a key
     #[arg(long, requires = "http")]
     no_key: bool,
+    /// End a gateway that runs in the foreground elsewhere, and go on in its place
+    #[arg(long, requires = "http")]
+    take_over: bool,
     /// Serve this profile
     #[arg(long, value_name = "NAME", conflicts_with = "http")]
     profile: Option<String>,
@@ -109,13 +115,17 @@ pub struct Serve {
     stdio: bool,
 }
 
+/// An address that can be understood, as it was typed; one that cannot is a mistake of the command line.
+fn address(text: &str) -> std::result::Result<String, String> {
+    let understood = policy::address::parse(text).map(|_| text.to_string());
+    understood.map_err(|_| "write 127.0.0.1:7332, or only the port".into())
+}
+
 impl Serve {
     pub fn run(self, ctx: &Context) -> Result<()> {
         if self.http.is_some() {
-            return foreground(
-                ctx,
-                &Foreground { http: self.http, insecure: self.insecure, no_key: self.no_key },
-            );
+            let Self { http, insecure, no_key, .. } = self;
+            return foreground(ctx, &Foreground { http, insecure, no_key }, self.take_over);
         }
         // Reached only with global flags before the word; the plain line never comes this far.
         let arguments = crate::daemon::bridge::Arguments {
@@ -144,24 +154,30 @@ impl Start {
     fn run(self, ctx: &Context) -> Result<()> {
         let Http { http, insecure, no_key } = self.http;
         if !self.detach {
-            return foreground(ctx, &Foreground { http, insecure, no_key });
+            return foreground(ctx, &Foreground { http, insecure, no_key }, self.take_over);
         }
         ctx.start()?;
         if let Some(address) = http {
             if !no_key {
                 note_missing_key(ctx)?;
             }
-            listen(ctx, address, insecure, no_key)?;
+            listen(ctx, Listening { address, insecure, no_key })?;
         }
         ctx.ui.show(&Shown(status(ctx)?))
     }
 }
 
 /// Serves until a signal. A daemon that was started on demand makes way: its clients reconnect to this one.
-fn foreground(ctx: &Context, options: &Foreground) -> Result<()> {
+/// One that somebody runs in the foreground is ended only when that was said.
+fn foreground(ctx: &Context, options: &Foreground, take_over: bool) -> Result<()> {
+    // One that cannot answer holds no address we know of.
+    let running = status(ctx).ok().flatten();
+    if let Some(running) = running.as_ref().filter(|running| running.foreground && !take_over) {
+        return Err(in_foreground(running));
+    }
     if let Some(address) = &options.http {
-        // A mistake must not cost the daemon that runs. One that cannot answer holds no address we know of.
-        let held = status(ctx).ok().flatten().map_or_else(Vec::new, |status| status.http);
+        // A mistake must not cost the daemon that runs.
+        let held = running.map_or_else(Vec::new, |status| status.http);
         policy::address::check(address, options.insecure, options.no_key, &held)?;
     }
     if options.http.is_some() && !options.no_key {
@@ -170,7 +186,7 @@ fn foreground(ctx: &Context, options: &Foreground) -> Result<()> {
     // This process is about to open the store itself.
     ctx.forget_daemon();
     if lifecycle::stop(&ctx.paths)? {
-        ctx.ui.note("the daemon in the background made way; clients reconnect by themselves");
+        ctx.ui.note("the gateway that ran made way; clients reconnect by themselves");
     }
     let mut taken = None;
     (ctx.foreground)(options, &mut |serving| match serving {
@@ -191,6 +207,15 @@ fn foreground(ctx: &Context, options: &Foreground) -> Result<()> {
     Ok(())
 }
 
+fn in_foreground(running: &Status) -> Error {
+    let place =
+        running.http.first().map_or(String::new(), |address| format!(" and serves http://{address}/mcp"));
+    let message = format!("a gateway runs in the foreground already (pid {}){place}", running.pid);
+    Error::new(&codes::GATEWAY_RUNNING, message)
+        .hint("say --take-over to end it and go on in its place")
+        .hint("umcp gateway start --detach --http ADDR makes it listen there too")
+}
+
 /// Says how to get in, where no key was ever made.
 fn note_missing_key(ctx: &Context) -> Result<()> {
     let tokens = match ctx.call(policy::Request::List)? {
@@ -203,7 +228,8 @@ fn note_missing_key(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-fn listen(ctx: &Context, address: String, insecure: bool, no_key: bool) -> Result<()> {
+fn listen(ctx: &Context, listening: Listening) -> Result<()> {
+    let Listening { address, insecure, no_key } = listening;
     match ctx.live(Live::Listen { address, insecure, no_key })? {
         LiveReply::Listening(_) => Ok(()),
         other => context::unexpected(&other),
@@ -221,10 +247,9 @@ fn restart(ctx: &Context) -> Result<()> {
     lifecycle::stop(&ctx.paths)?;
     ctx.forget_daemon();
     ctx.start()?;
-    for address in before.into_iter().flat_map(|status| status.http) {
-        listen(ctx, address.clone(), false, false).map_err(|error| {
-            error.hint(format!("umcp gateway start --detach --http {address} --insecure"))
-        })?;
+    // As they were asked for: who left out the key once need not be asked again.
+    for listening in before.into_iter().flat_map(|status| status.listeners) {
+        listen(ctx, listening)?;
     }
     ctx.ui.show(&Shown(status(ctx)?))
 }
@@ -251,7 +276,8 @@ impl Output for Shown {
             return;
         };
         page.mark(State::Ok, format!("running: umcp {} (pid {})", status.version, status.pid));
-        let http = if status.http.is_empty() { "not listening".into() } else { status.http.join("\n") };
+        let http: Vec<String> = status.listeners.iter().map(listener).collect();
+        let http = if http.is_empty() { "not listening".into() } else { http.join("\n") };
         let mut pairs = vec![
             ("since", status.started.rfc3339()),
             ("http", http),
@@ -267,6 +293,13 @@ impl Output for Shown {
     fn ids(&self) -> Vec<String> {
         self.0.iter().map(|status| status.pid.to_string()).collect()
     }
+}
+
+fn listener(listening: &Listening) -> String {
+    let words = [(listening.insecure, "insecure"), (listening.no_key, "no key")];
+    let words: Vec<&str> = words.iter().filter(|(said, _)| *said).map(|(_, word)| *word).collect();
+    let address = &listening.address;
+    if words.is_empty() { address.clone() } else { format!("{address} ({})", words.join(", ")) }
 }
 
 #[derive(Serialize)]

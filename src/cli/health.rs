@@ -6,7 +6,7 @@ use super::server::run::statuses_if_running;
 use super::server::test;
 use crate::engine::live::{self, Live, LiveReply, ServerStatus};
 use crate::error::{Error, Result, codes};
-use crate::ui::{Cell, Column, Output, Page, State, Table, text};
+use crate::ui::{Cell, Column, Output, Page, Row, Rows, State, text};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -152,7 +152,7 @@ impl Breakers {
         }
         let statuses = statuses_if_running(ctx)?.unwrap_or_default().into_iter();
         let wanted = |status: &ServerStatus| self.names.is_empty() || self.names.contains(&status.name);
-        ctx.ui.show(&BreakerList(statuses.filter(wanted).map(Breaker::from).collect()))
+        ctx.ui.show(&Rows(statuses.filter(wanted).map(Breaker::from).collect()))
     }
 }
 
@@ -177,40 +177,36 @@ impl From<ServerStatus> for Breaker {
     }
 }
 
-#[derive(Serialize)]
-#[serde(transparent)]
-struct BreakerList(Vec<Breaker>);
-
-impl Output for BreakerList {
+impl Row for Breaker {
     const KIND: &'static str = "health.breakers/1";
+    const EMPTY: &'static str = "no server is running, so every breaker is closed";
 
-    fn human(&self, page: &mut Page) {
-        let columns = [
+    fn columns() -> Vec<Column> {
+        vec![
             Column::new("server"),
             Column::new("breaker"),
             Column::new("failures").right(),
             Column::new("tried again").optional(1),
             Column::new("last error").wraps().optional(2),
-        ];
-        let mut table = Table::new("no server is running, so every breaker is closed", columns);
-        for breaker in &self.0 {
-            let state = match breaker.state {
-                live::Breaker::Closed => State::Ok,
-                live::Breaker::Open => State::Fail,
-                live::Breaker::HalfOpen => State::Warn,
-            };
-            table.row([
-                Cell::from(&breaker.server),
-                Cell::state(state, breaker.state.word()),
-                text::number(breaker.failures).into(),
-                breaker.retry_at.as_deref().unwrap_or("-").into(),
-                breaker.last_error.as_deref().unwrap_or_default().into(),
-            ]);
-        }
-        page.table(table);
+        ]
     }
 
-    fn ids(&self) -> Vec<String> {
-        self.0.iter().map(|breaker| breaker.server.clone()).collect()
+    fn cells(&self) -> Vec<Cell> {
+        let state = match self.state {
+            live::Breaker::Closed => State::Ok,
+            live::Breaker::Open => State::Fail,
+            live::Breaker::HalfOpen => State::Warn,
+        };
+        vec![
+            Cell::from(&self.server),
+            Cell::state(state, self.state.word()),
+            text::number(self.failures).into(),
+            self.retry_at.as_deref().unwrap_or("-").into(),
+            self.last_error.as_deref().unwrap_or_default().into(),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.server.clone()
     }
 }

@@ -26,7 +26,8 @@ const CHECK_DEADLINE: Duration = Duration::from_secs(60);
 /// Bring the servers of your editors and agents into umcp, and connect them
 ///
 /// Files of the user are edited, after a copy; a project's files are shared with others and only read. `umcp undo`
-/// puts everything back byte for byte.
+/// puts everything back: byte for byte where nobody changed the file since, else it takes out what umcp put in, puts
+/// back what umcp took out, and keeps the rest.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  umcp init\n  umcp init --dry-run\n  umcp init --from cursor,codex --keep --yes"

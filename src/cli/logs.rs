@@ -74,6 +74,8 @@ impl Tail {
         let last = reader.last(self.lines)?;
         if last.is_empty() && !self.follow {
             ctx.ui.note(&format!("nothing was logged yet ({})", path.display()));
+        } else {
+            ctx.ui.note(&format!("from {}", path.display()));
         }
         last.iter().for_each(|line| show(line));
         if self.follow {

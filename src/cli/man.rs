@@ -15,12 +15,15 @@ use std::process::Command;
 const SOURCE: &str = concat!("umcp ", env!("CARGO_PKG_VERSION"));
 
 /// Show or write manual pages
+///
+/// There is a page for umcp and one for each command; the page of a command documents its verbs too, so that
+/// `umcp man server add` opens the page of `umcp server`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  umcp man server\n  umcp man --out ~/.local/share/man/man1")]
 pub struct Man {
-    /// A command; without one it is the page of umcp
+    /// A command, and perhaps its verb; without one it is the page of umcp
     #[arg(value_name = "COMMAND")]
-    topic: Option<String>,
+    topic: Vec<String>,
     /// Write all pages into this directory
     #[arg(long, value_name = "DIR", conflicts_with = "topic")]
     out: Option<PathBuf>,
@@ -50,15 +53,28 @@ impl Man {
             let pages = pages.into_iter().map(|(name, _)| name).collect();
             return ctx.ui.show(&Written { directory: directory.display().to_string(), pages });
         }
-        let name = self.topic.as_ref().map_or("umcp.1".into(), |topic| format!("umcp-{topic}.1"));
+        let name = file_of(&self.topic)?;
         let Some((_, page)) = pages.into_iter().find(|(page, _)| *page == name) else {
-            return Err(suggest::unknown_verb(&["umcp"], &self.topic.unwrap_or_default()));
+            return Err(suggest::unknown_verb(&["umcp"], &self.topic.concat()));
         };
         if ctx.ui.look().width.is_some() && !ctx.ui.is_json() && read(&name, &page) {
             return Ok(());
         }
         ctx.ui.show(&Shown { page })
     }
+}
+
+/// The page on which these words are documented.
+fn file_of(topic: &[String]) -> Result<String> {
+    let Some((first, verbs)) = topic.split_first() else { return Ok("umcp.1".into()) };
+    let root = super::command();
+    let Some(command) = root.find_subcommand(first) else {
+        return Err(suggest::unknown_verb(&["umcp"], first));
+    };
+    if let Some(verb) = verbs.first().filter(|verb| command.find_subcommand(verb).is_none()) {
+        return Err(suggest::unknown_verb(&["umcp", command.get_name()], verb));
+    }
+    Ok(format!("umcp-{}.1", command.get_name()))
 }
 
 /// Opens a page in the system's reader; false where there is none.

@@ -1,8 +1,11 @@
 //! `umcp profile`: named sets of servers and tools, and who gets which.
 
-use super::context::Context;
+use super::context::{self, Context};
+use super::known::all_servers;
+use crate::clients::CLIENTS;
+use crate::engine::live::{Live, LiveReply};
 use crate::engine::{self, Reply};
-use crate::environments::{self, DEFAULT, Mode, Profile, Request};
+use crate::environments::{self, DEFAULT, Mode, Profile, Request, There};
 use crate::error::Result;
 use crate::ui::{Cell, Column, Output, Page, State, Table};
 use clap::{Args, Subcommand, ValueEnum};
@@ -31,7 +34,6 @@ enum Verb {
     /// Change a profile; what is not given stays
     #[command(alias = "edit")]
     Update(Change),
-    /// Give clients, or everything below a directory, this profile
     Use(Use),
     /// Delete profiles
     #[command(aliases = ["rm", "remove"])]
@@ -88,9 +90,9 @@ struct Change {
 enum ModeWord {
     /// Every tool with its whole definition
     Full,
-    /// Three tools that find, describe and call all others
+    /// Tools that find, describe and call all others, and read what was too large to show
     Search,
-    /// The tools used most, and the three of search for the rest
+    /// The tools used most, and those of search for the rest
     Hybrid,
 }
 
@@ -117,11 +119,13 @@ impl Command {
             Verb::Create(change) => {
                 let new = Profile { name: change.name.clone(), ..Profile::default() };
                 let profile = change.apply(new)?;
+                warn(ctx, &profile)?;
                 save(ctx, "created", Request::Create { profile })
             }
             Verb::Update(change) => {
                 let profile = change.name.clone();
                 let profile = change.apply(find(ctx, &profile)?)?;
+                warn(ctx, &profile)?;
                 save(ctx, "changed", Request::Update { profile })
             }
             Verb::Use(verb) => verb.run(ctx),
@@ -187,11 +191,31 @@ impl Use {
         let mut bound: Vec<String> = self.client.iter().map(|client| format!("for {client}")).collect();
         bound.extend(directories.iter().map(|directory| format!("for clients started below {directory}")));
         let verb = "in use:";
+        warn(ctx, &Profile { clients: self.client.clone(), ..Profile::default() })?;
         add(&mut profile.clients, self.client);
         add(&mut profile.directories, directories);
         let profiles = changed(ctx, Request::Update { profile })?;
         ctx.ui.show(&Changed { profiles, verb, bound })
     }
+}
+
+/// Says which words lead to nothing as things are: a server may still be added, a client may still come.
+fn warn(ctx: &Context, profile: &Profile) -> Result<()> {
+    let servers = all_servers(ctx)?;
+    let sessions = match ctx.live_if_running(Live::Sessions)? {
+        Some(LiveReply::Sessions(sessions)) => sessions,
+        Some(other) => return context::unexpected(&other),
+        None => Vec::new(),
+    };
+    let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+    let tags: Vec<&str> = servers.iter().flat_map(|server| &server.tags).map(String::as_str).collect();
+    let connected = sessions.iter().map(|session| session.client.as_str());
+    let clients: Vec<&str> = CLIENTS.iter().map(|client| client.id).chain(connected).collect();
+    let there = There { servers: &names, tags: &tags, clients: &clients };
+    for line in environments::unmatched(profile, &there) {
+        ctx.ui.warn(&line);
+    }
+    Ok(())
 }
 
 fn absolute(path: &str) -> Result<String> {

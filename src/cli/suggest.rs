@@ -36,7 +36,27 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Vec<&'a str> {
 /// The error for a first word that is no command.
 pub fn unknown_command(words: &[OsString]) -> Error {
     let word = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    unknown_verb(&["umcp"], &word)
+    let nouns = nouns_with(&word);
+    if nouns.is_empty() {
+        return unknown_verb(&["umcp"], &word);
+    }
+    let error = Error::new(&codes::USAGE, format!("`umcp` has no command `{word}`"));
+    nouns.iter().fold(error, |error, meant| error.hint(format!("did you mean `umcp {meant}`?")))
+}
+
+/// A word that is a verb of nouns, with those nouns, the daily ones first: `umcp add` means a server. Other words for
+/// a verb count where nobody has it as its name.
+fn nouns_with(word: &str) -> Vec<String> {
+    let root = super::command();
+    let verbs: Vec<(&str, &str)> = ["server", "tool", "client", "profile", "gateway"]
+        .into_iter()
+        .filter_map(|noun| Some((noun, root.find_subcommand(noun)?.find_subcommand(word)?)))
+        .filter(|(_, verb)| !verb.is_hide_set())
+        .map(|(noun, verb)| (noun, verb.get_name()))
+        .collect();
+    let named = verbs.iter().any(|(_, verb)| *verb == word);
+    let fits = |(_, verb): &&(&str, &str)| !named || *verb == word;
+    verbs.iter().filter(fits).take(2).map(|(noun, verb)| format!("{noun} {verb}")).collect()
 }
 
 /// The error for a word that is no verb of the command at `path`.
@@ -71,7 +91,12 @@ pub fn unknown_flag(path: &[&str], flag: &str) -> Error {
     let known: Vec<&str> = own.chain(global).filter_map(clap::Arg::get_long).collect();
     let word = flag.trim_start_matches('-').split('=').next().unwrap_or_default();
     let error = Error::new(&codes::USAGE, format!("unexpected argument `{flag}`"));
-    let nearest = if flag.starts_with("--") { nearest(word, &known) } else { Vec::new() };
+    let nearest = match flag {
+        // What other programs call it.
+        "-v" if path.len() == 1 => vec!["version"],
+        _ if flag.starts_with("--") => nearest(word, &known),
+        _ => Vec::new(),
+    };
     let error = nearest.iter().fold(error, |error, known| error.hint(format!("did you mean `--{known}`?")));
     error.hint(format!("{} --help", path.join(" ")))
 }
@@ -92,6 +117,22 @@ mod tests {
         ] {
             assert_eq!(nearest(word, &known), expected, "{word}");
         }
+    }
+
+    #[test]
+    fn a_verb_without_its_noun_is_given_one() {
+        for (word, expected) in [
+            ("add", vec!["did you mean `umcp server add`?"]),
+            ("list", vec!["did you mean `umcp server list`?", "did you mean `umcp tool list`?"]),
+            ("rm", vec!["did you mean `umcp server remove`?", "did you mean `umcp client disconnect`?"]),
+            ("connect", vec!["did you mean `umcp client connect`?"]),
+            ("stauts", vec!["did you mean `umcp status`?"]),
+            ("xyzzy", vec!["umcp help all"]),
+        ] {
+            assert_eq!(unknown_command(&[word.into()]).hints, expected, "{word}");
+        }
+        let hints = unknown_flag(&["umcp"], "-v").hints;
+        assert_eq!(hints, ["did you mean `--version`?", "umcp --help"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::server::run::{state_cell, statuses_if_running};
 use super::server::test::Test;
 use crate::engine::live::ServerStatus;
 use crate::error::Result;
-use crate::ui::{Cell, Column, Output, Page, Table, text};
+use crate::ui::{Cell, Column, Row, Rows, text};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -41,11 +41,11 @@ impl Command {
                     about,
                     servers: count(name),
                 };
-                ctx.ui.show(&Kinds(KINDS.iter().map(kind).collect()))
+                ctx.ui.show(&Rows(KINDS.iter().map(kind).collect()))
             }
-            Verb::Status => ctx.ui.show(&Connections(statuses(ctx)?)),
+            Verb::Status => ctx.ui.show(&Rows(statuses(ctx)?.into_iter().map(Connection).collect())),
             Verb::Test(test) => test.run(ctx),
-            Verb::Metrics => ctx.ui.show(&Metrics(statuses(ctx)?.into_iter().map(Metric::from).collect())),
+            Verb::Metrics => ctx.ui.show(&Rows(statuses(ctx)?.into_iter().map(Metric::from).collect())),
         }
     }
 }
@@ -75,59 +75,55 @@ struct Kind {
     servers: usize,
 }
 
-#[derive(Serialize)]
-#[serde(transparent)]
-struct Kinds(Vec<Kind>);
-
-impl Output for Kinds {
+impl Row for Kind {
     const KIND: &'static str = "transport.list/1";
+    const EMPTY: &'static str = "";
 
-    fn human(&self, page: &mut Page) {
-        let mut table = Table::new(
-            "",
-            [Column::new("transport"), Column::new("servers").right(), Column::new("what it is").wraps()],
-        );
-        for kind in &self.0 {
-            table.row([Cell::from(kind.name), kind.servers.to_string().into(), kind.about.into()]);
-        }
-        page.table(table);
+    fn columns() -> Vec<Column> {
+        vec![Column::new("transport"), Column::new("servers").right(), Column::new("what it is").wraps()]
     }
 
-    fn ids(&self) -> Vec<String> {
-        self.0.iter().map(|kind| kind.name.into()).collect()
+    fn cells(&self) -> Vec<Cell> {
+        vec![Cell::from(self.name), self.servers.to_string().into(), self.about.into()]
+    }
+
+    fn id(&self) -> String {
+        self.name.into()
     }
 }
 
+/// A server as its connection is told.
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Connections(Vec<ServerStatus>);
+struct Connection(ServerStatus);
 
-impl Output for Connections {
+impl Row for Connection {
     const KIND: &'static str = "transport.status/1";
+    const EMPTY: &'static str = "nothing is connected";
 
-    fn human(&self, page: &mut Page) {
-        let columns = [
+    fn columns() -> Vec<Column> {
+        vec![
             Column::new("server"),
             Column::new("transport"),
             Column::new("state"),
             Column::new("revision"),
             Column::new("since").optional(1),
-        ];
-        let mut table = Table::new("nothing is connected", columns);
-        for status in &self.0 {
-            table.row([
-                Cell::from(&status.name),
-                (&status.transport).into(),
-                state_cell(status.state),
-                status.revision.as_deref().unwrap_or("-").into(),
-                status.since.map_or("-".into(), |since| since.rfc3339()).into(),
-            ]);
-        }
-        page.table(table);
+        ]
     }
 
-    fn ids(&self) -> Vec<String> {
-        self.0.iter().map(|status| status.name.clone()).collect()
+    fn cells(&self) -> Vec<Cell> {
+        let status = &self.0;
+        vec![
+            Cell::from(&status.name),
+            (&status.transport).into(),
+            state_cell(status.state),
+            status.revision.as_deref().unwrap_or("-").into(),
+            status.since.map_or("-".into(), |since| since.rfc3339()).into(),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.0.name.clone()
     }
 }
 
@@ -162,15 +158,12 @@ impl From<ServerStatus> for Metric {
     }
 }
 
-#[derive(Serialize)]
-#[serde(transparent)]
-struct Metrics(Vec<Metric>);
-
-impl Output for Metrics {
+impl Row for Metric {
     const KIND: &'static str = "transport.metrics/1";
+    const EMPTY: &'static str = "nothing is connected";
 
-    fn human(&self, page: &mut Page) {
-        let columns = [
+    fn columns() -> Vec<Column> {
+        vec![
             Column::new("server"),
             Column::new("calls").right(),
             Column::new("failed").right(),
@@ -179,26 +172,18 @@ impl Output for Metrics {
             Column::new("restarts").right().optional(2),
             Column::new("noise").right().optional(3),
             Column::new("late").right().optional(4),
-        ];
-        let mut table = Table::new("nothing is connected", columns);
-        for metric in &self.0 {
-            let figures = [
-                metric.calls,
-                metric.failures,
-                metric.in_flight,
-                metric.waiting,
-                metric.restarts,
-                metric.noise,
-                metric.late,
-            ];
-            let cells = figures.iter().map(|figure| Cell::from(text::number(*figure)));
-            table.row(std::iter::once(Cell::from(&metric.server)).chain(cells));
-        }
-        page.table(table);
+        ]
     }
 
-    fn ids(&self) -> Vec<String> {
-        self.0.iter().map(|metric| metric.server.clone()).collect()
+    fn cells(&self) -> Vec<Cell> {
+        let Self { calls, failures, in_flight, waiting, restarts, noise, late, .. } = *self;
+        let figures = [calls, failures, in_flight, waiting, restarts, noise, late];
+        let cells = figures.iter().map(|figure| Cell::from(text::number(*figure)));
+        std::iter::once(Cell::from(&self.server)).chain(cells).collect()
+    }
+
+    fn id(&self) -> String {
+        self.server.clone()
     }
 }
 

@@ -10,7 +10,13 @@ use crate::ui::{Cell, Column, Output, Page, State, Table, text};
 use clap::Args;
 use serde::Serialize;
 
-/// Take back edits of other programs' files, byte for byte
+/// Take back umcp's edits of other programs' files
+///
+/// A file that nobody changed since becomes what it was, byte for byte. In one that was changed, umcp's own edit alone
+/// goes: its entry is taken out, servers it had moved are put back, everything else stays as it is now; the file as
+/// it was until then is kept, and `umcp undo ID` brings it back. What cannot be told apart is refused; `--force`
+/// restores the old file all the same. Servers that came into umcp with the edit leave it again, unless they were
+/// changed since.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  umcp undo --list\n  umcp undo\n  umcp undo 3 --dry-run")]
 pub struct Undo {
@@ -157,7 +163,7 @@ impl Output for Entries {
 }
 
 /// What happened to a file, in one line.
-fn file_line(file: &Restored) -> (State, String) {
+fn file_line(file: &Restored, dry_run: bool) -> (State, String) {
     let path = file.path.display();
     match (file.action, &file.merge, &file.error) {
         (Action::Refused, _, error) => {
@@ -165,24 +171,33 @@ fn file_line(file: &Restored) -> (State, String) {
             let why = error.as_ref().map(ToString::to_string).unwrap_or_default();
             (State::Fail, why.lines().next().unwrap_or_default().into())
         }
+        (Action::Restored, ..) if dry_run => (State::Ok, format!("{path} would be what it was")),
         (Action::Restored, ..) => (State::Ok, format!("{path} is as it was")),
+        (Action::Deleted, ..) if dry_run => (State::Ok, format!("{path} would go")),
         (Action::Deleted, ..) => (State::Ok, format!("{path} is gone again")),
+        (Action::AsBefore, ..) if dry_run => (State::Off, format!("{path} is as before already")),
         (Action::AsBefore, ..) => (State::Off, format!("{path} was as before already")),
         (Action::Merged, merge, _) => {
-            let done = merge.as_ref().map(merged).unwrap_or_default();
-            (State::Ok, format!("{path} was changed since; {done}, kept the rest"))
+            let done = merge.as_ref().map(|done| merged(done, dry_run)).unwrap_or_default();
+            let rest = if dry_run { "the rest would stay" } else { "kept the rest" };
+            (State::Ok, format!("{path} was changed since; {done}, {rest}"))
         }
     }
 }
 
-fn merged(done: &Done) -> String {
+fn merged(done: &Done, dry_run: bool) -> String {
     let own = match done.entry {
         Own::AsBefore => None,
+        Own::TakenOut if dry_run => Some("umcp would be taken out".to_string()),
         Own::TakenOut => Some("took umcp out".to_string()),
+        Own::PutBack if dry_run => Some("umcp would get its old entry back".to_string()),
         Own::PutBack => Some("gave umcp its old entry back".to_string()),
     };
-    let back =
-        (!done.back.is_empty()).then(|| format!("put {} back", text::plural(done.back.len(), "server")));
+    let servers = || text::plural(done.back.len(), "server");
+    let back = (!done.back.is_empty()).then(|| match dry_run {
+        true => format!("{} put back", servers()),
+        false => format!("put {} back", servers()),
+    });
     let words: Vec<String> = own.into_iter().chain(back).collect();
     words.join(" and ")
 }
@@ -194,7 +209,7 @@ impl Output for Report {
         for entry in &self.entries {
             page.heading(format!("{} (entry {})", entry.command, entry.id));
             for file in &entry.files {
-                let (state, line) = file_line(file);
+                let (state, line) = file_line(file, self.dry_run);
                 page.mark(state, line);
                 for name in file.merge.iter().flat_map(|done| &done.other) {
                     page.mark(
@@ -212,8 +227,15 @@ impl Output for Report {
                     page.text(&file.diff);
                 }
             }
+            let (leaves, comes) = match self.dry_run {
+                true => ("would be removed from umcp again", "would be in umcp again"),
+                false => ("is removed from umcp again", "is in umcp again"),
+            };
             for name in &entry.servers {
-                page.mark(State::Ok, format!("server {name} is removed from umcp again"));
+                page.mark(State::Ok, format!("server {name} {leaves}"));
+            }
+            for name in &entry.returned {
+                page.mark(State::Ok, format!("server {name} {comes}"));
             }
             if let Some(error) = &entry.error {
                 page.mark(State::Fail, error.to_string());

@@ -1,7 +1,10 @@
 //! The daemon itself: owns the runtime, the lock, the store, the socket, the signals and the clock tick.
 //! It wires the rooms together and decides when to leave; what is answered stands in `jobs.rs` and the gateway.
-//! Long because the start, the loop and the end of the daemon read as one.
 
+mod after;
+mod signals;
+
+use super::diary::Diary;
 use super::door::{self, Guest, Visitor};
 use super::jobs::Jobs;
 use super::lock::Guard;
@@ -19,15 +22,15 @@ use crate::gateway::session::Arrival;
 use crate::paths::Paths;
 use crate::settings::Settings;
 use crate::store::Store;
-use crate::tools;
+use crate::upstream::World;
 use crate::upstream::process::{Children, MARKER, sweep};
-use crate::upstream::{Change, World};
 use crate::usage::{self, Door};
 use crate::workflows;
+use signals::Signals;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Time for calls in flight to be answered after the first signal, and then for servers to end.
 const CALL_GRACE: Duration = Duration::from_millis(800);
@@ -104,7 +107,12 @@ pub fn serve(options: &Options, announce: &mut dyn FnMut(Ready)) -> Result<()> {
         .thread_keep_alive(Duration::from_secs(2))
         .build()
         .map_err(|error| Error::new(&codes::DAEMON_START, "the runtime cannot be started").because(error))?;
-    let outcome = runtime.block_on(host(options, &paths, &guard, announce));
+    let diary = Arc::new(Diary::open(&paths, Clock::from_env(), options.foreground));
+    let outcome = runtime.block_on(host(options, &paths, &guard, &diary, announce));
+    match &outcome {
+        Ok(()) => diary.line("ended"),
+        Err(error) => diary.line(&format!("failed: {error}")),
+    }
     runtime.shutdown_timeout(Duration::from_millis(200));
     drop(guard);
     outcome
@@ -114,6 +122,7 @@ async fn host(
     options: &Options,
     paths: &Paths,
     guard: &Guard,
+    diary: &Arc<Diary>,
     announce: &mut dyn FnMut(Ready),
 ) -> Result<()> {
     // From the first moment on, so that one sent on the heels of the report ends the daemon in order.
@@ -124,45 +133,53 @@ async fn host(
     let swept = sweep(&nonce);
     let children = Children::start(&nonce)?;
     let world_cell: Arc<OnceLock<Arc<Gateway>>> = Arc::default();
-    let watching = world_cell.clone();
-    let indexed = Engine::new(store.clone(), clock).with_names_index(paths.names_index());
-    let names = indexed.clone();
-    let engine = Engine::new(store, clock)
-        .with_watcher(Arc::new(move |request| watched(&watching, &indexed, request)));
+    let (watching, noting) = (world_cell.clone(), diary.clone());
+    let names = Engine::new(store.clone(), clock).with_names_index(paths.names_index());
+    let renamed = Arc::new(Notify::new());
+    let renaming = renamed.clone();
+    let engine = Engine::new(store, clock).with_watcher(Arc::new(move |request| {
+        after::note(&noting, request);
+        after::watched(&watching, &renaming, request);
+    }));
     let settings = Settings::load(paths)?;
     let world = World::load(engine.clone(), settings, paths.clone(), children)?;
     let gateway = Gateway::new(Caller::new(world));
     let _ = world_cell.set(gateway.clone());
     let mut listener = Listener::bind(paths, guard)?;
     let (leave, mut left) = mpsc::channel(1);
-    let jobs = Jobs::new(gateway.clone(), leave);
+    let jobs = Jobs::new(gateway.clone(), leave, diary.clone(), options.foreground);
+    tokio::spawn(after::keep_diary(diary.clone(), gateway.news.subscribe()));
     let http = match &options.http {
         Some(address) => Some(jobs.listen(address, options.insecure, options.no_key).await?),
         None => None,
     };
-    tokio::task::spawn_blocking(move || names.refresh_names());
+    renamed.notify_one();
+    tokio::spawn(after::keep_names(names.clone(), renamed));
     announce(Ready::Serving(http));
+    let (version, pid) = (super::wire::VERSION, std::process::id());
+    let place = if options.foreground { "in the foreground" } else { "in the background" };
+    diary.line(&format!("started {place}: umcp {version}, process {pid}, {}", paths.store().display()));
     jobs.take_up_runs();
     if swept > 0 {
-        jobs.log(&format!("ended {swept} processes that a former daemon left behind"));
+        diary.line(&format!("ended {swept} processes that a former daemon left behind"));
     }
     let mut tick = tokio::time::interval(TICK);
     let mut idle = Idle::new(Duration::from_millis(gateway.world().shared.settings.gateway.idle_exit_ms));
     let mut trimmed = Instant::now();
     let mut rest = Rest::default();
-    loop {
+    let reason = loop {
         tokio::select! {
             peer = listener.accept() => match peer {
                 Ok(peer) => drop(tokio::spawn(visit(peer, jobs.clone()))),
                 // Out of descriptors: refuse new work for a moment, keep what is there.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
-            () = signals.next() => break,
-            _ = left.recv() => break,
+            () = signals.next() => break "a signal",
+            _ = left.recv() => break "a command asked for it",
             _ = tick.tick() => {
                 rest.tick(gateway.caller.calls.load(Relaxed) + gateway.hub.count() as u64);
                 if !options.foreground && idle.is_over(&jobs) {
-                    break;
+                    break "nobody needed it";
                 }
                 if trimmed.elapsed() > TRIM {
                     trimmed = Instant::now();
@@ -170,10 +187,11 @@ async fn host(
                 }
             }
         }
-    }
+    };
+    diary.line(&format!("ending: {reason}"));
     drop(listener);
     tokio::select! {
-        () = close(&jobs) => {}
+        () = close(&jobs, names) => {}
         // The second signal: at once.
         () = signals.next() => {}
     }
@@ -181,7 +199,7 @@ async fn host(
 }
 
 /// Answers or cancels what runs, ends the servers, and makes every record durable.
-async fn close(jobs: &Arc<Jobs>) {
+async fn close(jobs: &Arc<Jobs>, names: Engine) {
     let gateway = jobs.gateway();
     let world = gateway.world();
     let deadline = Instant::now() + CALL_GRACE;
@@ -196,47 +214,16 @@ async fn close(jobs: &Arc<Jobs>) {
         session.close();
     }
     let store = gateway.world().shared.engine.store().clone();
-    let _ = tokio::task::spawn_blocking(move || store.flush()).await;
+    let last = move || {
+        names.refresh_names();
+        store.flush()
+    };
+    let _ = tokio::task::spawn_blocking(last).await;
 }
 
 /// A name for this installation that servers carry in their environment.
 fn nonce(paths: &Paths) -> String {
     format!("{:08x}", crc32fast::hash(paths.store().as_os_str().as_encoded_bytes()))
-}
-
-/// After a commit: the running world takes over what changed, and clients are told. Whoever changed it waits for
-/// this, so it reads no more than that; the names for completion are written later.
-fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRequest) {
-    let change = match request {
-        StoreRequest::Server(_) => Some(Change::Servers),
-        StoreRequest::Tool(tools::Request::PutCatalogue { .. }) => None,
-        StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
-        StoreRequest::Tool(_) => Some(Change::Preferences),
-        StoreRequest::Profile(_) => Some(Change::Profiles),
-        StoreRequest::Secret(request) => request.changes().map(Change::Secrets),
-        StoreRequest::Token(_)
-        | StoreRequest::Usage(_)
-        | StoreRequest::Workflow(_)
-        | StoreRequest::Integration(_) => None,
-    };
-    if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Workflow(_)) {
-        let indexed = indexed.clone();
-        tokio::task::spawn_blocking(move || indexed.refresh_names());
-    }
-    let Some(gateway) = gateway.get() else { return };
-    if matches!(request, StoreRequest::Integration(_) | StoreRequest::Server(_)) {
-        gateway.world().shared.accounts.changed();
-    }
-    if matches!(request, StoreRequest::Token(_)) {
-        gateway.forget_tokens();
-    }
-    let Some(change) = change else { return };
-    // A store that cannot be read is told to the next one who asks it.
-    let _ = gateway.world().sync(&change);
-    if gateway.hub.count() > 0 && !matches!(request, StoreRequest::Secret(_)) {
-        let gateway = gateway.clone();
-        tokio::spawn(async move { gateway.world().list_missing().await });
-    }
 }
 
 /// What is done now and then: old records go, and accounts that are about to end are told.
@@ -286,14 +273,17 @@ async fn visit(peer: Peer, jobs: Arc<Jobs>) {
     };
 }
 
-async fn bridge(visitor: Visitor, jobs: &Arc<Jobs>) -> Result<()> {
+async fn bridge(mut visitor: Visitor, jobs: &Arc<Jobs>) -> Result<()> {
+    let hello = std::mem::take(&mut visitor.hello);
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    let hands_over = hello.hands_over();
+    let Hello { client, profile, cwd, .. } = hello;
+    let arrival = Arrival { door: Door::Stdio, client, profile, cwd };
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    if hands_over && let Some(pipes) = super::pipes::Pipes::take(&mut visitor).await? {
+        return pipes.serve(visitor, jobs.gateway(), arrival).await;
+    }
     let first = visitor.read.buffer().to_vec();
-    let arrival = Arrival {
-        door: Door::Stdio,
-        client: visitor.hello.client,
-        profile: visitor.hello.profile,
-        cwd: visitor.hello.cwd,
-    };
     jobs.gateway().serve_stream(visitor.read.into_inner(), visitor.write, &first, arrival).await
 }
 
@@ -370,43 +360,5 @@ impl Idle {
             self.since = Instant::now();
         }
         self.since.elapsed() >= self.limit && !self.limit.is_zero()
-    }
-}
-
-/// SIGTERM and Ctrl-C, or their like.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn new() -> Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let failed = |error| Error::new(&codes::DAEMON_START, "signals cannot be handled").because(error);
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-        })
-    }
-
-    #[cfg(unix)]
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    #[cfg(windows)]
-    fn new() -> Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(windows)]
-    async fn next(&mut self) {
-        let _ = tokio::signal::ctrl_c().await;
     }
 }

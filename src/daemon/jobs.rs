@@ -1,22 +1,20 @@
 //! What the daemon answers on its local socket: store requests through the engine, live requests from the running
 //! world. Plain data in, plain data out; text for people is made elsewhere.
-//! Long because every live request has its arm here, and most are answered in a few lines.
 
 mod accounts;
 mod runs;
 mod status;
+mod trial;
 
+use super::diary::Diary;
 use super::wire::Hello;
 use crate::calls::runner::Runner;
 use crate::calls::{Context, Params};
 use crate::clock::Timestamp;
-use crate::engine::live::{
-    CallRequest, Called, Event, Found, Live, LiveReply, Mode, Phase, Refreshed, TestReport,
-};
+use crate::engine::live::{CallRequest, Called, Event, Found, Listening, Live, LiveReply, Mode, Refreshed};
 use crate::engine::{Reply, Request, StoreRequest};
 use crate::error::{Error, Result, codes};
 use crate::gateway::{Gateway, guard};
-use crate::servers::Server;
 use crate::tools::model::Facts;
 use crate::upstream::message::quote;
 use crate::upstream::supervisor::Upstream;
@@ -38,7 +36,9 @@ pub struct Jobs {
     started: Timestamp,
     /// Requests being answered on the socket.
     present: AtomicUsize,
-    listening: Mutex<Vec<String>>,
+    listening: Mutex<Vec<Listening>>,
+    diary: Arc<Diary>,
+    foreground: bool,
 }
 
 /// Counts a connection of the socket as present.
@@ -51,17 +51,16 @@ impl Drop for Present {
 }
 
 impl Jobs {
-    pub fn new(gateway: Arc<Gateway>, leave: mpsc::Sender<()>) -> Arc<Self> {
+    pub fn new(
+        gateway: Arc<Gateway>,
+        leave: mpsc::Sender<()>,
+        diary: Arc<Diary>,
+        foreground: bool,
+    ) -> Arc<Self> {
         let started = gateway.world().shared.engine.now();
         let runner = Runner::new(gateway.caller.clone(), gateway.events.clone());
-        Arc::new(Self {
-            gateway,
-            runner,
-            leave,
-            started,
-            present: AtomicUsize::new(0),
-            listening: Mutex::default(),
-        })
+        let (present, listening) = (AtomicUsize::new(0), Mutex::default());
+        Arc::new(Self { gateway, runner, leave, started, present, listening, diary, foreground })
     }
 
     pub fn gateway(&self) -> &Arc<Gateway> {
@@ -86,21 +85,15 @@ impl Jobs {
             || !self.listening().is_empty()
     }
 
-    fn listening(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+    fn listening(&self) -> std::sync::MutexGuard<'_, Vec<Listening>> {
         self.listening.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes a line to the daemon's log, which is its stderr.
-    pub fn log(&self, text: &str) {
-        use std::io::Write;
-        let now = self.gateway.world().shared.engine.now().rfc3339();
-        let _ = writeln!(std::io::stderr().lock(), "{now} {text}");
     }
 
     /// Listens for HTTP clients and gives the address.
     pub async fn listen(self: &Arc<Self>, address: &str, insecure: bool, no_key: bool) -> Result<String> {
         let bound = self.gateway.listen(address, insecure, no_key).await?;
-        self.listening().push(bound.clone());
+        self.diary.line(&format!("listening on http://{bound}/mcp"));
+        self.listening().push(Listening { address: bound.clone(), insecure, no_key });
         Ok(bound)
     }
 
@@ -297,57 +290,6 @@ impl Jobs {
             Refreshed { server: upstream.name().into(), tools, error: fetched.err() }
         });
         Ok(futures_util::future::join_all(lists).await)
-    }
-
-    /// A connection of its own beside the running one, with the time of each phase.
-    async fn test(&self, name: &str) -> Result<TestReport> {
-        let world = self.gateway.world();
-        let known = world.find(name)?;
-        let entry = Server { id: format!("{}-test", known.id()), enabled: true, ..(*known.entry).clone() };
-        let probe = Upstream::for_test(entry, world.shared.clone());
-        let mut report = TestReport {
-            server: known.name().into(),
-            ok: false,
-            phases: Vec::new(),
-            era: None,
-            revision: None,
-            server_info: None,
-            tools: 0,
-            prompts: 0,
-            resources: 0,
-            warnings: Vec::new(),
-        };
-        let mut started = Instant::now();
-        let mut phase = |report: &mut TestReport, name: &str, error: Option<Error>| {
-            let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-            started = Instant::now();
-            report.phases.push(Phase { name: name.into(), duration_us, error });
-        };
-        let running = match probe.connect(0).await {
-            Ok(running) => running,
-            Err(error) => {
-                phase(&mut report, "connect", Some(error));
-                return Ok(report);
-            }
-        };
-        phase(&mut report, "connect", None);
-        report.era = Some(running.agreement.era);
-        report.revision = Some(running.agreement.revision.clone());
-        report.server_info = Some(running.agreement.server_info.clone());
-        match probe.look(&running).await {
-            Ok(catalogue) => {
-                report.tools = catalogue.tools.len() as u64;
-                report.prompts = catalogue.prompts.len() as u64;
-                report.resources = catalogue.resources.len() as u64;
-                report.warnings.clone_from(&catalogue.warnings);
-                report.ok = true;
-                phase(&mut report, "list", None);
-            }
-            Err(error) => phase(&mut report, "list", Some(error)),
-        }
-        probe.stop().await;
-        phase(&mut report, "stop", None);
-        Ok(report)
     }
 
     async fn follow(&self, events: mpsc::UnboundedSender<Event>) -> Result<LiveReply> {

@@ -98,7 +98,7 @@ async fn visit(peer: socket::Peer, stop: Arc<tokio::sync::Notify>) {
     let variable = |name: &str| std::env::var(name).ok();
     if let Some(version) = variable("UMCP_TEST_VERSION") {
         let umcp = variable("UMCP_TEST_PROTOCOL").map_or(PROTOCOL, |number| number.parse().unwrap());
-        let welcome = Welcome { umcp, version, pid: std::process::id(), refused: None };
+        let welcome = Welcome { umcp, version, pid: std::process::id(), refused: None, pipes: 0 };
         door::send(&mut visitor.write, &welcome).await.unwrap();
     } else {
         let unknown = visitor.hello.profile.as_ref().filter(|profile| *profile == "unknown");

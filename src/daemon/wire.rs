@@ -22,6 +22,12 @@ pub const LINE_LIMIT: usize = (16 << 20) + (64 << 10);
 /// Longest hello or welcome.
 pub const HELLO_LIMIT: usize = 64 << 10;
 
+/// Layout of the book that goes with a client's pipes. 0: this system cannot hand them over.
+pub const PIPES: u32 = if cfg!(all(target_os = "linux", target_pointer_width = "64")) { 1 } else { 0 };
+
+/// The line that the pipes come with, in mode `mcp` behind a welcome that takes them. Answered by a [`Taken`].
+pub const HANDOVER: &[u8] = b"{\"pipes\":1}\n";
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,6 +63,9 @@ pub struct Hello {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
     pub pid: u32,
+    /// The client would hand over its pipes, with a book of this layout.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pipes: u32,
 }
 
 impl Hello {
@@ -72,7 +81,13 @@ impl Hello {
             cwd,
             environment: None,
             pid: std::process::id(),
+            pipes: 0,
         }
+    }
+
+    /// Whether the client's pipes follow the welcome.
+    pub fn hands_over(&self) -> bool {
+        PIPES != 0 && self.mode == Mode::Mcp && self.pipes == PIPES
     }
 }
 
@@ -88,6 +103,9 @@ pub struct Welcome {
     /// Why the daemon will not serve this client; the connection ends after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Error>,
+    /// The daemon expects the client's pipes next, with a book of this layout.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pipes: u32,
 }
 
 impl Welcome {
@@ -99,8 +117,15 @@ impl Welcome {
             Mode::Call | Mode::Mcp if hello.umcp == PROTOCOL => None,
             Mode::Call | Mode::Mcp => Some(super::version::misfit(hello.umcp, &hello.version)),
         };
-        Self { umcp: PROTOCOL, version: VERSION.into(), pid: std::process::id(), refused }
+        let pipes = if hello.hands_over() { PIPES } else { 0 };
+        Self { umcp: PROTOCOL, version: VERSION.into(), pid: std::process::id(), refused, pipes }
     }
+}
+
+/// Whether the daemon has taken the client's pipes; if not, the stream is the transport after all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    pub taken: bool,
 }
 
 /// A line of the daemon in mode `call`. A request is over with its `Reply` or `Error`.
@@ -141,6 +166,11 @@ pub fn send<T: Serialize>(writer: &mut impl Write, value: &T) -> Result<()> {
 /// The other side cannot be written to or read from any more.
 pub fn gone(error: &io::Error) -> Error {
     Error::new(&codes::DAEMON_UNAVAILABLE, "the daemon went away").because(error)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 fn too_long(limit: usize) -> Error {
@@ -261,6 +291,18 @@ mod tests {
         assert_eq!(text, r#"{"umcp":1,"version":"1.2.3","mode":"stop","client":"","pid":5}"#);
         let welcome: Welcome = serde_json::from_str(r#"{"umcp":1,"version":"0.1.0","pid":9}"#).unwrap();
         assert_eq!((welcome.pid, welcome.refused.is_none()), (9, true));
+    }
+
+    #[test]
+    fn pipes_are_taken_only_where_both_sides_mean_the_same() {
+        let pipes =
+            |mode, pipes| Welcome::to(&Hello { umcp: PROTOCOL, mode, pipes, ..Hello::default() }).pipes;
+        assert_eq!(
+            [pipes(Mode::Mcp, PIPES), pipes(Mode::Mcp, 0), pipes(Mode::Mcp, 99), pipes(Mode::Call, PIPES)],
+            [PIPES, 0, 0, 0]
+        );
+        // An older program on either side sees nothing of it.
+        assert!(!serde_json::to_string(&Hello::new(Mode::Mcp, "x")).unwrap().contains("pipes"));
     }
 
     #[test]

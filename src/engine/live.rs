@@ -216,11 +216,25 @@ pub struct Status {
     pub started: Timestamp,
     /// Addresses of HTTP listeners.
     pub http: Vec<String>,
+    /// The same with the words each was asked for with.
+    #[serde(default)]
+    pub listeners: Vec<Listening>,
+    /// Somebody runs it in a terminal or as a service; it does not leave by itself.
+    #[serde(default)]
+    pub foreground: bool,
     pub sessions: u64,
     pub calls: u64,
     /// Resident memory of the daemon, in bytes, where the system tells.
     pub memory: Option<u64>,
     pub servers: Vec<ServerStatus>,
+}
+
+/// A listener for HTTP clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listening {
+    pub address: String,
+    pub insecure: bool,
+    pub no_key: bool,
 }
 
 /// State of one server.

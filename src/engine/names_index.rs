@@ -1,5 +1,6 @@
 //! A small file of names beside the store, so that a Tab press never waits for the daemon or the lock.
-//! One line each: kind, name and a word of state, with tabs between. It may be stale; it is never wrong for long.
+//! One line each: kind, name and a word about it, with tabs between: the state of a server, the arguments of a tool.
+//! It may be stale; it is never wrong for long.
 
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
@@ -71,7 +72,8 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
         let state = if server.enabled { "enabled" } else { "disabled" };
         let _ = writeln!(text, "server\t{}\t{state}", server.name);
         for tool in catalogues.get(&server.id).iter().flat_map(|catalogue| &catalogue.tools) {
-            let _ = writeln!(text, "tool\t{}.{}\t", server.name, tool.name);
+            let arguments = tool.argument_names().join(" ");
+            let _ = writeln!(text, "tool\t{}.{}\t{arguments}", server.name, tool.name);
         }
     }
     if let Reply::Profile(environments::Reply::Profiles(profiles)) =
@@ -106,7 +108,7 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
     paths::write_cache(path, text.as_bytes())
 }
 
-/// Names of one kind with their state. A missing or odd file gives none.
+/// Names of one kind with what is said of each. A missing or odd file gives none.
 pub fn read(path: &Path, kind: NameKind) -> Vec<(String, String)> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let fields = |line: &str| {

@@ -1,10 +1,13 @@
 //! The noun `profile`: named sets of servers and tools, and how they are shown to a client.
 //! A client without a profile of its own gets `default`, which needs no row and shows everything in full.
 
+mod unmatched;
+
 use crate::error::{Error, Result, codes};
 use crate::store::{Reader, Row, Table, Writer, tables};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+pub use unmatched::{There, unmatched};
 
 const PROFILES: Table<Profile> = Table::new(tables::PROFILES);
 

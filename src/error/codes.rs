@@ -56,6 +56,7 @@ codes! {
     DAEMON_NEWER = "UM0303" "daemon_newer" Unavailable "The running daemon is newer than this program and speaks another protocol. Update this program, or stop the daemon with the newer one.";
     WIRE_INVALID = "UM0304" "wire_invalid" Bug "A line on the local socket could not be understood.";
     NOT_PRIVATE = "UM0305" "not_private" Unavailable "A file or socket that must belong to you alone is open to others.";
+    GATEWAY_RUNNING = "UM0306" "gateway_running" Conflict "A gateway runs in the foreground already, in a terminal or as a service. `--take-over` ends it and goes on in its place.";
 
     SERVER_NOT_FOUND = "UM0401" "server_not_found" NotFound "No server of that name is known. `umcp server list` shows all.";
     SERVER_EXISTS = "UM0402" "server_exists" Conflict "A server of that name exists already.";
@@ -73,7 +74,7 @@ codes! {
     UNDO_NOTHING = "UM0414" "undo_nothing" NotFound "There is nothing to undo.";
     UNDO_CHANGED = "UM0415" "undo_changed" Conflict "The file was changed after umcp edited it, so putting the old one back would lose that change.";
     CODE_NOT_FOUND = "UM0416" "code_not_found" NotFound "No error code of that name is known.";
-    SECRET_MISSING = "UM0417" "secret_missing" Credential "A value refers to a secret or a variable that is not set.";
+    SECRET_MISSING = "UM0417" "secret_missing" Credential "A value refers to a secret or a variable that is not set. Both come from the environment umcp is started from; a secret also from a line NAME=VALUE in secrets.env beside the settings, a file that only you may read (`umcp config path` names it).";
     TOKEN_EXISTS = "UM0418" "token_exists" Conflict "A token of that name exists already.";
     PROMPT_NOT_FOUND = "UM0419" "prompt_not_found" NotFound "No prompt of that name is known.";
     RESOURCE_NOT_FOUND = "UM0420" "resource_not_found" NotFound "No server offers that resource.";

@@ -38,6 +38,8 @@ pub struct Gateway {
     pub events: broadcast::Sender<Event>,
     /// The daemon ends: nothing is waited for any more.
     ending: watch::Sender<bool>,
+    /// The same without calls, which are many: for the daemon's log.
+    pub news: broadcast::Sender<Event>,
     parked: Parked,
     tasks: Tasks,
     next_session: AtomicU64,
@@ -56,6 +58,7 @@ impl Gateway {
             hub: Hub::default(),
             events: broadcast::channel(1024).0,
             ending: watch::Sender::new(false),
+            news: broadcast::channel(256).0,
             parked: Parked::default(),
             tasks: Tasks::default(),
             next_session: AtomicU64::new(1),
@@ -177,8 +180,10 @@ impl Gateway {
 
     /// Tells whoever follows events; costs nothing when nobody does.
     pub fn tell(&self, event: impl FnOnce(crate::clock::Timestamp) -> Event) {
-        if self.events.receiver_count() > 0 {
-            let _ = self.events.send(event(self.world().shared.engine.now()));
+        if self.events.receiver_count() + self.news.receiver_count() > 0 {
+            let event = event(self.world().shared.engine.now());
+            let _ = self.news.send(event.clone());
+            let _ = self.events.send(event);
         }
     }
 }

@@ -29,7 +29,8 @@ pub fn not_bound(address: SocketAddr, error: std::io::Error) -> Error {
     Error::new(&codes::BIND_FAILED, format!("cannot listen on `{address}`")).because(error)
 }
 
-fn parse(text: &str) -> Result<SocketAddr> {
+/// `127.0.0.1:7332`, `localhost:7332`, `[::1]:7332`, or only a port of this machine.
+pub fn parse(text: &str) -> Result<SocketAddr> {
     let full = match text.parse::<u16>() {
         Ok(port) => format!("127.0.0.1:{port}"),
         Err(_) => text.replace("localhost:", "127.0.0.1:"),

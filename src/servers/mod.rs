@@ -155,7 +155,7 @@ pub fn all(tx: &Reader) -> Result<Vec<Server>> {
 }
 
 fn by_name(tx: &Reader, name: &str) -> Result<Option<Server>> {
-    Ok(all(tx)?.into_iter().find(|server| server.name == name || server.id == name))
+    tx.find(&SERVERS, |server| server.name == name || server.id == name)
 }
 
 /// One server by name or id, or an error that names the nearest ones.
@@ -167,6 +167,12 @@ pub fn find(tx: &Reader, name: &str) -> Result<Server> {
 }
 
 fn select(tx: &Reader, names: &[String]) -> Result<Vec<Server>> {
+    // One plain name is what is mostly asked for: the others need not be read for it.
+    if let [name] = names
+        && !name.contains('*')
+    {
+        return find(tx, name).map(|server| vec![server]);
+    }
     let servers = all(tx)?;
     let mut chosen: Vec<Server> = Vec::new();
     for name in names {

@@ -105,6 +105,10 @@ impl Transport {
     pub fn from_url(url: &str) -> Result<Self> {
         let lower = url.to_ascii_lowercase();
         let starts = |prefix: &str| lower.starts_with(prefix);
+        if names_no_host(url) {
+            return Err(Error::new(&codes::VALUE_INVALID, format!("`{url}` names no host"))
+                .hint("write it whole, such as https://example.com/mcp"));
+        }
         if starts("http://") || starts("https://") {
             return Ok(Self::Http { url: url.into(), probe: true });
         }
@@ -121,6 +125,17 @@ impl Transport {
         Err(Error::new(&codes::VALUE_INVALID, format!("`{url}` is not a URL umcp can connect to"))
             .hint("use http://, https://, ws://, wss://, unix:///path#/mcp or builtin:NAME"))
     }
+}
+
+/// Whether nothing stands where a URL has its host, or a local socket its path.
+fn names_no_host(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    if matches!(scheme, "unix" | "pipe") {
+        return rest.split('#').next().is_none_or(str::is_empty);
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    host.is_empty() || host.starts_with(':')
 }
 
 /// A word as a shell would need it, for display only; nothing is ever run through a shell.
@@ -323,5 +338,14 @@ mod tests {
             assert_eq!(Transport::from_url(url).unwrap().word(), word);
         }
         assert!(Transport::from_url("ftp://x").is_err());
+        for url in
+            ["https://", "http:///mcp", "https://:8080/mcp", "wss://user@/x", "unix://", "unix://#/mcp"]
+        {
+            let error = Transport::from_url(url).unwrap_err();
+            assert_eq!(error.message, format!("`{url}` names no host"));
+        }
+        for url in ["https://[::1]:80/mcp", "http://${HOST}:8080/mcp", "https://user:key@example.com"] {
+            assert!(Transport::from_url(url).is_ok(), "{url}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 use super::Machine;
 use super::import;
 use super::journal::{self, Edit};
-use crate::clients::{self, Client, Entry, Location, Scope, beside, plan};
+use crate::clients::{self, Client, Entry, Location, Scope, beside, plan, revert};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::ids;
@@ -218,7 +218,8 @@ pub fn connect_some(
 
 /// Plans umcp's entry out of a file; `None` when it is not in there.
 ///
-/// When nobody but umcp changed the file since, it becomes byte for byte what it was; else only the entry goes.
+/// When nobody but umcp changed the file since, it becomes byte for byte what it was. Beside the changes of others
+/// umcp's own edits are taken back one by one, as undo does; where that cannot be told apart, only the entry goes.
 pub fn disconnect(client: &Client, path: &Path, entries: &[journal::Entry]) -> Result<Option<Edit>> {
     let file = path.display().to_string();
     let Some(text) = journal::read_text(path)? else { return Ok(None) };
@@ -231,6 +232,9 @@ pub fn disconnect(client: &Client, path: &Path, entries: &[journal::Entry]) -> R
     };
     if let Some(original) = original(client, path, &text, entries)? {
         return Ok(edit(original));
+    }
+    if let Some(merged) = merged(client, path, &text, entries)? {
+        return Ok(edit(merged));
     }
     let oldest = first_copy(path, entries)?;
     let after = plan::disconnect(client, &file, &text, oldest.as_deref())?;
@@ -258,6 +262,38 @@ fn original(
             }
             digest = ids::digest(&bytes);
         }
+    }
+    Ok(None)
+}
+
+/// The content without umcp's own edits, the newest first, beside what others changed since. `None`: the journal does
+/// not lead back, or what umcp wrote is not there any more.
+fn merged(
+    client: &Client,
+    path: &Path,
+    text: &str,
+    entries: &[journal::Entry],
+) -> Result<Option<Option<Vec<u8>>>> {
+    let file = path.display().to_string();
+    let mut text = text.to_string();
+    for entry in entries.iter().rev().filter(|entry| entry.manifest.undone.is_none()) {
+        let Some(index) = entry.manifest.files.iter().position(|record| record.path == path) else {
+            continue;
+        };
+        let (before, Some(wrote)) = (entry.before(index)?, entry.after(index)?) else { return Ok(None) };
+        let was = before.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+        match revert::revert(client, &file, &was, &String::from_utf8_lossy(&wrote), &text) {
+            Ok(reverted) => text = reverted.text,
+            Err(_) => return Ok(None),
+        }
+        if plan::connected(client, &file, &was)?.is_some() {
+            continue;
+        }
+        if plan::connected(client, &file, &text)?.is_some() {
+            return Ok(None);
+        }
+        let hollow = before.is_none() && plan::hollow(client, &text);
+        return Ok(Some((!hollow).then(|| text.into_bytes())));
     }
     Ok(None)
 }

@@ -72,9 +72,9 @@ pub fn set(paths: &Paths, key: &str, value: Option<&str>) -> Result<Edit> {
         Some(value) => {
             // The number itself is written: every reader of the file knows what it means.
             let value = setting.write(&mut settings::Settings::default(), value)?;
-            edit::set(Format::Yaml, &file, &text, &setting.path(), &value)?
+            edited(&file, &text, |text| edit::set(Format::Yaml, &file, text, &setting.path(), &value))?
         }
-        None => edit::remove(Format::Yaml, &file, &text, &setting.path())?,
+        None => edited(&file, &text, |text| edit::remove(Format::Yaml, &file, text, &setting.path()))?,
     };
     settings::parse_file(&path, &after)?;
     let unwritten = before.is_none() && after.is_empty();
@@ -84,6 +84,20 @@ pub fn set(paths: &Paths, key: &str, value: Option<&str>) -> Result<Edit> {
         after: (!unwritten).then(|| after.into_bytes()),
         client: None,
     })
+}
+
+/// Makes an edit that wants block style. A file in flow style (`{…}`, or JSON) is written anew in block style where
+/// that loses nothing; with comments in it, it is its owner's to rewrite.
+fn edited(file: &str, text: &str, edit: impl Fn(&str) -> Result<String>) -> Result<String> {
+    let error = match edit(text) {
+        Ok(after) => return Ok(after),
+        Err(error) => error.hint("umcp config edit"),
+    };
+    if text.contains('#') {
+        return Err(error);
+    }
+    let plain = documents::write_yaml(&documents::parse_as(Format::Yaml, file, text)?.to_json())?;
+    edit(&plain).map_err(|_| error)
 }
 
 /// Plans a whole new text into the file, after checking it.
@@ -203,6 +217,21 @@ mod tests {
         let text = change(&paths, "servers.queue", Some("7"));
         assert_eq!(text, "# mine\ngateway:\n  page_size: 5 # five\nservers:\n  queue: 7\n");
         assert_eq!(change(&paths, "servers.queue", None), "# mine\ngateway:\n  page_size: 5 # five\n");
+        for flow in [
+            "{gateway: {page_size: 5}}",
+            "gateway: {page_size: 5}\n",
+            "{\n  \"gateway\": {\"page_size\": 5}\n}\n",
+        ] {
+            fs::write(paths.settings_file(), flow).unwrap();
+            let text = change(&paths, "gateway.page_size", Some("6"));
+            assert_eq!(text, "gateway:\n  page_size: 6\n", "{flow}");
+            fs::write(paths.settings_file(), flow).unwrap();
+            let text = change(&paths, "servers.queue", Some("7"));
+            assert!(text.ends_with("servers:\n  queue: 7\n") && text.contains("page_size: 5"), "{text}");
+        }
+        fs::write(paths.settings_file(), "gateway: {page_size: 5} # five\n").unwrap();
+        let refused = set(&paths, "gateway.page_size", Some("6")).unwrap_err();
+        assert!(refused.hints.contains(&"umcp config edit".to_string()), "{refused:?}");
         assert!(set(&paths, "servers.queue", Some("many")).unwrap_err().is(&codes::VALUE_INVALID));
         assert!(set(&paths, "server.queue", Some("1")).unwrap_err().is(&codes::SETTING_UNKNOWN));
         assert!(replace(&paths, "gatway: {}\n".into()).is_err());

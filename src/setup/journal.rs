@@ -54,6 +54,12 @@ pub struct Manifest {
     /// Servers the command added to the store.
     #[serde(default)]
     pub servers: Vec<ServerRecord>,
+    /// Servers that left the store together with the edit, whole, to come back with the files.
+    #[serde(default)]
+    pub removed: Vec<Server>,
+    /// The entry that was taken back, for the copies undo keeps; it stands again once this one is taken back.
+    #[serde(default)]
+    pub takes_back: Option<u64>,
     /// When it was taken back.
     #[serde(default)]
     pub undone: Option<Timestamp>,
@@ -205,6 +211,8 @@ pub fn prepare(
         command: command.into(),
         files,
         servers: servers.iter().map(ServerRecord::of).collect(),
+        removed: Vec::new(),
+        takes_back: None,
         undone: None,
     };
     let (id, place) = new_folder(folder)?;

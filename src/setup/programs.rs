@@ -1,6 +1,7 @@
 //! Programs of this machine: where they are found, which version they are, and the PATH that apps started from
 //! the desktop see. It starts nothing but `PROGRAM --version`.
 
+use crate::documents::near;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -31,6 +32,14 @@ pub fn find(program: &str, path: &str) -> Option<PathBuf> {
         .filter(|folder| folder.is_absolute())
         .flat_map(|folder| candidates(&folder, program))
         .find(|candidate| is_program(candidate))
+}
+
+/// The program of a search path whose name is nearest to a mistyped one. Looks at every folder, so only for a miss.
+pub fn nearest(program: &str, path: &str) -> Option<String> {
+    let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+    let files = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let names: Vec<String> = files.filter_map(|file| file.file_name().into_string().ok()).collect();
+    near(program, names.iter().map(String::as_str)).map(String::from)
 }
 
 fn candidates(folder: &Path, program: &str) -> Vec<PathBuf> {
@@ -92,6 +101,8 @@ mod tests {
         assert_eq!(find("tool", &path), Some(tool.clone()));
         assert_eq!(find(tool.to_str().unwrap(), ""), Some(tool.clone()));
         assert_eq!(find("no-such-tool", &path), None);
+        assert_eq!(nearest("toool", &path).as_deref(), Some("tool"));
+        assert_eq!(nearest("xyzzy", dir.path().to_str().unwrap()), None);
         assert_eq!(version(&tool).as_deref(), Some("tool 1.2"));
     }
 }

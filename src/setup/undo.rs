@@ -3,8 +3,8 @@
 //! It shows nothing; the report says what was done and what was left alone.
 //! Rule: a change of somebody else is never lost unasked, and what cannot be taken back keeps nothing else up.
 
-use super::journal::{self, Edit, Entry, FileRecord, Manifest};
-use super::{Call, servers};
+use super::journal::{self, Edit, Entry, Manifest};
+use super::{Call, import, servers};
 use crate::clients::revert::{self, Done};
 use crate::clients::{self, plan as texts};
 use crate::clock::Timestamp;
@@ -31,13 +31,15 @@ pub struct Report {
 }
 
 /// One entry taken back, as far as that was possible.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Undone {
     pub id: u64,
     pub command: String,
     pub files: Vec<Restored>,
     /// Names of servers removed from umcp again.
     pub servers: Vec<String>,
+    /// Names of servers that are in umcp again.
+    pub returned: Vec<String>,
     /// Names of servers that were changed since and stay.
     pub kept: Vec<String>,
     /// Names of servers that stay because a file still leads to them through umcp.
@@ -83,7 +85,8 @@ impl Report {
             errors.chain(self.entries.iter().filter_map(|entry| entry.error.as_ref())).collect();
         let first = *errors.first()?;
         let acted = |file: &Restored| !matches!(file.action, Action::AsBefore | Action::Refused);
-        if !files().any(acted) && self.entries.iter().all(|entry| entry.servers.is_empty()) {
+        let moved = |entry: &Undone| !entry.servers.is_empty() || !entry.returned.is_empty();
+        if !files().any(acted) && !self.entries.iter().any(moved) {
             return Some(first.clone());
         }
         let mut error = Error::new(&codes::PARTIAL, "not everything could be taken back");
@@ -133,21 +136,26 @@ fn take_back(
     imagined: &mut Imagined,
     call: &mut Call<'_>,
 ) -> Undone {
-    let files: Vec<Restored> = (0..entry.manifest.files.len())
+    let command = entry.manifest.command.clone();
+    let mut undone = Undone { id: entry.id, command, ..Undone::default() };
+    // Before the files: what a file then leads to has to be there.
+    match put_back(&entry, options.dry_run, call) {
+        Ok(returned) => undone.returned = returned,
+        Err(error) => return Undone { error: Some(error), ..undone },
+    }
+    undone.files = (0..entry.manifest.files.len())
         .map(|index| {
             let path = entry.manifest.files[index].path.clone();
             file(&entry, index, paths, options, imagined).unwrap_or_else(|error| refused(path, error))
         })
         .collect();
-    let command = entry.manifest.command.clone();
-    let mut undone =
-        Undone { id: entry.id, command, files, servers: vec![], kept: vec![], held: vec![], error: None };
     let records = undone.files.iter().zip(&entry.manifest.files);
     let whole = undone.files.iter().all(|file| file.error.is_none());
     if records.into_iter().any(|(file, record)| file.error.is_some() && record.client.is_some()) {
         undone.held = entry.manifest.servers.iter().map(|server| server.name.clone()).collect();
     } else {
-        match take_servers(&entry, options.dry_run, call) {
+        let copy = undone.files.iter().find_map(|file| file.copy);
+        match take_servers(&entry, copy, paths, options.dry_run, call) {
             Ok((gone, kept)) => (undone.servers, undone.kept) = (gone, kept),
             Err(error) => undone.error = Some(error),
         }
@@ -155,9 +163,18 @@ fn take_back(
     // What is left can be taken back another time.
     if !options.dry_run && whole && undone.error.is_none() {
         entry.manifest.undone = Some(options.now);
-        undone.error = entry.save().err();
+        undone.error = entry.save().and_then(|()| reopen(&entry, paths)).err();
     }
     undone
+}
+
+/// What a copy of undo had taken back stands again, and can be taken back once more.
+fn reopen(copy: &Entry, paths: &Paths) -> Result<()> {
+    let Some(id) = copy.manifest.takes_back else { return Ok(()) };
+    let original = journal::entries(&paths.undo())?.into_iter().find(|entry| entry.id == id);
+    let Some(mut original) = original else { return Ok(()) };
+    original.manifest.undone = None;
+    original.save()
 }
 
 fn file(
@@ -172,7 +189,7 @@ fn file(
     if options.dry_run {
         imagined.push((edit.path.clone(), edit.after.clone()));
     } else {
-        copy = restore(paths, &edit, &how, &entry.manifest.files[index], options.now)?;
+        copy = restore(paths, &edit, &how, entry, index, options.now)?;
     }
     let action = match (&edit.after, &how) {
         _ if !edit.changes() => Action::AsBefore,
@@ -297,9 +314,11 @@ fn restore(
     paths: &Paths,
     edit: &Edit,
     how: &How,
-    record: &FileRecord,
+    entry: &Entry,
+    index: usize,
     now: Timestamp,
 ) -> Result<Option<u64>> {
+    let record = &entry.manifest.files[index];
     let mut copy = None;
     if edit.changes() {
         let command = match how {
@@ -311,7 +330,11 @@ fn restore(
             None => journal::put(&edit.path, edit.after.as_deref())?,
             Some(command) => {
                 let kept = journal::record(&paths.undo(), now, command, std::slice::from_ref(edit))?;
-                copy = kept.map(|entry| entry.id);
+                if let Some(mut kept) = kept {
+                    kept.manifest.takes_back = Some(entry.id);
+                    kept.save()?;
+                    copy = Some(kept.id);
+                }
             }
         }
     }
@@ -324,8 +347,28 @@ fn restore(
     Ok(copy)
 }
 
-/// Removes the servers the entry added, as far as they are still what was added.
-fn take_servers(entry: &Entry, dry_run: bool, call: &mut Call<'_>) -> Result<(Vec<String>, Vec<String>)> {
+/// Adds the servers again that left the store with the entry; their names.
+fn put_back(entry: &Entry, dry_run: bool, call: &mut Call<'_>) -> Result<Vec<String>> {
+    if entry.manifest.removed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let add = import::merge(&servers(call)?, entry.manifest.removed.clone()).add;
+    let names = add.iter().map(|server| server.name.clone()).collect();
+    if !dry_run {
+        import::add(call, add)?;
+    }
+    Ok(names)
+}
+
+/// Removes the servers the entry added, as far as they are still what was added; the `copy` of a changed file
+/// remembers them.
+fn take_servers(
+    entry: &Entry,
+    copy: Option<u64>,
+    paths: &Paths,
+    dry_run: bool,
+    call: &mut Call<'_>,
+) -> Result<(Vec<String>, Vec<String>)> {
     if entry.manifest.servers.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
@@ -334,6 +377,11 @@ fn take_servers(entry: &Entry, dry_run: bool, call: &mut Call<'_>) -> Result<(Ve
     let there = entry.manifest.servers.iter().filter_map(|record| Some((record, find(&record.id)?)));
     let (gone, kept): (Vec<_>, Vec<_>) = there.partition(|(record, server)| record.matches(server));
     if !dry_run && !gone.is_empty() {
+        let copies = journal::entries(&paths.undo())?.into_iter();
+        if let Some(mut copy) = copies.into_iter().find(|entry| Some(entry.id) == copy) {
+            copy.manifest.removed = gone.iter().map(|(_, server)| (*server).clone()).collect();
+            copy.save()?;
+        }
         let names = gone.iter().map(|(record, _)| record.id.clone()).collect();
         call(noun::Request::Remove { names }.into())?;
     }

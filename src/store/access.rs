@@ -71,6 +71,19 @@ impl Reader {
         Ok(rows)
     }
 
+    /// The first row, in the order of the keys, that `hit` wants. Those behind it are not read.
+    pub fn find<R: Row>(&self, table: &Table<R>, hit: impl Fn(&R) -> bool) -> Result<Option<R>> {
+        let mut found = None;
+        self.view(table.name)?.walk(ALL, false, |key, bytes| {
+            let row = codec::decode(table.name, key, bytes)?;
+            if hit(&row) {
+                found = Some(row);
+            }
+            Ok(found.is_none())
+        })?;
+        Ok(found)
+    }
+
     /// How many rows a table or series has.
     pub fn count(&self, table: &impl Named) -> Result<u64> {
         self.view(table.name())?.len()

@@ -20,6 +20,7 @@ pub fn build(
     read: &mut dyn FnMut(Origin<'_>) -> Result<String>,
 ) -> Result<Map<String, Value>> {
     let mut arguments = Map::new();
+    let mut named: Vec<Vec<String>> = Vec::new();
     for word in words {
         if word == "-" {
             object_into(&mut arguments, &read(Origin::Stdin)?, "stdin")?;
@@ -29,10 +30,41 @@ pub fn build(
             object_into(&mut arguments, &read(Origin::File(path))?, &format!("`{path}`"))?;
         } else {
             let (path, value) = pair(word, schema, read)?;
+            // A file or object may be put right by a word; two words that disagree are a slip.
+            if named.contains(&path) {
+                return Err(twice(&path, schema));
+            }
+            named.push(path.clone());
             set(&mut arguments, &path, value, word)?;
         }
     }
     Ok(arguments)
+}
+
+fn twice(path: &[String], schema: &Value) -> Error {
+    let name = path.join(".");
+    let error = Error::new(&codes::ARGUMENTS_INVALID, format!("`{name}` is given twice"));
+    match types(field_schema(schema, path)).iter().any(|known| known == "array") {
+        true => error.hint(format!("a list is one word: {name}=ONE,TWO or {name}:='[\"ONE\", \"TWO\"]'")),
+        false => error,
+    }
+}
+
+/// What the tool does not ask for but its schema lets pass: a line for each, with the name that was meant.
+pub fn strangers(arguments: &Map<String, Value>, schema: &Value) -> Vec<String> {
+    // A schema that names nothing, or says itself what else may come, knows of no strangers.
+    let open = ["additionalProperties", "patternProperties", "anyOf", "oneOf", "allOf", "$ref"];
+    if open.iter().any(|key| schema.get(key).is_some()) {
+        return Vec::new();
+    }
+    let Some(known) = schema.get("properties").and_then(Value::as_object) else { return Vec::new() };
+    let unknown = arguments.keys().filter(|name| !known.contains_key(*name));
+    unknown
+        .map(|name| match near(name, known.keys().map(String::as_str)) {
+            Some(nearest) => format!("the tool knows no `{name}`; did you mean `{nearest}`?"),
+            None => format!("the tool knows no `{name}`"),
+        })
+        .collect()
 }
 
 /// Refuses arguments that do not fit the schema; the message names the path inside them.
@@ -282,6 +314,28 @@ mod tests {
             let error = from(&words);
             assert!(error.is_err() || words == ["path=x", "path.a=1"] && error.is_err(), "{words:?}");
         }
+    }
+
+    #[test]
+    fn a_word_said_twice_is_refused() {
+        let error = from(&["path=a", "path=b"]).unwrap_err();
+        assert_eq!((error.message.as_str(), error.hints.len()), ("`path` is given twice", 0));
+        let error = from(&["tags=a", "tags=b"]).unwrap_err();
+        assert_eq!(error.hints, ["a list is one word: tags=ONE,TWO or tags:='[\"ONE\", \"TWO\"]'"]);
+        assert!(from(&["where.line=1", "where.line=2"]).is_err());
+        assert_eq!(from(&[r#"{"count": 1}"#, "count=2"]).unwrap(), json!({"count": 2}));
+    }
+
+    #[test]
+    fn what_the_schema_lets_pass_unasked_is_told() {
+        let Value::Object(arguments) = json!({"paht": "x", "zz": 1, "count": 1}) else { panic!() };
+        let mut schema = schema();
+        assert_eq!(strangers(&arguments, &schema), Vec::<String>::new(), "the check refuses them");
+        schema.as_object_mut().unwrap().remove("additionalProperties");
+        let expected = ["the tool knows no `paht`; did you mean `path`?", "the tool knows no `zz`"];
+        assert_eq!(strangers(&arguments, &schema), expected);
+        schema["additionalProperties"] = json!(true);
+        assert_eq!(strangers(&arguments, &schema), Vec::<String>::new());
     }
 
     #[test]

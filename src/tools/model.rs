@@ -85,6 +85,16 @@ impl Tool {
             .unwrap_or_else(|_| Facts { name: self.name.clone(), ..Facts::default() })
     }
 
+    /// Names of its arguments for the command line, those it cannot do without first; in the order of the schema.
+    pub fn argument_names(&self) -> Vec<String> {
+        let facts = self.facts();
+        let required = facts.required();
+        let mut names = facts.arguments();
+        names.retain(|name| !name.is_empty() && !name.contains(char::is_whitespace));
+        names.sort_by_key(|name| !required.contains(name));
+        names.into_iter().map(String::from).collect()
+    }
+
     /// Tokens the definition costs in a model's context, estimated at four bytes each.
     pub fn tokens(&self) -> u64 {
         (self.json.len() as u64).div_ceil(4)

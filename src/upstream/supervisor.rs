@@ -509,6 +509,10 @@ impl Upstream {
         }
     }
 
+    fn is_retired(&self) -> bool {
+        self.retired.load(Relaxed)
+    }
+
     fn slots(&self) -> Vec<Arc<Slot>> {
         let mut slots: Vec<Arc<Slot>> = locked(&self.per_client).values().cloned().collect();
         slots.push(self.slot.clone());
@@ -518,6 +522,7 @@ impl Upstream {
     /// Ends all connections, and starts that are under way; the next use starts the server again. Returns when the
     /// processes are gone.
     pub async fn stop(&self) {
+        let mut stopped = false;
         for slot in self.slots() {
             slot.stop();
             let Some(running) = slot.set(None) else {
@@ -525,6 +530,7 @@ impl Upstream {
                 let _ = tokio::time::timeout(STOP_GRACE, slot.starting.lock()).await;
                 continue;
             };
+            stopped = true;
             running
                 .connection
                 .close(Error::new(&codes::CANCELLED, format!("server `{}` was stopped", self.name())));
@@ -532,6 +538,10 @@ impl Upstream {
             if let Some(child) = child {
                 child.stop(STOP_GRACE).await;
             }
+        }
+        // Whoever asked for the stop looks next; the watcher of the connection may come later than that.
+        if stopped && self.connections().is_empty() {
+            self.set_state(if self.entry.enabled { State::Idle } else { State::Disabled }, None);
         }
     }
 

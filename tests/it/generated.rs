@@ -62,6 +62,17 @@ fn bash_completes_names_from_the_index() {
     assert_eq!(complete("server show t"), "time");
     assert_eq!(complete("server rem"), "remove");
     assert_eq!(complete("server list --st"), "--status");
+    // What a server was seen to offer is completed too: a tool, then its arguments.
+    sandbox.run(&["server", "test", "time"]);
+    // The daemon writes the names a moment after it has answered.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while complete("call time.conv").is_empty() && std::time::Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    assert_eq!(complete("call time.conv"), "time.convert_time");
+    assert_eq!(complete("call time.convert_time "), "source_timezone= time= target_timezone=");
+    assert_eq!(complete("call time.convert_time time=09:30 s"), "source_timezone=");
+    sandbox.run(&["gateway", "stop"]);
 }
 
 #[test]

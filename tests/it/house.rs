@@ -40,8 +40,9 @@ gateway                  | error clock ids paths engine upstream calls servers t
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
+daemon/pipes             | error gateway daemon daemon/door
 daemon/teller            | error engine upstream daemon
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments integrations usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments integrations usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes
 
 setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments integrations policy usage sealing secrets
 cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments integrations policy usage workflows setup sealing secrets
@@ -67,7 +68,7 @@ uuid           | ids
 jsonschema     | tools
 chacha20poly1305 | sealing
 argon2         | sealing
-tokio          | upstream calls gateway web daemon/socket daemon/door daemon/teller daemon/jobs daemon/host
+tokio          | upstream calls gateway web daemon/socket daemon/door daemon/pipes daemon/teller daemon/jobs daemon/host
 hyper          | upstream gateway
 hyper_util     | upstream gateway
 reqwest        | upstream

@@ -125,8 +125,39 @@ fn undo_works_after_the_client_rewrote_its_file() {
     assert_eq!(home.read(".codex/config.toml"), codex);
     // The file as its client had written it can be had back too.
     assert!(said.contains("umcp undo 2"), "{said}");
-    assert_eq!(home.json(&["undo", "2"]).1, Some(0));
+    assert_eq!(home.json(&["server", "list"]).0["data"], json!([]));
+    let (again, code) = home.json(&["undo", "2"]);
+    assert_eq!(
+        (again["data"]["entries"][0]["returned"].clone(), code),
+        (json!(["echo"]), Some(0)),
+        "{again}"
+    );
     assert_eq!(home.read(".claude.json"), written.to_string());
+    // So that it leads somewhere, and what was taken back stands again.
+    assert_eq!(home.json(&["server", "list"]).0["data"][0]["name"], "echo");
+    let planned = home.run(&["undo", "--dry-run"]);
+    let said = String::from_utf8_lossy(&planned.stdout);
+    let words = "umcp would be taken out and 1 server put back, the rest would stay";
+    assert!(said.contains(words) && said.contains("server echo would be removed from umcp again"), "{said}");
+    assert_eq!(home.json(&["undo"]).1, Some(0));
+    assert_eq!(home.json(&["server", "list"]).0["data"], json!([]));
+    assert_eq!(serde_json::from_str::<Value>(&home.read(".claude.json")).unwrap(), expected);
+}
+
+#[test]
+fn disconnect_puts_back_what_connect_moved_also_in_a_file_that_was_changed() {
+    let cursor = cursor();
+    let home = Home::new(&[(".cursor/mcp.json", &cursor)]);
+    assert_eq!(home.json(&["client", "connect", "cursor", "--replace"]).1, Some(0));
+    // Connected once more with a profile: two edits of umcp in a row.
+    assert_eq!(home.json(&["client", "connect", "cursor", "--profile", "default"]).1, Some(0));
+    let connected = home.read(".cursor/mcp.json");
+    assert!(connected.contains("--profile") && !connected.contains("echo"), "{connected}");
+    fs::write(home.path(".cursor/mcp.json"), connected.replace("\"dark\"", "\"light\"")).unwrap();
+    assert_eq!(home.json(&["client", "disconnect", "cursor"]).1, Some(0));
+    let left = home.read(".cursor/mcp.json");
+    assert!(left.contains("\"echo\"") && left.contains("\"light\"") && left.contains("// mine"), "{left}");
+    assert!(!left.contains("umcp"), "{left}");
 }
 
 #[test]

@@ -324,6 +324,8 @@ fn another_home_and_another_directory() {
     --- stdout ---
     ok   added notes (stdio: python3 [DIR]/home/below/notes.py)
     try it: umcp server test notes
+    --- stderr ---
+    warning: `python3` is not found on PATH
     ");
     assert_snapshot!(sandbox.run(&["-C", "none", "status"]), @"
     exit: 4

@@ -8,6 +8,7 @@ mod canary;
 mod conformance;
 #[cfg(unix)]
 mod connection;
+mod daemon;
 mod examples;
 #[cfg(target_os = "linux")]
 mod faults;

@@ -274,3 +274,74 @@ fn inspector() {
         say!("inspector --cli {}: {} tools listed, one called", target[0], tools.len());
     }
 }
+
+/// A home whose client was connected by `umcp client connect`, without anything of this machine in it. Its daemon
+/// ends with it.
+struct Connected(tempfile::TempDir);
+
+impl Connected {
+    fn new(client: &str) -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        home.umcp(&["server", "add", "builtin:time"]);
+        home.umcp(&["client", "connect", client, "--yes"]);
+        home
+    }
+
+    fn umcp(&self, words: &[&str]) -> String {
+        self.run(Path::new(UMCP), words)
+    }
+
+    /// What a program says in this home. The client itself must not look for updates or tell of its use.
+    fn run(&self, program: &Path, words: &[&str]) -> String {
+        let mut command = Command::new(program);
+        command.args(words).current_dir(self.0.path()).env_clear().env("HOME", self.0.path());
+        command.env("PATH", "/usr/bin:/bin").env("NO_COLOR", "1");
+        command.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1").env("DISABLE_AUTOUPDATER", "1");
+        let output = peers::run(&mut command, PATIENCE);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{} {words:?}: {out}\n{err}", program.display());
+        out.into_owned()
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        let mut stop = Command::new(UMCP);
+        stop.args(["gateway", "stop"]).env_clear().env("HOME", self.0.path());
+        let _ = peers::run(&mut stop, PATIENCE);
+    }
+}
+
+#[test]
+fn claude_code_connects_to_the_entry_written_for_it() {
+    let Some(claude) = peers::find("claude") else { return };
+    let home = Connected::new("claude-code");
+    let listed = home.run(&claude, &["mcp", "list"]);
+    let line = listed.lines().find(|line| line.starts_with("umcp:")).unwrap_or_else(|| panic!("{listed}"));
+    assert!(line.contains("serve --client claude-code") && line.ends_with("Connected"), "{listed}");
+    // It was our daemon that answered: the client said hello there.
+    let log = home.umcp(&["logs"]);
+    assert!(log.contains("claude-code"), "{log}");
+    home.umcp(&["client", "disconnect", "claude-code", "--yes"]);
+    assert!(!home.run(&claude, &["mcp", "list"]).contains("umcp:"));
+    say!("claude mcp list: {line}");
+}
+
+#[test]
+fn codex_reads_the_entry_written_for_it() {
+    let Some(codex) = peers::find("codex") else { return };
+    let home = Connected::new("codex");
+    let listed: Value = serde_json::from_str(&home.run(&codex, &["mcp", "list", "--json"])).unwrap();
+    let entry = &listed[0];
+    assert_eq!((&entry["name"], &entry["enabled"]), (&json!("umcp"), &json!(true)), "{listed}");
+    let transport = &entry["transport"];
+    assert_eq!(transport["type"], "stdio");
+    assert_eq!(transport["args"], json!(["serve", "--client", "codex"]));
+    // It only lists what it read; whether that starts is seen by running it as it would.
+    let command = PathBuf::from(transport["command"].as_str().unwrap());
+    assert_eq!(command.canonicalize().unwrap(), Path::new(UMCP).canonicalize().unwrap());
+    home.umcp(&["client", "test", "codex"]);
+    home.umcp(&["client", "disconnect", "codex", "--yes"]);
+    assert_eq!(home.run(&codex, &["mcp", "list", "--json"]).trim(), "[]");
+    say!("codex mcp list: umcp, enabled");
+}

@@ -6,6 +6,8 @@ use insta::assert_snapshot;
 #[test]
 fn a_profile_lives() {
     let sandbox = Sandbox::new();
+    sandbox.run(&["server", "add", "builtin:time"]);
+    sandbox.run(&["server", "add", "builtin:kv", "--name", "git"]);
     assert_snapshot!(sandbox.run(&["profile"]), @"
     exit: 0
     --- stdout ---
@@ -84,7 +86,25 @@ fn mistakes_with_profiles() {
     error: no profile named `none` [UM0409]
     hint: umcp profile list
     ");
-    sandbox.run(&["profile", "create", "work"]);
+    // What leads to nothing now is told, not refused: a server may be added later.
+    sandbox.run(&["server", "add", "builtin:time"]);
+    assert_snapshot!(sandbox.run(&["profile", "create", "work", "--server", "tiem,files", "--tag", "x"]), @"
+    exit: 0
+    --- stdout ---
+    ok   created work (full mode)
+    --- stderr ---
+    warning: no server is named `tiem`; did you mean `time`?
+    warning: no server is named `files`
+    warning: no server has the tag `x`
+    ");
+    assert_snapshot!(sandbox.run(&["profile", "use", "work", "--client", "cursr"]), @"
+    exit: 0
+    --- stdout ---
+    ok   in use: work (full mode)
+         for cursr
+    --- stderr ---
+    warning: no client is known as `cursr`; did you mean `cursor`?
+    ");
     assert_snapshot!(sandbox.run(&["profile", "create", "work"]), @"
     exit: 5
     --- stderr ---

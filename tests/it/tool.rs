@@ -341,8 +341,14 @@ fn names_are_completed_from_the_index_alone() {
     assert_snapshot!(sandbox.run(&["__complete", "--", "call", "files."]), @"
     exit: 0
     --- stdout ---
-    files.read_file
+    files.read_file	path head tags
     files.list
+    ");
+    assert_snapshot!(sandbox.run(&["__complete", "--", "call", "files.read_file", "path=x", ""]), @"
+    exit: 0
+    --- stdout ---
+    head=
+    tags=
     ");
     assert_snapshot!(sandbox.run(&["__complete", "--", "server", "show", ""]), @"
     exit: 0

@@ -14,7 +14,8 @@ use clap::Args;
 
 /// Put umcp into a client's file
 ///
-/// The file is copied first; `umcp client disconnect` and `umcp undo` give it back byte for byte.
+/// The file is copied first; `umcp client disconnect` and `umcp undo` give it back, byte for byte where nobody changed
+/// it since.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  umcp client connect cursor --dry-run\n  umcp client connect claude-code codex --replace\n  umcp client connect vscode --scope project --profile work"
@@ -38,7 +39,8 @@ pub struct Connect {
 
 /// Take umcp out of a client's file
 ///
-/// When nobody else changed the file since, it becomes what it was before, byte for byte.
+/// When nobody else changed the file since, it becomes what it was before, byte for byte. In one that was changed,
+/// umcp's entry goes, servers that umcp had moved are put back, and everything else stays.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  umcp client disconnect cursor")]
 pub struct Disconnect {

@@ -21,25 +21,19 @@ pub struct Command {
     verb: Option<Verb>,
 }
 
+// Where a variant has no words of its own, its arguments bring the help.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the clients umcp knows, and which of them use it
     #[command(alias = "ls")]
     List(list::List),
-    /// Put umcp into a client's file
     #[command(alias = "add")]
     Connect(change::Connect),
-    /// Take umcp out of a client's file
     #[command(aliases = ["remove", "rm"])]
     Disconnect(change::Disconnect),
-    /// Show a client's files and what to paste by hand
     #[command(alias = "info")]
     Show(show::Show),
-    /// Start umcp as the client would, and time each step
     Test(trial::Test),
-    /// Bring umcp's entries in all clients up to date
     Sync(change::Sync),
-    /// List the clients that are connected now
     Sessions(sessions::Sessions),
 }
 

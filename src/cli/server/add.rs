@@ -1,12 +1,14 @@
 //! `umcp server add`: one new entry from a spec, a URL or a command line.
 
 use super::super::context::Context;
+use super::super::machine::variable;
 use super::change::Changed;
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
 use crate::servers::model::{EraChoice, Sharing, Transport};
 use crate::servers::spec::{self, Guess};
 use crate::servers::{self, Server, formats};
+use crate::setup::programs;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -97,6 +99,9 @@ impl Add {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let replace = self.replace;
         let server = self.server(ctx)?;
+        if let Some(line) = missing_program(&server) {
+            ctx.ui.warn(&line);
+        }
         match ctx.call(servers::Request::Add { servers: vec![server], replace })? {
             Reply::Server(servers::Reply::Servers(added)) => {
                 let next = added.first().map(|server| format!("try it: umcp server test {}", server.name));
@@ -135,6 +140,22 @@ impl Add {
         };
         Ok(server)
     }
+}
+
+/// Says that the command is not to be found now. It may be installed later, so the entry is made all the same.
+fn missing_program(server: &Server) -> Option<String> {
+    let Transport::Stdio { command, .. } = &server.transport else { return None };
+    let own = server.env.get("PATH").cloned();
+    let path = own.or_else(|| variable("PATH")).unwrap_or_default();
+    if command.contains("${") || path.contains("${") || programs::find(command, &path).is_some() {
+        return None;
+    }
+    if command.contains(['/', '\\']) {
+        return Some(format!("there is no program `{command}`"));
+    }
+    let meant = programs::nearest(command, &path);
+    let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+    Some(format!("`{command}` is not found on PATH{meant}"))
 }
 
 fn guess(spec: Option<&str>, url: Option<&str>, command: &[String]) -> Result<Guess> {

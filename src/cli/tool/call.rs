@@ -46,6 +46,9 @@ impl Call {
         let arguments = arguments::build(&self.arguments, &schema, &mut read)?;
         arguments::check(&arguments, &schema)
             .map_err(|error| error.hint(format!("umcp tool show {target}")))?;
+        for stranger in arguments::strangers(&arguments, &schema) {
+            ctx.ui.warn(&format!("{stranger} (umcp tool show {target})"));
+        }
         let request = CallRequest {
             target: target.clone(),
             arguments: Value::Object(arguments).to_string(),

@@ -25,36 +25,125 @@ pub struct Ledger {
     initialized: Option<Vec<u8>>,
 }
 
+/// Where a daemon that is gone left its client.
+#[derive(Debug, Default)]
+pub struct Left {
+    pub ledger: Ledger,
+    /// What it had read and not worked through.
+    pub unread: Vec<u8>,
+    /// The client's bytes up to the next line break belong to a message that was given up.
+    pub skip: bool,
+    /// The client may have got the beginning of a line without its end.
+    pub within: bool,
+    /// The client was gone before.
+    pub ended: bool,
+}
+
+/// One change of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The client asked to initialise. An empty line: too long to be kept.
+    Initialize { id: Vec<u8>, line: Vec<u8> },
+    /// The client's `notifications/initialized`.
+    Initialized { line: Vec<u8> },
+    /// A request of the client.
+    Asked(Vec<u8>),
+    /// Nobody waits for this request any more: answered or cancelled.
+    Answered(Vec<u8>),
+    /// A request of the daemon.
+    Asking(Vec<u8>),
+    /// The client need not answer this request any more.
+    Told(Vec<u8>),
+}
+
+impl Note {
+    /// What a message of the client changes.
+    pub fn of_client(message: Message, text: Option<&[u8]>) -> Option<Self> {
+        let line = || text.unwrap_or_default().to_vec();
+        match (message.method.as_deref(), message.id) {
+            (Some(b"initialize"), Some(id)) => Some(Self::Initialize { id, line: line() }),
+            (Some(_), Some(id)) => Some(Self::Asked(id)),
+            (Some(b"notifications/initialized"), None) => Some(Self::Initialized { line: line() }),
+            // A cancelled request is never answered, so nobody waits for it any more.
+            (Some(b"notifications/cancelled"), None) => cancelled(text).map(Self::Answered),
+            (None, Some(id)) => Some(Self::Told(id)),
+            _ => None,
+        }
+    }
+
+    /// What a message of the daemon changes.
+    pub fn of_daemon(message: Message, text: Option<&[u8]>) -> Option<Self> {
+        match (message.method.as_deref(), message.id) {
+            (None, Some(id)) => Some(Self::Answered(id)),
+            (Some(_), Some(id)) => Some(Self::Asking(id)),
+            (Some(b"notifications/cancelled"), None) => cancelled(text).map(Self::Told),
+            _ => None,
+        }
+    }
+}
+
 impl Ledger {
     /// Notes a message of the client that is about to be sent.
     pub fn client_said(&mut self, message: Message, text: Option<&[u8]>) {
-        match (message.method.as_deref(), message.id) {
-            (Some(b"initialize"), Some(id)) => {
-                let line = text.map(<[u8]>::to_vec);
-                self.initialize = line.map(|line| Initialize { id: id.clone(), line, answered: false });
-                self.initialized = None;
-                self.asked.push(id);
-            }
-            (Some(_), Some(id)) => self.asked.push(id),
-            (Some(b"notifications/initialized"), None) => self.initialized = text.map(<[u8]>::to_vec),
-            (Some(b"notifications/cancelled"), None) => cancel(&mut self.asked, text),
-            (None, Some(id)) => remove(&mut self.asking, &id),
-            _ => {}
+        if let Some(note) = Note::of_client(message, text) {
+            self.apply(note);
         }
     }
 
     /// Notes a message of the daemon that was handed to the client.
     pub fn daemon_said(&mut self, message: Message, text: Option<&[u8]>) {
-        match (message.method.as_deref(), message.id) {
-            (None, Some(id)) => {
+        if let Some(note) = Note::of_daemon(message, text) {
+            self.apply(note);
+        }
+    }
+
+    pub fn apply(&mut self, note: Note) {
+        match note {
+            Note::Initialize { id, line } => {
+                let kept = (!line.is_empty()).then_some(line);
+                self.initialize = kept.map(|line| Initialize { id: id.clone(), line, answered: false });
+                self.initialized = None;
+                self.asked.push(id);
+            }
+            Note::Initialized { line } => self.initialized = (!line.is_empty()).then_some(line),
+            Note::Asked(id) => self.asked.push(id),
+            Note::Answered(id) => {
                 remove(&mut self.asked, &id);
                 if let Some(initialize) = self.initialize.as_mut().filter(|it| it.id == id) {
                     initialize.answered = true;
                 }
             }
-            (Some(_), Some(id)) => self.asking.push(id),
-            (Some(b"notifications/cancelled"), None) => cancel(&mut self.asking, text),
-            _ => {}
+            Note::Asking(id) => self.asking.push(id),
+            Note::Told(id) => remove(&mut self.asking, &id),
+        }
+    }
+
+    /// The notes that make an empty ledger this one.
+    pub fn notes(&self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        let mut open = None;
+        if let Some(Initialize { id, line, answered }) = &self.initialize {
+            notes.push(Note::Initialize { id: id.clone(), line: line.clone() });
+            match answered {
+                true => notes.push(Note::Answered(id.clone())),
+                false => open = self.asked.iter().position(|known| known == id),
+            }
+        }
+        notes.extend(self.initialized.iter().map(|line| Note::Initialized { line: line.clone() }));
+        let asked = self.asked.iter().enumerate().filter(|(at, _)| Some(*at) != open);
+        notes.extend(asked.map(|(_, id)| Note::Asked(id.clone())));
+        notes.extend(self.asking.iter().map(|id| Note::Asking(id.clone())));
+        notes
+    }
+
+    /// Takes back a message of the client that the next daemon will read itself.
+    pub fn unsay(&mut self, message: &Message) {
+        if let Message { id: Some(id), method: Some(method) } = message {
+            remove(&mut self.asked, id);
+            let is_it = |it: &Initialize| it.id == *id && !it.answered && method == b"initialize";
+            if self.initialize.as_ref().is_some_and(is_it) {
+                self.initialize = None;
+            }
         }
     }
 
@@ -111,8 +200,8 @@ fn remove(ids: &mut Vec<Vec<u8>>, id: &[u8]) {
     }
 }
 
-/// A cancelled request is never answered, so nobody waits for it any more.
-fn cancel(ids: &mut Vec<Vec<u8>>, text: Option<&[u8]>) {
+/// The id that a `notifications/cancelled` names.
+fn cancelled(text: Option<&[u8]>) -> Option<Vec<u8>> {
     #[derive(Deserialize)]
     struct Cancelled<'a> {
         #[serde(borrow)]
@@ -124,9 +213,8 @@ fn cancel(ids: &mut Vec<Vec<u8>>, text: Option<&[u8]>) {
         #[serde(borrow)]
         request_id: &'a RawValue,
     }
-    if let Some(Ok(line)) = text.map(serde_json::from_slice::<Cancelled>) {
-        remove(ids, line.params.request_id.get().as_bytes());
-    }
+    let line = serde_json::from_slice::<Cancelled>(text?).ok()?;
+    Some(line.params.request_id.get().as_bytes().to_vec())
 }
 
 #[cfg(test)]
@@ -177,5 +265,47 @@ mod tests {
         let (initialize, initialized) = ledger.handshake();
         assert!(initialize.unwrap().answered && ledger.is_settled());
         assert_eq!(initialized.unwrap(), br#"{"method":"notifications/initialized"}"#);
+    }
+
+    #[test]
+    fn a_ledger_is_its_notes() {
+        let hello = "{\"id\":0,\"method\":\"initialize\"}\n";
+        let cases = [
+            ("", ""),
+            (hello, ""),
+            (
+                "{\"id\":5,\"method\":\"a\"}\n{\"id\":0,\"method\":\"initialize\"}\n",
+                "{\"id\":9,\"method\":\"ping\"}\n",
+            ),
+            (
+                "{\"id\":0,\"method\":\"initialize\"}\n{\"method\":\"notifications/initialized\"}\n{\"id\":0,\"method\":\"b\"}\n",
+                "{\"id\":0,\"result\":{}}\n{\"id\":\"x\",\"method\":\"ping\"}\n",
+            ),
+        ];
+        for (client, daemon) in cases {
+            let ledger = ledger(client, daemon);
+            let mut again = Ledger::default();
+            ledger.notes().into_iter().for_each(|note| again.apply(note));
+            let sorted = |ledger: &Ledger| {
+                let mut asked = ledger.asked.clone();
+                asked.sort();
+                (asked, ledger.asking.clone(), ledger.handshake())
+            };
+            assert_eq!(sorted(&again), sorted(&ledger), "{client}");
+        }
+    }
+
+    #[test]
+    fn what_the_next_daemon_reads_itself_is_taken_back() {
+        let mut ledger = ledger(
+            "{\"id\":0,\"method\":\"initialize\"}\n{\"id\":1,\"method\":\"a\"}\n{\"id\":2,\"method\":\"b\"}\n",
+            "",
+        );
+        Scanner::default().feed(
+            b"{\"id\":0,\"method\":\"initialize\"}\n{\"id\":2,\"method\":\"b\"}\n{\"id\":1,\"result\":{}}\n",
+            &mut |message, _| ledger.unsay(&message),
+        );
+        let lines = settled(ledger);
+        assert_eq!((lines.len(), &lines[0]["id"]), (1, &1.into()));
     }
 }

@@ -1,10 +1,14 @@
-//! `umcp serve`: what editors run. Copies lines between stdio and the daemon, starts the daemon where needed and
-//! outlives its death. Not a gateway: it knows no tools and no servers. Blocking std, two threads, no runtime.
-//! Rule: bytes are handed on as they come; of a message it reads only `id` and `method`.
+//! `umcp serve`: what editors run. Hands its stdin and stdout to the daemon where the system can do that, else copies
+//! lines between them; starts the daemon where needed and outlives its death. Not a gateway: it knows no tools and no
+//! servers. Blocking std, no runtime. Rule: bytes are handed on as they come; of a message it reads only `id` and
+//! `method`.
 
-mod ledger;
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod guard;
+pub mod ledger;
 pub mod pump;
-mod scan;
+mod reconnect;
+pub mod scan;
 
 use super::lifecycle::{self, Starter};
 use super::wire::{Hello, Mode};
@@ -12,6 +16,10 @@ use crate::error::Result;
 use crate::paths::Paths;
 use std::ffi::OsString;
 use std::fs::File;
+
+/// Set for tests and measurements: bytes are copied although the pipes could be handed over.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+const COPY: &str = "UMCP_TEST_COPY";
 
 /// What was typed behind `umcp serve`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,6 +65,12 @@ pub fn run(paths: &Paths, arguments: &Arguments) -> Result<()> {
     let hello = Hello { profile: arguments.profile.clone(), ..Hello::new(Mode::Mcp, &arguments.client) };
     let options = lifecycle::Options { hello, starter: Starter::this_program()? };
     let (input, output) = stdio()?;
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    if std::env::var_os(COPY).is_none()
+        && crate::daemon::handover::descriptors::can_be_handed_over(&input, &output)
+    {
+        return guard::serve(paths, options, input, output);
+    }
     pump::serve(paths, &options, input, output)
 }
 

@@ -2,7 +2,8 @@
 //! Rule: an id is in the ledger before the end of its line is sent, and the link it is sent over is chosen under
 //! the same lock; so the death of a daemon answers exactly what was sent to it.
 
-use super::ledger::{self, Ledger};
+use super::ledger::{self, Ledger, Left};
+use super::reconnect::{self, LIVED};
 use super::scan::{Message, Scanner};
 use crate::daemon::lifecycle::{self, Connection, Options};
 use crate::daemon::socket::Stream;
@@ -16,14 +17,8 @@ use std::time::{Duration, Instant};
 const BUFFER: usize = 64 << 10;
 /// How long answers may take after the client closed its end.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How long a new daemon is sought.
-const RECONNECT: Duration = Duration::from_secs(30);
 /// How long a new daemon may take to answer the replayed handshake.
 const REPLAY: Duration = Duration::from_secs(10);
-/// A daemon that lived shorter than this counts as one more failed try.
-const LIVED: Duration = Duration::from_secs(5);
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LAST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What both threads share.
 struct Bridge<W> {
@@ -60,15 +55,35 @@ pub fn serve(
     output: impl Write + Send + 'static,
 ) -> Result<()> {
     let connection = lifecycle::ensure(paths, options)?;
+    resume(paths, options, connection, Left::default(), input, output)
+}
+
+/// Serves a client from where a former daemon left it, beginning with a new daemon that has heard nothing yet.
+pub fn resume(
+    paths: &Paths,
+    options: &Options,
+    connection: Connection,
+    left: Left,
+    input: impl Read + Send + 'static,
+    output: impl Write + Send + 'static,
+) -> Result<()> {
+    let Left { ledger, unread, skip, .. } = left;
     let output = Output { writer: output, mid_line: false, waiting: Vec::new() };
+    let state = State { ledger, ..State::default() };
     let bridge =
-        Arc::new(Bridge { state: Mutex::default(), changed: Condvar::new(), output: Mutex::new(output) });
-    let (stream, rest) = parts(connection);
+        Arc::new(Bridge { state: Mutex::new(state), changed: Condvar::new(), output: Mutex::new(output) });
+    let first = match bridge.replay(connection) {
+        Ok(first) => Some(first),
+        Err(_) => bridge.reconnect(paths, options, 0)?,
+    };
+    let Some((stream, rest)) = first else { return Ok(()) };
     bridge.attach(&stream);
-    let up = Arc::clone(&bridge);
+    // Of no generation: the end of a message that was given up is for nobody.
+    let begun = skip.then_some(u64::MAX);
+    let up = Up { bridge: Arc::clone(&bridge), scanner: Scanner::default(), begun };
     let thread = std::thread::Builder::new().name("stdin".into()).stack_size(256 << 10);
     thread
-        .spawn(move || Up { bridge: up, scanner: Scanner::default(), begun: None }.run(input))
+        .spawn(move || up.run(io::Cursor::new(unread).chain(input)))
         .map_err(|error| Error::new(&codes::IO, "no thread for stdin").because(error))?;
     let ended = bridge.down(paths, options, stream, rest);
     let mut state = bridge.lock();
@@ -77,11 +92,6 @@ pub fn serve(
     drop(state);
     bridge.changed.notify_all();
     ended
-}
-
-fn parts(connection: Connection) -> (Stream, Vec<u8>) {
-    let (_, rest) = connection.lines.into_parts();
-    (connection.stream, rest)
 }
 
 impl<W: Write> Bridge<W> {
@@ -173,23 +183,13 @@ impl<W: Write> Bridge<W> {
         options: &Options,
         short_lives: u32,
     ) -> Result<Option<(Stream, Vec<u8>)>> {
-        let deadline = Instant::now() + RECONNECT;
-        let mut pause = FIRST_PAUSE * (1 << short_lives.min(6));
-        if short_lives > 1 && self.client_leaves_within(pause) {
-            return Ok(None);
+        let leaves = |pause| self.client_leaves_within(pause);
+        let find = || lifecycle::ensure(paths, options).and_then(|connection| self.replay(connection));
+        let next = reconnect::until_found(short_lives, leaves, find)?;
+        if let Some((stream, _)) = &next {
+            self.attach(stream);
         }
-        loop {
-            let next = lifecycle::ensure(paths, options).and_then(|connection| self.replay(connection));
-            match next {
-                Ok((stream, rest)) => {
-                    self.attach(&stream);
-                    return Ok(Some((stream, rest)));
-                }
-                Err(error) if is_final(&error) || Instant::now() + pause >= deadline => return Err(error),
-                Err(_) if self.client_leaves_within(pause) => return Ok(None),
-                Err(_) => pause = (pause * 2).min(LAST_PAUSE),
-            }
-        }
+        Ok(next)
     }
 
     fn client_leaves_within(&self, pause: Duration) -> bool {
@@ -252,12 +252,6 @@ fn swallow(lines: &mut Lines<Stream>, id: &[u8]) -> Result<Vec<u8>> {
             }
         }
     }
-}
-
-/// Errors that another try cannot heal.
-fn is_final(error: &Error) -> bool {
-    let hopeless = [&codes::DAEMON_NEWER, &codes::NOT_PRIVATE, &codes::STORE_NEWER, &codes::STORE_DAMAGED];
-    hopeless.iter().any(|code| error.is(code)) || !error.kind().retryable()
 }
 
 fn with_text(message: Message, text: Option<&[u8]>) -> (Message, Option<Vec<u8>>) {

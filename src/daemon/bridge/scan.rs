@@ -195,23 +195,9 @@ impl Scanner {
     }
 }
 
-/// Number of leading bytes that are neither a quote, a backslash nor a newline; eight at a time.
+/// Number of leading bytes that are neither a quote, a backslash nor a newline.
 fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
-    let mut at = 0;
-    while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*eight);
-        let found = zero_bytes(word ^ (ONES * u64::from(b'"')))
-            | zero_bytes(word ^ (ONES * u64::from(b'\\')))
-            | zero_bytes(word ^ (ONES * u64::from(b'\n')));
-        if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    let rest = &bytes[at..];
-    at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | b'\n')).unwrap_or(rest.len())
+    memchr::memchr3(b'"', b'\\', b'\n', bytes).unwrap_or(bytes.len())
 }
 
 #[cfg(test)]

@@ -17,9 +17,9 @@ impl Jobs {
         tokio::spawn(async move {
             match jobs.runner.recover().await {
                 Ok(0) => {}
-                Ok(count) => jobs.log(&format!("took up {count} runs of workflows")),
+                Ok(count) => jobs.diary.line(&format!("took up {count} runs of workflows")),
                 Err(error) => {
-                    jobs.log(&format!("runs of workflows could not be taken up: {}", error.message))
+                    jobs.diary.line(&format!("runs of workflows could not be taken up: {}", error.message))
                 }
             }
         });

@@ -14,11 +14,14 @@ use std::time::Instant;
 impl Jobs {
     pub(super) fn status(&self) -> Status {
         let all = self.gateway.world().all();
+        let listeners = self.listening().clone();
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
             started: self.started,
-            http: self.listening().clone(),
+            http: listeners.iter().map(|listening| listening.address.clone()).collect(),
+            listeners,
+            foreground: self.foreground,
             sessions: self.gateway.hub.count() as u64,
             calls: self.gateway.caller.calls.load(Relaxed),
             memory: own_memory(),

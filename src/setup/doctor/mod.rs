@@ -147,6 +147,8 @@ pub struct Facts {
     pub servers: Vec<Server>,
     /// What opens the vault, and how much is in it.
     pub vault: Result<secrets::Vault>,
+    /// Names of what is in it.
+    pub secrets: Vec<String>,
     /// By id of the server.
     pub catalogues: BTreeMap<String, Catalogue>,
     /// Empty when no daemon runs.

@@ -6,6 +6,7 @@ use crate::clients::CLIENTS;
 use crate::clock::Timestamp;
 use crate::engine::live::State;
 use crate::servers::model::{Server, Transport};
+use crate::servers::references::{Reference, references};
 use crate::setup::{Machine, clientfiles, programs};
 use crate::ui::text::plural;
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub fn check(machine: &Machine<'_>, facts: &Facts, now: Timestamp) -> Vec<Check>
         .any(|client| clientfiles::look(client, machine, now).connected());
     let mut checks: Vec<Check> =
         enabled.iter().filter_map(|server| program(server, &path, desktop)).collect();
+    checks.extend(enabled.iter().filter_map(|server| unset(server, machine, &facts.secrets)));
     checks.extend(facts.statuses.iter().filter_map(|status| {
         if !matches!(status.state, State::Waiting | State::CrashLoop | State::NeedsSignIn) {
             return None;
@@ -66,6 +68,41 @@ fn program(server: &Server, path: &str, desktop: bool) -> Option<Check> {
         server.name
     );
     let cure = format!("{edit}    # env: PATH: {folder}:{}", programs::DESKTOP_PATH);
+    Some(Check::new(Area::Servers, Level::Warn, what).cure(cure))
+}
+
+/// What an entry refers to and is not there. The daemon may have been started with other variables than these, so
+/// it is no more than a warning.
+fn unset(server: &Server, machine: &Machine<'_>, vault: &[String]) -> Option<Check> {
+    let file = machine.paths.secrets_file();
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    let in_file = |name: &str| {
+        let names = kept.lines().filter_map(|line| line.trim().split_once('='));
+        names.map(|(known, _)| known.trim_start_matches("export ").trim()).any(|known| known == name)
+    };
+    let set = |name: &str| (machine.env)(name).is_some();
+    let missing: Vec<String> = references(server)
+        .into_iter()
+        .filter_map(|reference| match reference {
+            Reference::Variable(name) => (!set(&name)).then(|| format!("the variable `{name}`")),
+            Reference::Secret(name) => {
+                let known = vault.contains(&name) || set(&name) || in_file(&name);
+                (!known).then(|| format!("the secret `{name}`"))
+            }
+        })
+        .collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let what = format!("`{}` needs {}, not set here", server.name, missing.join(" and "));
+    let secret = references(server).into_iter().find_map(|reference| match reference {
+        Reference::Secret(name) if missing.contains(&format!("the secret `{name}`")) => Some(name),
+        _ => None,
+    });
+    let cure = match secret {
+        Some(name) => format!("umcp secret set {name}"),
+        None => "set it where umcp is started".into(),
+    };
     Some(Check::new(Area::Servers, Level::Warn, what).cure(cure))
 }
 

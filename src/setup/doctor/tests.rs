@@ -16,6 +16,7 @@ fn facts(paths: &Paths) -> Facts {
         store_read: StoreRead::Whole,
         servers: Vec::new(),
         vault: Ok(crate::secrets::Vault { slots: Vec::new(), secrets: 0 }),
+        secrets: Vec::new(),
         catalogues: BTreeMap::new(),
         statuses: Vec::new(),
         http: vec!["127.0.0.1:7332".into()],
@@ -128,6 +129,23 @@ fn servers_without_a_program_and_tools_of_one_name_are_found() {
                 (Level::Warn, "a and b all have a tool `read` and show it without a prefix".into()),
             ]
         );
+    });
+}
+
+#[test]
+fn what_an_entry_refers_to_and_is_not_set_is_told() {
+    with_home(|_, machine| {
+        let mut facts = facts(machine.paths);
+        let mut server = server("git", machine.program.to_str().unwrap());
+        server.env.insert("A".into(), "${NO_SUCH_VARIABLE}".into());
+        server.env.insert("B".into(), "${NOR_THIS:-but a default}".into());
+        server.env.insert("C".into(), "secret://none".into());
+        server.env.insert("D".into(), "Bearer ${secret://kept}".into());
+        facts.servers.push(server);
+        fs::write(machine.paths.secrets_file(), "# mine\nexport kept='x'\n#none=1\n").unwrap();
+        let report = run(machine, &facts, Some(Area::Servers), Timestamp::default());
+        let what = "`git` needs the variable `NO_SUCH_VARIABLE` and the secret `none`, not set here";
+        assert_eq!(lines(&report), [(Level::Warn, what.to_string())]);
     });
 }
 

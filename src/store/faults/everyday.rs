@@ -1,6 +1,6 @@
 //! The store as its callers use it: rows, series, transactions, reopening.
 
-use super::{LOG, NOTES, note};
+use super::{LOG, NOTES, Note, note};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::store::{Position, ReadOnly, Store};
@@ -20,6 +20,14 @@ fn rows_are_written_read_and_removed() {
     let rows = store.read(|tx| tx.all(&NOTES)).unwrap();
     assert_eq!(rows, [("a".into(), note(1)), ("ab".into(), note(3)), ("b".into(), note(2))]);
     assert_eq!(store.read(|tx| tx.prefix(&NOTES, "a")).unwrap().len(), 2);
+    let seen = std::cell::Cell::new(0);
+    let third = |row: &Note| {
+        seen.set(seen.get() + 1);
+        *row == note(3)
+    };
+    assert_eq!(store.read(|tx| tx.find(&NOTES, third)).unwrap(), Some(note(3)));
+    assert_eq!(seen.get(), 2, "those behind it are not read");
+    assert_eq!(store.read(|tx| tx.find(&NOTES, |_| false)).unwrap(), None);
     assert!(store.write(|tx| tx.remove(&NOTES, "a")).unwrap());
     assert!(!store.write(|tx| tx.remove(&NOTES, "a")).unwrap());
     assert_eq!(store.read(|tx| tx.count(&NOTES)).unwrap(), 2);

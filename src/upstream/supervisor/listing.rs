@@ -103,17 +103,31 @@ impl Upstream {
             return Err(self.gone());
         }
         fetched.transport = running.transport.map(Into::into);
+        Ok(self.keep_locked(fetched))
+    }
+
+    /// Keeps lists that were read over a connection of somebody else; they are stored when this returns.
+    pub async fn keep(self: &Arc<Self>, catalogue: Catalogue) {
+        if self.is_retired() || catalogue.entry_revision != self.entry.revision {
+            return;
+        }
+        let _fetching = self.fetching.lock().await;
+        let (_, storing) = self.keep_locked(catalogue);
+        stored(storing).await;
+    }
+
+    fn keep_locked(self: &Arc<Self>, fetched: Catalogue) -> (Arc<Catalogue>, Storing) {
         let old = self.catalogue();
         let same =
             old.as_ref().is_some_and(|old| Catalogue { fetched: old.fetched, ..fetched.clone() } == **old);
         if let (true, Some(old)) = (same, old) {
-            return Ok((old, None));
+            return (old, None);
         }
         let fetched = Arc::new(fetched);
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
         let storing = self.store(&fetched);
         self.shared.happened(Happening::ListChanged);
-        Ok((fetched, Some(storing)))
+        (fetched, Some(storing))
     }
 
     /// Stores the catalogue beside the runtime. That it could not be stored is noted with the server.

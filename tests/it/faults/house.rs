@@ -171,6 +171,13 @@ impl House {
         daemon.wait().unwrap();
     }
 
+    /// After the daemon that this house started was killed by somebody.
+    pub fn reap(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.wait().unwrap();
+        }
+    }
+
     pub fn client(&self) -> Client {
         Client::connect(&self.paths, "faults").unwrap().expect("the daemon answers")
     }

@@ -7,6 +7,8 @@
 mod client;
 mod daemon;
 mod entries;
+#[cfg(target_os = "linux")]
+mod handover;
 mod house;
 mod http;
 mod load;

@@ -1,11 +1,14 @@
 //! One MCP client with many requests in flight: over the daemon's socket, or over `umcp serve` as editors run it.
 //! Lines only; it checks no schema. Rule: every wait has a deadline.
 
-use super::house::{House, ms};
+use super::house::{House, ms, within};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, Stdio};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::Child;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use umcp::daemon::lifecycle;
@@ -18,6 +21,8 @@ struct Arrived {
     answers: HashMap<u64, Value>,
     /// Answers to ids that had one already.
     twice: usize,
+    /// Lines that hold something else than a message.
+    broken: usize,
     ended: bool,
 }
 
@@ -25,7 +30,17 @@ type Inbox = Arc<(Mutex<Arrived>, Condvar)>;
 
 enum Way {
     Socket(Stream),
-    Bridge { child: Child, input: Option<ChildStdin> },
+    Bridge { child: Child, input: Option<OwnedFd> },
+}
+
+/// What a bridge gets as its stdin and stdout, and whether it may hand them over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    Pipes,
+    /// As Node's child processes have them.
+    Sockets,
+    /// Pipes, and bytes are copied.
+    Copy,
 }
 
 /// A client of the legacy era, which has said hello.
@@ -51,11 +66,13 @@ impl Session {
 
     /// Through the bridge, without a word so far.
     pub fn bridged_silently(house: &House) -> Self {
-        let mut command = house.command(&["serve"]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let inbox = receive(child.stdout.take().unwrap());
-        let input = child.stdin.take();
-        Self { way: Way::Bridge { child, input }, inbox, next: 1 }
+        Self::bridged_as(house, Manner::Pipes)
+    }
+
+    /// As `bridged_silently`, over a certain kind of stdio.
+    pub fn bridged_as(house: &House, manner: Manner) -> Self {
+        let (child, input, output) = start(house, manner);
+        Self { way: Way::Bridge { child, input: Some(input) }, inbox: receive(File::from(output)), next: 1 }
     }
 
     /// Says hello and waits for the answer.
@@ -69,18 +86,51 @@ impl Session {
     }
 
     pub fn say(&mut self, message: &Value) {
-        let line = format!("{message}\n");
+        self.say_bytes(format!("{message}\n").as_bytes());
+    }
+
+    /// Sends bytes as they are, such as a part of a line.
+    pub fn say_bytes(&mut self, bytes: &[u8]) {
         let sent = match &mut self.way {
-            Way::Socket(stream) => stream.write_all(line.as_bytes()),
-            Way::Bridge { input, .. } => input.as_mut().unwrap().write_all(line.as_bytes()),
+            Way::Socket(stream) => stream.write_all(bytes),
+            Way::Bridge { input, .. } => {
+                File::from(input.as_ref().unwrap().try_clone().unwrap()).write_all(bytes)
+            }
         };
         sent.unwrap();
     }
 
+    /// Closes the bridge's stdin and gives its exit code.
+    pub fn close(&mut self, bound: Duration) -> Option<i32> {
+        let Way::Bridge { child, input } = &mut self.way else { panic!("there is no bridge") };
+        *input = None;
+        let mut status = None;
+        within(bound, "the bridge ends", || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+
+    /// The id the next request gets.
+    pub fn next_id(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// How many answers have come.
+    pub fn answered(&self) -> usize {
+        self.inbox.0.lock().unwrap().answers.len()
+    }
+
+    /// Lines that were no messages; an empty one does not count.
+    pub fn broken(&self) -> usize {
+        self.inbox.0.lock().unwrap().broken
+    }
+
     /// Sends a request and gives its id.
     pub fn ask(&mut self, method: &str, params: Value) -> u64 {
-        let id = self.next;
-        self.next += 1;
+        let id = self.next_id();
         self.say(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
         id
     }
@@ -152,6 +202,60 @@ impl Drop for Session {
     }
 }
 
+/// Starts a bridge; gives our ends of its stdin and stdout.
+fn start(house: &House, manner: Manner) -> (Child, OwnedFd, OwnedFd) {
+    let mut command = house.command(&["serve"]);
+    let (input, theirs, output): (OwnedFd, [OwnedFd; 2], OwnedFd) = if manner == Manner::Sockets {
+        let (input, stdin) = UnixStream::pair().unwrap();
+        let (output, stdout) = UnixStream::pair().unwrap();
+        (input.into(), [stdin.into(), stdout.into()], output.into())
+    } else {
+        let (stdin, input) = std::io::pipe().unwrap();
+        let (output, stdout) = std::io::pipe().unwrap();
+        (input.into(), [stdin.into(), stdout.into()], output.into())
+    };
+    if manner == Manner::Copy {
+        command.env("UMCP_TEST_COPY", "1");
+    }
+    let [stdin, stdout] = theirs;
+    (command.stdin(stdin).stdout(stdout).spawn().unwrap(), input, output)
+}
+
+/// A client of a bridge that says a lot and reads nothing.
+pub struct DeafBridge {
+    child: Child,
+    input: File,
+    pub output: Option<File>,
+}
+
+impl DeafBridge {
+    pub fn arrive(house: &House, manner: Manner) -> Self {
+        let (child, input, output) = start(house, manner);
+        let mut deaf = Self { child, input: input.into(), output: Some(output.into()) };
+        let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "deaf", "version": "1"}}});
+        writeln!(deaf.input, "{hello}").unwrap();
+        deaf
+    }
+
+    pub fn call(&mut self, tool: &str, arguments: &Value) {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": tool, "arguments": arguments}});
+        writeln!(self.input, "{call}").unwrap();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for DeafBridge {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// A client that says a lot and reads nothing.
 pub struct Deaf(Stream);
 
@@ -195,8 +299,11 @@ fn receive(reader: impl Read + Send + 'static) -> Inbox {
     std::thread::spawn(move || {
         for line in BufReader::new(reader).split(b'\n') {
             let Ok(line) = line else { break };
-            let Ok(message) = serde_json::from_slice::<Value>(&line) else { continue };
             let mut arrived = theirs.0.lock().unwrap();
+            let Ok(message) = serde_json::from_slice::<Value>(&line) else {
+                arrived.broken += usize::from(!line.is_empty());
+                continue;
+            };
             if let (Some(id), None) = (message["id"].as_u64(), message["method"].as_str())
                 && arrived.answers.insert(id, message).is_some()
             {

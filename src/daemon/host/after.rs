@@ -1,0 +1,92 @@
+//! What follows a commit and what happens in the world: the running world takes it over, the names for completion are
+//! written, the daemon's log gets its line. Nothing here decides; whoever made the change waits for `watched` alone.
+
+use crate::daemon::diary::Diary;
+use crate::engine::live::Event;
+use crate::engine::{Engine, StoreRequest};
+use crate::gateway::Gateway;
+use crate::tools;
+use crate::upstream::Change;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{Notify, broadcast};
+
+/// Names for completion are written so long after a change.
+const NAMES_REST: Duration = Duration::from_millis(50);
+
+/// After a commit: the running world takes over what changed, and clients are told. Whoever changed it waits for
+/// this, so it reads no more than that; the names for completion are written later.
+pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, request: &StoreRequest) {
+    let change = match request {
+        StoreRequest::Server(_) => Some(Change::Servers),
+        StoreRequest::Tool(tools::Request::PutCatalogue { .. }) => None,
+        StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
+        StoreRequest::Tool(_) => Some(Change::Preferences),
+        StoreRequest::Profile(_) => Some(Change::Profiles),
+        StoreRequest::Secret(request) => request.changes().map(Change::Secrets),
+        StoreRequest::Token(_)
+        | StoreRequest::Usage(_)
+        | StoreRequest::Workflow(_)
+        | StoreRequest::Integration(_) => None,
+    };
+    if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Workflow(_)) {
+        renamed.notify_one();
+    }
+    let Some(gateway) = gateway.get() else { return };
+    if matches!(request, StoreRequest::Integration(_) | StoreRequest::Server(_)) {
+        gateway.world().shared.accounts.changed();
+    }
+    if matches!(request, StoreRequest::Token(_)) {
+        gateway.forget_tokens();
+    }
+    let Some(change) = change else { return };
+    // A store that cannot be read is told to the next one who asks it.
+    let _ = gateway.world().sync(&change);
+    if gateway.hub.count() > 0 && !matches!(request, StoreRequest::Secret(_)) {
+        let gateway = gateway.clone();
+        tokio::spawn(async move { gateway.world().list_missing().await });
+    }
+}
+
+/// Writes the names for completion a moment after they changed: whoever changed them waits for the disk already, and
+/// many changes make one file.
+pub(super) async fn keep_names(names: Engine, changed: Arc<Notify>) {
+    loop {
+        changed.notified().await;
+        tokio::time::sleep(NAMES_REST).await;
+        let names = names.clone();
+        let _ = tokio::task::spawn_blocking(move || names.refresh_names()).await;
+    }
+}
+
+/// Writes down what happens, calls apart, until the gateway is gone.
+pub(super) async fn keep_diary(diary: Arc<Diary>, mut news: broadcast::Receiver<Event>) {
+    use broadcast::error::RecvError;
+    loop {
+        match news.recv().await {
+            Ok(event) => diary.event(&event),
+            Err(RecvError::Lagged(count)) => {
+                diary.line(&format!("{count} events came too fast to be logged"))
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// What the user changed, without what it was: names and values belong to the store.
+pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
+    let what = match request {
+        StoreRequest::Server(_) => "servers were changed",
+        StoreRequest::Profile(_) => "profiles were changed",
+        StoreRequest::Token(_) => "keys were changed",
+        StoreRequest::Secret(_) => "secrets were changed",
+        // What becomes of accounts is told as an event.
+        StoreRequest::Tool(_)
+        | StoreRequest::Usage(_)
+        | StoreRequest::Workflow(_)
+        | StoreRequest::Integration(_) => return,
+    };
+    // Beside the change: whoever made it does not wait for the log.
+    let diary = diary.clone();
+    tokio::spawn(async move { diary.line(what) });
+}
