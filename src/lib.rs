@@ -14,6 +14,7 @@ pub mod error;
 pub mod expressions;
 pub mod gateway;
 pub mod ids;
+pub mod integrations;
 pub mod paths;
 pub mod policy;
 pub mod sandbox;

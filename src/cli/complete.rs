@@ -41,6 +41,8 @@ pub enum Names {
     Index(NameKind),
     /// Servers and files.
     ServersOrFiles,
+    /// What one can sign in at: servers, integrations, and connections that want it again.
+    Targets,
     Codes,
     Clients,
 }
@@ -49,6 +51,10 @@ fn names(paths: &Paths, names: Names) -> Vec<(String, String)> {
     match names {
         Names::Index(kind) => names_index::read(&paths.names_index(), kind),
         Names::ServersOrFiles => names_index::read(&paths.names_index(), NameKind::Server),
+        Names::Targets => [NameKind::Server, NameKind::Integration, NameKind::Connection]
+            .into_iter()
+            .flat_map(|kind| names_index::read(&paths.names_index(), kind))
+            .collect(),
         Names::Clients => {
             crate::clients::CLIENTS.iter().map(|client| (client.id.into(), client.name.into())).collect()
         }
@@ -224,6 +230,9 @@ fn named(value_name: &str, path: &[&str]) -> Option<Names> {
         "TOOL" => Some(Names::Index(NameKind::Tool)),
         "PROFILE" if path != ["profile", "create"] => Some(Names::Index(NameKind::Profile)),
         "RULE" if path != ["policy", "set"] => Some(Names::Index(NameKind::Rule)),
+        "CONNECTION" => Some(Names::Index(NameKind::Connection)),
+        "INTEGRATION" => Some(Names::Index(NameKind::Integration)),
+        "TARGET" => Some(Names::Targets),
         "SECRET" => Some(Names::Index(NameKind::Secret)),
         "CODE" => Some(Names::Codes),
         "CLIENT" => Some(Names::Clients),
@@ -252,6 +261,9 @@ mod tests {
             Names::Index(NameKind::Rule) => vec![("no-push".into(), "deny".into())],
             Names::Index(NameKind::Secret) => vec![("GITHUB_TOKEN".into(), String::new())],
             Names::ServersOrFiles => vec![("git".into(), String::new())],
+            Names::Index(NameKind::Connection) => vec![("me".into(), String::new())],
+            Names::Index(NameKind::Integration) => vec![("github".into(), String::new())],
+            Names::Targets => vec![("git".into(), String::new()), ("github".into(), String::new())],
             Names::Codes => vec![("UM0401".into(), String::new())],
             Names::Clients => vec![("cursor".into(), "Cursor".into())],
         };
@@ -286,6 +298,9 @@ mod tests {
             (&["policy", "delete", ""], &["no-push"]),
             (&["completions", "z"], &["zsh"]),
             (&["server", "start", ""], &["git"]),
+            (&["connection", "create", ""], &["git", "github"]),
+            (&["connection", "revoke", "m"], &["me"]),
+            (&["integration", "show", ""], &["github"]),
             (&["secret", "delete", ""], &["GITHUB_TOKEN"]),
             (&["secret", "set", ""], &[]),
         ] {

@@ -37,6 +37,7 @@ enum Type {
     Log,
     Progress,
     Approval,
+    Account,
 }
 
 impl Events {
@@ -113,6 +114,7 @@ fn kind(event: &Event) -> Type {
         Event::Session { .. } => Type::Session,
         Event::ListChanged { .. } => Type::List,
         Event::Approval { .. } => Type::Approval,
+        Event::Account { .. } => Type::Account,
         Event::Run { .. } => Type::Run,
     }
 }
@@ -137,6 +139,10 @@ fn line(event: &Event) -> String {
         }
         Event::Approval { at: when, id, client, server, tool } => {
             format!("{} {client} waits to call {server}.{tool}: umcp approve {id}", at(when))
+        }
+        Event::Account { at: when, connection, state, detail } => {
+            let detail = detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
+            format!("{} connection {connection} {state}{detail}", at(when))
         }
         Event::Run { at: when, run, event } => {
             format!("{} run {run} {}", at(when), super::workflow::line(event, *when))

@@ -88,7 +88,9 @@ impl Init {
         let check = check(ctx, &machine);
         // What runs is told where the daemon can be asked; the call itself is the check.
         let statuses = statuses_if_running(ctx).ok().flatten().unwrap_or_default();
-        let fails = |status: &ServerStatus| matches!(status.state, Running::Waiting | Running::CrashLoop);
+        let fails = |status: &ServerStatus| {
+            matches!(status.state, Running::Waiting | Running::CrashLoop | Running::NeedsSignIn)
+        };
         let failing = statuses.into_iter().filter(fails).map(|status| status.name).collect();
         let failed = check.error.clone();
         let shown = Shown { report, check: Some(check), failing };

@@ -196,7 +196,7 @@ fn statuses(ctx: &Context) -> Result<Vec<ServerStatus>> {
 
 /// Why asking a server that was never listed would only cost time.
 fn why_not_ask(status: &ServerStatus) -> Option<String> {
-    let failing = matches!(status.state, State::Waiting | State::CrashLoop);
+    let failing = matches!(status.state, State::Waiting | State::CrashLoop | State::NeedsSignIn);
     status.last_error.clone().or_else(|| failing.then(|| status.state.word().into()))
 }
 

@@ -8,6 +8,7 @@ mod client;
 mod complete;
 mod completions;
 mod config;
+mod connection;
 mod context;
 mod doctor;
 mod events;
@@ -17,6 +18,7 @@ mod health;
 mod help;
 mod import;
 mod init;
+mod integration;
 mod interrupt;
 mod known;
 mod logs;
@@ -154,6 +156,12 @@ enum Noun {
     /// Manage keys for the HTTP endpoint
     #[command(alias = "tokens")]
     Token(token::Command),
+    /// Sign in, and look after the accounts that did
+    #[command(alias = "connections")]
+    Connection(connection::Command),
+    /// Describe how to sign in at services
+    #[command(alias = "integrations")]
+    Integration(integration::Command),
     /// Keep keys and passwords in an encrypted vault, and out of files
     #[command(alias = "secrets")]
     Secret(secret::Command),
@@ -203,6 +211,8 @@ impl Noun {
             Self::Approve(command) => command.run(ctx),
             Self::Audit(command) => command.run(ctx),
             Self::Token(command) => command.run(ctx),
+            Self::Connection(command) => command.run(ctx),
+            Self::Integration(command) => command.run(ctx),
             Self::Secret(command) => command.run(ctx),
             Self::Serve(command) => command.run(ctx),
             Self::Gateway(command) => command.run(ctx),

@@ -1,5 +1,6 @@
 //! `umcp status`: one screen of what is there and what runs. Starts nothing.
 
+use super::connection;
 use super::context::Context;
 use super::gateway;
 use super::known::Known;
@@ -26,6 +27,8 @@ struct Screen {
     tools: usize,
     /// Enabled servers that were never asked what they offer.
     not_asked: Vec<String>,
+    /// Accounts somebody should look after.
+    accounts: Vec<String>,
     recent: Vec<Entry>,
     #[serde(skip)]
     now: Timestamp,
@@ -43,6 +46,7 @@ impl Status {
             enabled: known.servers.iter().filter(|server| server.enabled).count(),
             tools: known.tools().filter(|tool| tool.enabled()).count(),
             not_asked: known.never_listed().into_iter().map(String::from).collect(),
+            accounts: connection::warnings(&connection::all(ctx)?, ctx.clock.now()),
             recent: calls(ctx, recent)?,
             now: ctx.clock.now(),
         })
@@ -84,6 +88,9 @@ impl Output for Screen {
                 State::Warn,
                 format!("not asked yet: {} (umcp tool refresh)", self.not_asked.join(", ")),
             );
+        }
+        for warning in &self.accounts {
+            page.mark(State::Warn, warning);
         }
         if let Some(daemon) = self.daemon.as_ref().filter(|daemon| !daemon.servers.is_empty()) {
             page.blank().table(run::table(&daemon.servers));

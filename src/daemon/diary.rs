@@ -85,6 +85,10 @@ fn told(event: &Event) -> Option<String> {
         Event::Session { client, opened, .. } => {
             Some(format!("client {client} {}", if *opened { "connected" } else { "left" }))
         }
+        Event::Account { connection, state, detail, .. } => {
+            let detail = detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
+            Some(format!("connection {connection} {state}{detail}"))
+        }
         Event::ListChanged { tools, .. } => Some(format!("tools changed: {tools} in all")),
         Event::Call { .. }
         | Event::Progress { .. }

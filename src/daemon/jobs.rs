@@ -1,6 +1,7 @@
 //! What the daemon answers on its local socket: store requests through the engine, live requests from the running
 //! world. Plain data in, plain data out; text for people is made elsewhere.
 
+mod accounts;
 mod approvals;
 mod missing;
 mod runs;
@@ -199,6 +200,7 @@ impl Jobs {
                 self.gateway.caller.guard.forget(client.as_deref());
                 Ok(LiveReply::Done)
             }
+            Live::Account(request) => self.account(request).await.map(LiveReply::Account),
             Live::RunWorkflow(request) => self.run_workflow(request, &events).await.map(run_reply),
             Live::OrderRun { run, order } => self.runner.order(&run, order).await.map(run_reply),
             Live::FollowRun { run } => {

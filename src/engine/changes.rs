@@ -3,7 +3,7 @@
 use super::StoreRequest;
 use crate::audit::Event;
 use crate::policy::rules;
-use crate::{environments, policy, secrets, servers, tools, workflows};
+use crate::{environments, integrations, policy, secrets, servers, tools, workflows};
 
 /// The record of a change; `None` for what is no decision of the user.
 pub fn change(request: &StoreRequest) -> Option<Event> {
@@ -18,6 +18,7 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
             policy::Request::Rotate { name, .. } => ("token rotate", vec![name.clone()]),
         },
         StoreRequest::Policy(request) => rule(request)?,
+        StoreRequest::Integration(request) => integration(request)?,
         StoreRequest::Workflow(request) => workflow(request)?,
         StoreRequest::Secret(request) => secret(request)?,
         StoreRequest::Usage(_) | StoreRequest::Audit(_) => return None,
@@ -59,6 +60,19 @@ fn tool(request: &tools::Request) -> Said {
         | Request::PutCatalogue { .. }
         | Request::Forget { .. }
         | Request::Preferences => return None,
+    })
+}
+
+fn integration(request: &integrations::Request) -> Said {
+    use integrations::Request;
+    Some(match request {
+        Request::Create { integration } => ("integration create", vec![integration.name.clone()]),
+        Request::Configure { integration } => ("integration configure", vec![integration.name.clone()]),
+        Request::Delete { name } => ("integration delete", vec![name.clone()]),
+        Request::Use { name, .. } => ("connection use", vec![name.clone()]),
+        Request::Forget { names } => ("connection forget", names.clone()),
+        // Written at every renewal too, which is no decision of the user.
+        _ => return None,
     })
 }
 

@@ -2,6 +2,7 @@
 //! Plain data: the daemon fills it, `ui` shows it.
 //! Long because every live request, its reply and every event has its shape here.
 
+use super::accounts::{AccountReply, AccountRequest};
 use crate::clock::Timestamp;
 pub use crate::environments::Mode;
 use crate::sealing::DataKey;
@@ -83,6 +84,8 @@ pub enum Live {
     Forget {
         client: Option<String>,
     },
+    /// Signing in, and the accounts that did.
+    Account(AccountRequest),
     /// Starts a run of a workflow.
     RunWorkflow(RunRequest),
     /// Gives an order to a run.
@@ -194,6 +197,7 @@ pub enum LiveReply {
     Raw(String),
     Sessions(Vec<Session>),
     Approvals(Approvals),
+    Account(AccountReply),
     Run(Box<crate::workflows::Run>),
 }
 
@@ -240,6 +244,13 @@ pub enum Event {
         client: String,
         server: String,
         tool: String,
+    },
+    /// What became of a signed-in account.
+    Account {
+        at: Timestamp,
+        connection: String,
+        state: String,
+        detail: Option<String>,
     },
     Run {
         at: Timestamp,
@@ -298,6 +309,8 @@ pub enum State {
     Waiting,
     /// Ended too often; not tried again until asked to.
     CrashLoop,
+    /// It wants to know who asks; `umcp server login` tells it.
+    NeedsSignIn,
 }
 
 impl State {
@@ -309,6 +322,7 @@ impl State {
             Self::Ready => "ready",
             Self::Waiting => "waiting",
             Self::CrashLoop => "crash loop",
+            Self::NeedsSignIn => "needs sign-in",
         }
     }
 }

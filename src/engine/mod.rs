@@ -1,6 +1,7 @@
 //! The waist: a typed request in, one transaction, a typed reply out. No async, no text for people.
 //! Whoever owns the store holds an [`Engine`]; everybody else sends the same request over the socket.
 
+pub mod accounts;
 mod changes;
 pub mod live;
 pub mod names_index;
@@ -11,7 +12,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::policy::rules;
 use crate::store::{Row, Series, Store, Writer};
-use crate::{audit, environments, policy, secrets, servers, tools, usage, workflows};
+use crate::{audit, environments, integrations, policy, secrets, servers, tools, usage, workflows};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
 pub use request::{Reply, Request, StoreRequest};
@@ -67,6 +68,7 @@ impl Engine {
                 StoreRequest::Policy(request) => rules::read(tx, request).map(Reply::Policy),
                 StoreRequest::Audit(request) => audit::read(tx, request).map(Reply::Audit),
                 StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
+                StoreRequest::Integration(request) => integrations::read(tx, request).map(Reply::Integration),
                 StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
                 StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
             });
@@ -112,6 +114,7 @@ impl Engine {
                 | StoreRequest::Profile(_)
                 | StoreRequest::Policy(_)
                 | StoreRequest::Secret(_)
+                | StoreRequest::Integration(_)
         );
         if named {
             self.refresh_names();
@@ -141,6 +144,8 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
             if let (true, servers::Reply::Servers(gone)) = (removes, &reply) {
                 for server in gone {
                     tools::forget_server(tx, &server.id)?;
+                    let held = integrations::forget_server(tx, &server.id)?;
+                    secrets::forget(tx, &held)?;
                 }
             }
             Ok(Reply::Server(reply))
@@ -151,6 +156,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Policy(request) => rules::write(tx, request).map(Reply::Policy),
         StoreRequest::Audit(request) => audit::write(tx, request).map(Reply::Audit),
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
+        StoreRequest::Integration(request) => integrations::write(tx, request).map(Reply::Integration),
         StoreRequest::Workflow(request) => workflows::write(tx, request).map(Reply::Workflow),
         StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),
     }

@@ -5,7 +5,7 @@
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
 use crate::policy::rules;
-use crate::{environments, paths, secrets, tools};
+use crate::{environments, integrations, paths, secrets, tools};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -19,6 +19,8 @@ pub enum NameKind {
     Profile,
     Rule,
     Secret,
+    Connection,
+    Integration,
 }
 
 impl NameKind {
@@ -29,6 +31,8 @@ impl NameKind {
             Self::Profile => "profile",
             Self::Rule => "rule",
             Self::Secret => "secret",
+            Self::Connection => "connection",
+            Self::Integration => "integration",
         }
     }
 }
@@ -94,6 +98,21 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
     {
         for secret in all.iter().filter(|secret| !secrets::is_internal(&secret.name)) {
             let _ = writeln!(text, "secret\t{}\t", secret.name);
+        }
+    }
+    if let Reply::Integration(integrations::Reply::Connections(all)) =
+        engine.call(StoreRequest::Integration(integrations::Request::Connections))?
+    {
+        for connection in all {
+            let _ =
+                writeln!(text, "connection\t{}\t{}", connection.name, connection.user.unwrap_or_default());
+        }
+    }
+    if let Reply::Integration(integrations::Reply::Integrations(all)) =
+        engine.call(StoreRequest::Integration(integrations::Request::Integrations))?
+    {
+        for integration in all {
+            let _ = writeln!(text, "integration\t{}\t{}", integration.name, integration.kind.word());
         }
     }
     paths::write_cache(path, text.as_bytes())

@@ -4,7 +4,7 @@
 
 use super::live::{Live, LiveReply};
 use crate::policy::rules;
-use crate::{audit, environments, policy, secrets, servers, tools, usage, workflows};
+use crate::{audit, environments, integrations, policy, secrets, servers, tools, usage, workflows};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,6 +25,7 @@ pub enum StoreRequest {
     Policy(rules::Request),
     Audit(audit::Request),
     Usage(usage::Request),
+    Integration(integrations::Request),
     Workflow(workflows::Request),
     Secret(secrets::Request),
 }
@@ -39,6 +40,7 @@ pub enum Reply {
     Policy(rules::Reply),
     Audit(audit::Reply),
     Usage(usage::Reply),
+    Integration(integrations::Reply),
     Workflow(workflows::Reply),
     Secret(secrets::Reply),
     Live(LiveReply),
@@ -55,6 +57,7 @@ impl StoreRequest {
             Self::Policy(request) => request.writes(),
             Self::Audit(request) => request.writes(),
             Self::Usage(request) => request.writes(),
+            Self::Integration(request) => request.writes(),
             Self::Workflow(request) => request.writes(),
             Self::Secret(request) => request.writes(),
         }
@@ -79,6 +82,7 @@ from! {
     Policy rules;
     Audit audit;
     Usage usage;
+    Integration integrations;
     Workflow workflows;
     Secret secrets;
 }

@@ -79,6 +79,16 @@ codes! {
     PROMPT_NOT_FOUND = "UM0419" "prompt_not_found" NotFound "No prompt of that name is known.";
     RESOURCE_NOT_FOUND = "UM0420" "resource_not_found" NotFound "No server offers that resource.";
 
+    INTEGRATION_NOT_FOUND = "UM0430" "integration_not_found" NotFound "No integration of that name is known. `umcp integration list` shows all, `umcp integration providers` what can be made of a preset.";
+    CONNECTION_NOT_FOUND = "UM0431" "connection_not_found" NotFound "No connection of that name is known. `umcp connection list` shows all.";
+    CONNECTION_EXISTS = "UM0432" "connection_exists" Conflict "An integration or connection of that name exists already.";
+    INTEGRATION_IN_USE = "UM0433" "integration_in_use" Conflict "Connections stand on the integration; revoke them first.";
+    INTEGRATION_INCOMPLETE = "UM0434" "integration_incomplete" Invalid "The integration lacks something that a sign-in needs; the hint names the flags.";
+    SIGN_IN_FAILED = "UM0435" "sign_in_failed" Credential "The sign-in did not succeed; the message holds the provider's own reason. Nothing was stored.";
+    SIGN_IN_UNSAFE = "UM0436" "sign_in_unsafe" Refused "An answer of the provider broke a rule that protects the account (issuer, state, resource, address or size), so the sign-in was given up. Nothing was stored.";
+    SIGN_IN_NEEDED = "UM0437" "sign_in_needed" Credential "The account's tokens are no longer taken. `umcp connection create NAME` signs in again.";
+    SIGN_IN_UNKNOWN = "UM0438" "sign_in_unknown" NotFound "That sign-in is over, or was never begun. Begin it again.";
+
     ALIAS_TAKEN = "UM0421" "alias_taken" Conflict "Two tools cannot have the same name in clients.";
 
     UPSTREAM_START = "UM0501" "upstream_start" Upstream "The server could not be started or ended at once; its last lines of stderr and stdout are in the message. `umcp server logs NAME` shows more.";
@@ -93,6 +103,7 @@ codes! {
     UPSTREAM_HTTP = "UM0510" "upstream_http" Network "The server answered with an HTTP error.";
     UPSTREAM_LIMITED = "UM0511" "upstream_rate_limited" Unavailable "The server asked to slow down.";
     UPSTREAM_SIGN_IN = "UM0512" "upstream_sign_in" Credential "The server wants a sign-in.";
+    UPSTREAM_CERTIFICATE = "UM0530" "upstream_certificate" Network "The certificate of the server is not one this machine trusts; the message says why. umcp never falls back to a connection without it.";
     TOOL_FAILED = "UM0513" "tool_failed" Upstream "The tool itself reported an error; its own words are shown.";
     UPSTREAM_ERROR = "UM0514" "upstream_error" Upstream "The server answered the request with an error; its own words are shown.";
     CANCELLED = "UM0515" "cancelled" Interrupted "The call was cancelled.";

@@ -72,6 +72,9 @@ impl Gateway {
             Happening::Approval { id, client, server, tool } => {
                 self.tell(|at| Event::Approval { at, id, client, server, tool });
             }
+            Happening::Account { connection, state, detail } => {
+                self.tell(|at| Event::Account { at, connection, state, detail })
+            }
             Happening::Ask { session, ask } => {
                 if let Some(session) = self.hub.get(session) {
                     let abilities = session.peer().map(|peer| peer.abilities).unwrap_or_default();

@@ -86,6 +86,16 @@ fn set(tx: &mut Writer, name: &str, value: Sealed, replace: bool, at: Timestamp)
     put(tx, Stored { name: name.into(), value, created, changed: at })
 }
 
+/// Deletes those of these secrets that are there: what they belonged to has gone.
+pub fn forget(tx: &mut Writer, names: &[String]) -> Result<()> {
+    for name in names {
+        if tx.get(&SECRETS, name)?.is_some() {
+            tx.remove(&SECRETS, name)?;
+        }
+    }
+    Ok(())
+}
+
 fn delete(tx: &mut Writer, names: &[String]) -> Result<Reply> {
     let mut gone = Vec::new();
     for name in names {

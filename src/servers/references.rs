@@ -110,7 +110,9 @@ pub fn name_length(text: &str) -> usize {
 
 /// Whether a file is read or a program run when the entry is resolved.
 pub fn may_wait(server: &Server) -> bool {
-    texts(server).iter().any(|text| ["file://", "cmd://"].iter().any(|scheme| text.contains(scheme)))
+    texts(server)
+        .iter()
+        .any(|text| ["file://", "cmd://", "connection://"].iter().any(|scheme| text.contains(scheme)))
 }
 
 fn of_text(text: &str) -> Vec<Reference> {

@@ -68,6 +68,10 @@ tables! {
     RUN_EVENTS = "run_events.v1" Text "workflows";
     /// Setting -> value set by command rather than by file.
     SETTINGS = "settings.v1" Text "settings";
+    /// Integration id -> how one signs in somewhere, without its secret.
+    INTEGRATIONS = "integrations.v1" Text "integrations";
+    /// Connection id -> an account that signed in, without its tokens.
+    CONNECTIONS = "connections.v1" Text "integrations";
     /// Secret name -> its sealed value.
     SECRETS = "secrets.v1" Text "secrets";
     /// Slot id -> the vault's key, wrapped by what opens the slot.

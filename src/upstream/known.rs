@@ -27,6 +27,12 @@ impl Known {
         }
     }
 
+    /// `new` has come into the place of `old`, so that a token which changes often is kept once.
+    pub fn replace(&self, old: &Secret, new: &Secret) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|known| known != old);
+        self.add(new);
+    }
+
     /// The text without secrets; `None` when there are none in it.
     pub fn hide(&self, text: &[u8]) -> Option<Vec<u8>> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);

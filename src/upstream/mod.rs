@@ -6,6 +6,7 @@ pub mod builtin;
 pub mod catalogue;
 pub mod connection;
 pub mod era;
+mod happening;
 pub mod inbox;
 pub mod known;
 pub mod link;
@@ -13,6 +14,7 @@ pub mod logs;
 pub mod message;
 pub mod mirror;
 pub mod names;
+pub mod oauth;
 pub mod process;
 pub mod restart;
 mod secrets;
@@ -24,7 +26,6 @@ pub mod values;
 pub mod view;
 mod views;
 
-use crate::engine::live::State;
 use crate::engine::vault::{Places, Vault};
 use crate::engine::{Engine, Reply, StoreRequest, unexpected};
 use crate::environments::{self, Profile};
@@ -33,7 +34,7 @@ use crate::paths::Paths;
 use crate::servers::Server;
 use crate::settings::Settings;
 use crate::tools::{self, Preference};
-use link::Ask;
+pub use happening::Happening;
 use process::Children;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -44,47 +45,18 @@ pub use view::View;
 /// By server id, then tool.
 pub type Preferences = BTreeMap<String, BTreeMap<String, Preference>>;
 
-/// What the world tells whoever listens (the gateway). Handlers return at once.
-pub enum Happening {
-    /// Something clients list has changed: servers, tools, prompts, resources or their names.
-    ListChanged,
-    State {
-        server: String,
-        state: State,
-        detail: Option<String>,
-    },
-    /// A notification that belongs to no call. `session`: only for that client.
-    Notification {
-        server: String,
-        session: Option<u64>,
-        method: String,
-        params: String,
-    },
-    /// A call waits for the user.
-    Approval {
-        id: u64,
-        client: String,
-        server: String,
-        tool: String,
-    },
-    /// A question outside any call, for the one client the connection belongs to.
-    Ask {
-        session: u64,
-        ask: Ask,
-    },
-}
-
 type Handler = Box<dyn Fn(Happening) + Send + Sync>;
 
 /// What all servers share.
 pub struct Shared {
     pub engine: Engine,
     /// Secrets by name; its calls block.
-    pub vault: Vault<Engine>,
+    pub vault: Arc<Vault<Engine>>,
     pub settings: Settings,
     pub paths: Paths,
     pub children: Arc<Children>,
     pub logs: logs::Logs,
+    pub accounts: Arc<oauth::Accounts>,
     /// Secrets handed out so far; they are hidden in logs and errors.
     pub known: Arc<known::Known>,
     handler: OnceLock<Handler>,
@@ -181,8 +153,10 @@ impl World {
     ) -> Result<Arc<Self>> {
         let known = Arc::<known::Known>::default();
         let logs = logs::Logs::new(paths.clone(), known.clone());
-        let vault = Vault::new(engine.clone(), Places::from_env(&paths));
+        let vault = Arc::new(Vault::new(engine.clone(), Places::from_env(&paths)));
+        let accounts = oauth::Accounts::new(engine.clone(), vault.clone(), known.clone());
         let shared = Arc::new(Shared {
+            accounts,
             engine,
             vault,
             settings,
@@ -215,6 +189,7 @@ impl World {
             Reply::Tool(tools::Reply::Catalogues(stored)) => world.take(engine.servers()?, &stored),
             other => return unexpected(&other),
         }
+        world.follow_accounts();
         Ok(world)
     }
 

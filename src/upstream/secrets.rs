@@ -15,8 +15,12 @@ impl Shared {
         values::resolve(text, place, false, self)
     }
 
-    /// Resolves the value of a variable or a header, which may also be `env://`, `file://` or `cmd://` as a whole.
+    /// Resolves the value of a variable or a header, which may also be `env://`, `file://`, `cmd://` or
+    /// `connection://` as a whole. May block.
     pub fn resolve_value(&self, text: &str, place: &str) -> Result<String> {
+        if let Some(name) = text.strip_prefix(super::oauth::REFERENCE) {
+            return self.accounts.token_for_good(name);
+        }
         values::resolve(text, place, true, self)
     }
 

@@ -15,7 +15,7 @@ use super::subscriptions::{self, Subscribed};
 use super::transport;
 use super::{Happening, Shared};
 use crate::engine::live::State;
-use crate::error::{Error, Result, codes};
+use crate::error::{Error, Kind, Result, codes};
 use crate::servers::model::{Sharing, Transport};
 use crate::servers::{Server, references};
 use crate::tools::{Catalogue, Era};
@@ -120,6 +120,12 @@ impl Upstream {
         &self.entry.id
     }
 
+    /// The server in whose name it signs in: a probe speaks for the one it was made of.
+    pub fn account_id(&self) -> &str {
+        let id = self.id();
+        if self.probe { id.strip_suffix("-test").unwrap_or(id) } else { id }
+    }
+
     pub fn name(&self) -> &str {
         &self.entry.name
     }
@@ -159,12 +165,26 @@ impl Upstream {
         }
     }
 
+    /// A value of the entry with its references resolved.
+    pub fn address(&self, url: &str) -> Result<String> {
+        self.shared.resolve(url, "the URL")
+    }
+
+    /// Starts anew with what has changed about its account.
+    pub async fn take_up(self: &Arc<Self>) {
+        self.stop().await;
+        self.reset();
+        if self.entry.enabled {
+            let _ = self.list_anew().await;
+        }
+    }
+
     /// Closes the breaker and forgets a crash loop.
     pub fn reset(&self) {
         locked(&self.breaker).reset();
         locked(&self.restarts).reset();
         let mut note = locked(&self.note);
-        if matches!(note.state, State::CrashLoop | State::Waiting) {
+        if matches!(note.state, State::CrashLoop | State::Waiting | State::NeedsSignIn) {
             note.state = State::Idle;
         }
     }
@@ -174,7 +194,8 @@ impl Upstream {
         self: &Arc<Self>,
         make: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let opens = !self.shared.vault.is_open() && !references::secrets(&self.entry).is_empty();
+        let asks = !self.is_process() || !references::secrets(&self.entry).is_empty();
+        let opens = !self.shared.vault.is_open() && asks;
         if !opens && !references::may_wait(&self.entry) {
             return make(self);
         }
@@ -317,7 +338,10 @@ impl Upstream {
         if !error.message.contains(&format!("`{}`", self.name())) {
             error.message.insert_str(0, &prefix);
         }
-        if !error.hints.iter().any(|hint| hint.contains("logs")) {
+        if error.is(&codes::UPSTREAM_SIGN_IN) {
+            // What the account says goes first: it knows its own name.
+            error.hints.insert(0, format!("umcp server login {}", self.name()));
+        } else if !error.is(&codes::SIGN_IN_NEEDED) && !error.hints.iter().any(|hint| hint.contains("logs")) {
             error = error.hint(format!("umcp server logs {}", self.name()));
         }
         error
@@ -326,6 +350,10 @@ impl Upstream {
     fn failed(&self, error: &Error) {
         if error.is(&codes::CANCELLED) {
             return;
+        }
+        if error.kind() == Kind::Credential {
+            // No failure of the server's, and nothing that time heals.
+            return self.set_state(State::NeedsSignIn, Some(error.to_string()));
         }
         let now = Instant::now();
         if self.is_process() {

@@ -1,14 +1,21 @@
 //! The official conformance suite, both sides, through the gateway: the fixture behind it and the suite's client in
 //! front; then the suite's mock servers behind it and a raw client in front. No failure is expected of any scenario.
-//! Not here: OAuth scenarios, and the skills extension, which the gateway does not declare.
+//! Not here: the skills extension, which the gateway does not declare, and of authorization what umcp does not offer:
+//! proof of possession, workload identity and enterprise-managed sign-in, which are extensions.
 
 use crate::support::daemon::{Daemon, fixture_server, server};
+use crate::support::http;
 use crate::support::mcp::{Era, Mcp, agreeable, everything, filled};
 use crate::support::peers::{self, say};
 use crate::support::wire::Door;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
+use umcp::engine::Reply;
+use umcp::engine::accounts::{AccountReply, AccountRequest, Hidden, SignIn, Step};
+use umcp::engine::live::{CallRequest, Live, LiveReply};
+use umcp::error::{Error, Kind};
+use umcp::integrations::model::Grant;
 use umcp::servers::Server;
 use umcp::servers::model::{EraChoice, Transport};
 
@@ -82,6 +89,57 @@ const OF_2026_07_28: [&str; 8] = [
     "json-schema-2020-12-preservation",
 ];
 
+/// Scenarios of signing in, of both revisions; then those that came with the second.
+const SIGNING_IN: [&str; 14] = [
+    "auth/metadata-default",
+    "auth/metadata-var1",
+    "auth/metadata-var2",
+    "auth/metadata-var3",
+    "auth/basic-cimd",
+    "auth/scope-from-www-authenticate",
+    "auth/scope-from-scopes-supported",
+    "auth/scope-omitted-when-undefined",
+    "auth/scope-step-up",
+    "auth/scope-retry-limit",
+    "auth/token-endpoint-auth-basic",
+    "auth/token-endpoint-auth-post",
+    "auth/token-endpoint-auth-none",
+    "auth/pre-registration",
+];
+const SIGNING_IN_2026_07_28: [&str; 11] = [
+    "auth/resource-mismatch",
+    "auth/offline-access-scope",
+    "auth/offline-access-not-supported",
+    "auth/authorization-server-migration",
+    "auth/iss-supported",
+    "auth/iss-not-advertised",
+    "auth/iss-supported-missing",
+    "auth/iss-wrong-issuer",
+    "auth/iss-unexpected",
+    "auth/iss-normalized",
+    "auth/metadata-issuer-mismatch",
+];
+/// Not scored by the suite: the client signs in as itself.
+const AS_ITSELF: [&str; 2] = ["auth/client-credentials-basic", "auth/client-credentials-jwt"];
+
+#[test]
+fn clients_that_sign_in_2025_11_25() {
+    clients("conformance", &SIGNING_IN, &["--spec-version", "2025-11-25"]);
+}
+
+#[test]
+fn clients_that_sign_in_2026_07_28() {
+    clients("conformance", &SIGNING_IN, &["--spec-version", "2026-07-28"]);
+    clients("conformance", &SIGNING_IN_2026_07_28, &["--spec-version", "2026-07-28"]);
+}
+
+#[test]
+fn clients_that_sign_in_otherwise() {
+    let older = ["auth/2025-03-26-oauth-metadata-backcompat", "auth/2025-03-26-oauth-endpoint-fallback"];
+    clients("conformance", &older, &["--spec-version", "2025-03-26"]);
+    clients("conformance", &AS_ITSELF, &[]);
+}
+
 #[test]
 fn clients_of_2025_11_25() {
     clients("conformance", &OF_2025_11_25, &["--spec-version", "2025-11-25"]);
@@ -133,6 +191,9 @@ fn reference_client() {
     let daemon = Daemon::start();
     let mock = server("mock", Transport::Http { url, probe: true });
     daemon.add(Server { verbatim: true, ..mock });
+    if scenario.starts_with("auth/") {
+        return Visitor { daemon: &daemon, scenario: &scenario }.visit();
+    }
     let mut mcp = Mcp::new(&daemon, Door::Bridge, era, "reference", everything(), Box::new(agreeable));
     let (tools, _) = mcp.list("tools/list", "tools");
     let tools: Vec<_> =
@@ -165,4 +226,88 @@ fn reference_client() {
     for resource in resources {
         mcp.ask("resources/read", json!({"uri": resource["uri"]}));
     }
+}
+
+/// Calls what the mock offers, and signs in when it is asked to.
+struct Visitor<'a> {
+    daemon: &'a Daemon,
+    scenario: &'a str,
+}
+
+impl Visitor<'_> {
+    fn visit(&self) {
+        // Bounded here as well: the suite counts how often somebody comes back who is always refused.
+        for _ in 0..6 {
+            match self.call_all() {
+                Err(error) if error.kind() == Kind::Credential => {}
+                other => return say!("{}: {other:?}", self.scenario),
+            }
+            if let Err(error) = self.sign_in() {
+                return say!("{}: not signed in: {error}", self.scenario);
+            }
+        }
+    }
+
+    fn call_all(&self) -> Result<(), Error> {
+        let listed = self.daemon.try_ask(Live::Refresh { names: vec!["mock".into()], bounded: false })?;
+        if let Reply::Live(LiveReply::Refreshed(listed)) = listed
+            && let Some(error) = listed.into_iter().find_map(|one| one.error)
+        {
+            return Err(error);
+        }
+        let view = Live::View { profile: None, client: "reference".into(), mode: None };
+        let LiveReply::View(tools) = self.daemon.live(view) else { panic!("no view") };
+        let tools: Vec<Value> = serde_json::from_str(&tools).unwrap();
+        for tool in tools.iter().filter(|tool| !tool["name"].as_str().unwrap().starts_with("umcp__")) {
+            self.daemon.try_ask(Live::Call(CallRequest {
+                target: format!("mock.{}", tool["name"].as_str().unwrap()),
+                arguments: filled(&tool["inputSchema"]).to_string(),
+                timeout_ms: None,
+                client: "reference".into(),
+                profile: None,
+            }))?;
+        }
+        Ok(())
+    }
+
+    fn sign_in(&self) -> Result<(), Error> {
+        let context = std::env::var("MCP_CONFORMANCE_CONTEXT").unwrap_or_default();
+        let context: Value = serde_json::from_str(&context).unwrap_or_default();
+        let given = |name: &str| context[name].as_str().map(ToString::to_string);
+        let key = given("private_key_pem");
+        let wish = SignIn {
+            target: "mock".into(),
+            grant: self.scenario.contains("client-credentials").then_some(Grant::ClientCredentials),
+            client_id: given("client_id"),
+            signs: key.is_some(),
+            client_secret: key.or(given("client_secret")).map(Hidden),
+            client_metadata: (self.scenario == "auth/basic-cimd")
+                .then(|| "https://conformance-test.local/client-metadata.json".into()),
+            ..SignIn::default()
+        };
+        let step = match self.account(AccountRequest::Begin(Box::new(wish)))? {
+            AccountReply::Step(step) => step,
+            other => panic!("{other:?}"),
+        };
+        let Step::Browse { id, url, redirect } = step else { return Ok(()) };
+        let back = location(&url);
+        assert!(back.starts_with(&redirect), "{back}");
+        location(&back);
+        self.account(AccountRequest::Wait { id }).map(drop)
+    }
+
+    fn account(&self, request: AccountRequest) -> Result<AccountReply, Error> {
+        match self.daemon.try_ask(Live::Account(request))? {
+            Reply::Live(LiveReply::Account(reply)) => Ok(reply),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Goes to an address as a browser would, and gives where it was sent.
+fn location(url: &str) -> String {
+    let rest = url.strip_prefix("http://").unwrap();
+    let (host, path) = rest.split_once('/').unwrap();
+    let (mut exchange, _) = http::send(host, "GET", &format!("/{path}"), &[], "");
+    exchange.head().and_then(|head| head.get("location").map(Into::into)).unwrap_or_default()
 }

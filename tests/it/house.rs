@@ -33,20 +33,23 @@ usage                    | error clock ids store documents documents/near
 audit                    | error clock ids store documents documents/near
 workflows                | error clock ids store documents documents/near expressions
 secrets                  | error clock ids store sealing documents documents/near
+integrations             | error clock ids store documents documents/near
 
-engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows sealing secrets
-upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox
+engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows sealing secrets integrations
+upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations
 calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows
-gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage
+gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage integrations
+
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/pipes             | error gateway daemon daemon/door
 daemon/teller            | error engine upstream daemon clock calls
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit integrations
 
-setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets sandbox
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows setup sealing secrets sandbox
+setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets sandbox integrations
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows setup sealing secrets sandbox integrations
+
 main                     | error clock paths ui daemon daemon/host cli
 ";
 

@@ -7,6 +7,8 @@ mod audit;
 mod canary;
 #[cfg(unix)]
 mod conformance;
+#[cfg(unix)]
+mod connection;
 mod daemon;
 mod examples;
 #[cfg(target_os = "linux")]
@@ -18,7 +20,9 @@ mod house;
 mod init;
 #[cfg(unix)]
 mod install;
+mod integration;
 mod interface;
+mod oauth1;
 #[cfg(unix)]
 mod peers;
 mod policy;

@@ -13,6 +13,7 @@ pub mod test;
 mod top;
 mod transfer;
 
+use super::connection::create::Login;
 use super::context::Context;
 use super::logs;
 use crate::error::Result;
@@ -45,6 +46,7 @@ enum Verb {
     Enable(change::Enable),
     Disable(change::Disable),
     Approve(approve::Approve),
+    Login(Box<Login>),
     Start(run::Start),
     Stop(run::Stop),
     Restart(run::Restart),
@@ -71,6 +73,7 @@ impl Command {
             Verb::Enable(verb) => verb.run(ctx),
             Verb::Disable(verb) => verb.run(ctx),
             Verb::Approve(verb) => verb.run(ctx),
+            Verb::Login(verb) => verb.run(ctx),
             Verb::Start(verb) => verb.run(ctx),
             Verb::Stop(verb) => verb.run(ctx),
             Verb::Restart(verb) => verb.run(ctx),

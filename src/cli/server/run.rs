@@ -124,7 +124,9 @@ fn show_reply(ctx: &Context, reply: &LiveReply) -> Result<()> {
         LiveReply::Done => Statuses(Vec::new()),
         other => return context::unexpected(other),
     };
-    let failed = |status: &&ServerStatus| matches!(status.state, Running::Waiting | Running::CrashLoop);
+    let failed = |status: &&ServerStatus| {
+        matches!(status.state, Running::Waiting | Running::CrashLoop | Running::NeedsSignIn)
+    };
     let count = statuses.0.iter().filter(failed).count();
     if count == 0 {
         return ctx.ui.show(&statuses);
@@ -200,6 +202,7 @@ pub fn state_cell(state: Running) -> Cell {
         Running::Idle | Running::Disabled => State::Off,
         Running::Starting => State::Busy,
         Running::Waiting => State::Warn,
+        Running::NeedsSignIn => State::Warn,
         Running::CrashLoop => State::Fail,
     };
     Cell::state(mark, state.word())

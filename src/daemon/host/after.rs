@@ -28,7 +28,8 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         StoreRequest::Token(_)
         | StoreRequest::Usage(_)
         | StoreRequest::Audit(_)
-        | StoreRequest::Workflow(_) => None,
+        | StoreRequest::Workflow(_)
+        | StoreRequest::Integration(_) => None,
     };
     if change.is_some() || matches!(request, StoreRequest::Tool(_) | StoreRequest::Secret(_)) {
         renamed.notify_one();
@@ -37,6 +38,9 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
     if matches!(request, StoreRequest::Tool(tools::Request::PutCatalogue { .. })) {
         // A store that cannot be read is told to the next one who asks it.
         let _ = gateway.world().read_pins();
+    }
+    if matches!(request, StoreRequest::Integration(_) | StoreRequest::Server(_)) {
+        gateway.world().shared.accounts.changed();
     }
     if matches!(request, StoreRequest::Token(_)) {
         gateway.forget_tokens();
@@ -83,10 +87,12 @@ pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
         StoreRequest::Token(_) => "keys were changed",
         StoreRequest::Secret(_) => "secrets were changed",
         StoreRequest::Policy(_) => "the policy was changed",
+        // What becomes of accounts is told as an event.
         StoreRequest::Tool(_)
         | StoreRequest::Usage(_)
         | StoreRequest::Audit(_)
-        | StoreRequest::Workflow(_) => return,
+        | StoreRequest::Workflow(_)
+        | StoreRequest::Integration(_) => return,
     };
     // Beside the change: whoever made it does not wait for the log.
     let diary = diary.clone();

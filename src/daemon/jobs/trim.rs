@@ -1,4 +1,5 @@
-//! Takes away records beyond the number the settings keep, beside the runtime.
+//! What is done now and then, beside the runtime: records beyond the number the settings keep go, and accounts that are
+//! about to end are told.
 
 use super::Jobs;
 use crate::engine::StoreRequest;
@@ -12,8 +13,10 @@ impl Jobs {
     pub fn trim(&self) {
         let shared = &self.gateway.world().shared;
         let (keep, keep_audit) = (shared.settings.gateway.keep_calls, shared.settings.audit.keep_records);
-        let engine = shared.engine.clone();
+        let (engine, accounts) = (shared.engine.clone(), shared.accounts.clone());
         tokio::task::spawn_blocking(move || {
+            accounts.warn();
+            // What cannot be trimmed now is trimmed the next time.
             let _ = engine.call(StoreRequest::Usage(usage::Request::Trim { keep }));
             let _ = engine.call(StoreRequest::Workflow(workflows::Request::TrimRuns { keep: KEEP_RUNS }));
             let full = engine.store().read(|tx| tx.count(&audit::AUDIT)).unwrap_or(0);

@@ -22,7 +22,7 @@ pub fn check(machine: &Machine<'_>, facts: &Facts, now: Timestamp) -> Vec<Check>
         enabled.iter().filter_map(|server| program(server, &path, desktop)).collect();
     checks.extend(enabled.iter().filter_map(|server| unset(server, machine, &facts.secrets)));
     checks.extend(facts.statuses.iter().filter_map(|status| {
-        if !matches!(status.state, State::Waiting | State::CrashLoop) {
+        if !matches!(status.state, State::Waiting | State::CrashLoop | State::NeedsSignIn) {
             return None;
         }
         let why = status.last_error.as_deref().unwrap_or("it did not say why");

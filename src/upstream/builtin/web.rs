@@ -134,6 +134,8 @@ pub enum Follow {
     Anywhere,
     /// To another host the answer is given as it is: headers of the caller may hold keys for this one.
     SameHost,
+    /// The answer is given as it is: the request carried a secret.
+    Nowhere,
 }
 
 /// A client that is made at its first use, since that reads the system's certificates.
@@ -146,6 +148,11 @@ pub struct Web {
 impl Web {
     pub fn new(options: &Options, follow: Follow) -> Result<Self> {
         Ok(Self { reach: Reach::from(options)?, follow, client: OnceLock::new() })
+    }
+
+    /// A client for the flows of signing in, which choose for themselves what they reach.
+    pub fn reaching(reach: Reach, follow: Follow) -> Self {
+        Self { reach, follow, client: OnceLock::new() }
     }
 
     /// A request to a checked address.
@@ -174,6 +181,9 @@ fn build(reach: &Reach, follow: Follow) -> Result<Client> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let in_hops = reach.clone();
     let policy = redirect::Policy::custom(move |attempt| {
+        if follow == Follow::Nowhere {
+            return attempt.stop();
+        }
         if attempt.previous().len() > MAX_REDIRECTS {
             return attempt.error(format!("more than {MAX_REDIRECTS} redirects"));
         }

@@ -5,16 +5,17 @@ use super::dial::Dial;
 use super::proxy;
 use crate::error::{Error, Result, codes};
 use crate::upstream::link::MAX_LINE;
+use crate::upstream::oauth::{Account, Challenge};
 use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
-use hyper::{Method, Request, Response, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Node and uvicorn end an idle connection after 5 s; a request sent at that moment would be lost.
@@ -27,7 +28,7 @@ const MAX_IDLE: usize = 128;
 type Pool = Client<Dial, Full<Bytes>>;
 
 /// Where a server that speaks HTTP is.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct HttpTarget {
     /// `http` or `https`. With a socket the host is only a name.
     pub url: String,
@@ -35,6 +36,8 @@ pub struct HttpTarget {
     pub headers: Vec<(String, String)>,
     /// A Unix socket or named pipe to speak HTTP over.
     pub unix_socket: Option<PathBuf>,
+    /// Proves itself in every request.
+    pub account: Option<Arc<Account>>,
 }
 
 /// A checked target, with the pool that leads there.
@@ -44,6 +47,7 @@ pub struct Address {
     pub uri: Uri,
     pub headers: HeaderMap,
     pool: Pool,
+    account: Option<Arc<Account>>,
 }
 
 impl Address {
@@ -65,11 +69,50 @@ impl Address {
                 headers.insert(PROXY_AUTHORIZATION, key);
             }
         }
-        Ok(Self { url, uri, headers, pool })
+        Ok(Self { url, uri, headers, pool, account: target.account.clone() })
     }
 
     /// Sends a request and returns when the head of the response is there.
     pub async fn send(&self, method: Method, headers: HeaderMap, body: Bytes) -> Result<Response<Incoming>> {
+        match &self.account {
+            None => self.send_as_is(method, headers, body).await,
+            Some(account) => self.send_as(account, method, headers, body).await,
+        }
+    }
+
+    /// In the name of an account. A server that refuses its token has done nothing yet: the request goes out once
+    /// more with a new one.
+    async fn send_as(
+        &self,
+        account: &Arc<Account>,
+        method: Method,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>> {
+        let used = account.authorize(method.as_str(), &self.url, &mut headers).await?;
+        let response = self.send_as_is(method.clone(), headers.clone(), body.clone()).await?;
+        let challenge = Challenge::of(response.headers());
+        match response.status() {
+            StatusCode::UNAUTHORIZED if account.rejected(&used).await? => {
+                account.authorize(method.as_str(), &self.url, &mut headers).await?;
+                self.send_as_is(method, headers, body).await
+            }
+            StatusCode::FORBIDDEN => {
+                if let Some(challenge) = challenge.filter(Challenge::wants_more) {
+                    account.wants_more(&challenge).await;
+                }
+                Ok(response)
+            }
+            _ => Ok(response),
+        }
+    }
+
+    async fn send_as_is(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = self.uri.clone();
@@ -246,7 +289,7 @@ mod tests {
             ("http://localhost", ("X", "secret\nvalue"), Err("the value of header `X` is invalid")),
         ] {
             let headers = vec![(header.0.to_string(), header.1.to_string())];
-            let target = HttpTarget { url: url.into(), headers, unix_socket: None };
+            let target = HttpTarget { url: url.into(), headers, ..HttpTarget::default() };
             match (Address::new(&target), expected) {
                 (Ok(address), Ok(uri)) => assert_eq!(address.uri.to_string(), uri),
                 (Err(error), Err(message)) => assert_eq!(error.message, message),

@@ -249,8 +249,37 @@ async fn tls(wire: Wire, host: &str) -> Result<Wire> {
     let connector = tokio_rustls::TlsConnector::from(tls_config()?);
     match connector.connect(name, wire).await {
         Ok(stream) => Ok(Wire::new(stream)),
-        Err(error) => Err(failed(error.to_string())),
+        Err(error) => match rustls_error(&error).and_then(untrusted) {
+            Some(why) => {
+                Err(Error::new(&codes::UPSTREAM_CERTIFICATE, format!("the certificate of `{host}` {why}"))
+                    .because(error)
+                    .hint("umcp never goes on without a valid certificate; a company's own belongs to the system's roots"))
+            }
+            None => Err(failed(error.to_string())),
+        },
     }
+}
+
+fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// What is wrong with a certificate, in words.
+fn untrusted(error: &rustls::Error) -> Option<&'static str> {
+    use rustls::CertificateError;
+    let rustls::Error::InvalidCertificate(why) = error else { return None };
+    Some(match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet",
+        CertificateError::UnknownIssuer => {
+            "is self-signed or comes from an authority this machine does not trust"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "is for another name"
+        }
+        CertificateError::Revoked => "was revoked",
+        _ => "is not valid",
+    })
 }
 
 /// Settings of TLS with the system's roots; read at the first use, since that reads a hundred certificates.
@@ -286,6 +315,65 @@ mod tests {
         let Err(error) = run(open(&uri, None)) else { panic!("connected to a closed port") };
         assert!(error.is(&codes::UPSTREAM_CONNECT));
         assert_eq!(error.message, "`127.0.0.1` refused the connection");
+    }
+
+    /// What a connection to a server with a self-signed certificate of these years says.
+    async fn meet(from: i32, to: i32) -> Error {
+        use rustls::pki_types::PrivateKeyDer;
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut wish = rcgen::CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
+        wish.not_before = rcgen::date_time_ymd(from, 1, 1);
+        wish.not_after = rcgen::date_time_ymd(to, 1, 1);
+        let certificate = wish.self_signed(&key).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            )
+            .unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri: Uri = format!("https://{}/mcp", listener.local_addr().unwrap()).parse().unwrap();
+        let serve = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(stream).await.map(drop)
+        };
+        let (outcome, served) = tokio::join!(open(&uri, None), serve);
+        assert!(served.is_err(), "the server heard nothing of the refusal");
+        match outcome {
+            Ok(_) => panic!("a certificate nobody trusts was taken"),
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn a_bad_certificate_is_named_with_its_reason() {
+        run(async {
+            for (from, to, expected) in [
+                (2001, 2002, "the certificate of `127.0.0.1` has expired"),
+                (
+                    2001,
+                    2999,
+                    "the certificate of `127.0.0.1` is self-signed or comes from an authority this machine does not trust",
+                ),
+                (2998, 2999, "the certificate of `127.0.0.1` is not valid yet"),
+            ] {
+                let error = meet(from, to).await;
+                assert!(error.is(&codes::UPSTREAM_CERTIFICATE), "{error:?}");
+                assert_eq!(error.message, expected);
+            }
+        });
+    }
+
+    #[test]
+    fn a_name_nobody_knows_says_so() {
+        let uri: Uri = "http://no-such-host.invalid/mcp".parse().unwrap();
+        let Err(error) = run(open(&uri, None)) else { panic!("connected to a host that cannot be") };
+        assert!(error.is(&codes::UPSTREAM_CONNECT));
+        assert_eq!(error.message, "the name `no-such-host.invalid` could not be resolved");
     }
 
     #[test]

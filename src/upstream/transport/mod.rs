@@ -5,7 +5,7 @@ pub mod client;
 mod dial;
 mod events;
 pub mod http;
-mod proxy;
+pub(in crate::upstream) mod proxy;
 mod reader;
 #[cfg(test)]
 #[cfg(unix)]
@@ -18,9 +18,11 @@ pub mod websocket;
 use super::connection::{Agreement, Connection};
 use super::era;
 use super::link::Inbox;
+use super::oauth::REFERENCE;
 use super::process::Child;
 use super::supervisor::Upstream;
 use crate::error::{Error, Result, codes};
+use crate::integrations::choose::Place;
 use crate::servers::model::{EraChoice, Transport};
 use crate::tools::{Catalogue, Era};
 use client::HttpTarget;
@@ -123,9 +125,18 @@ fn resolved(upstream: &Upstream, url: &str) -> Result<HttpTarget> {
     let header = |(name, value): (&String, &String)| {
         Ok((name.clone(), shared.resolve_value(value, &format!("header {name}"))?))
     };
+    let reference = |(_, value): &(&String, &String)| value.starts_with(REFERENCE);
+    let named = upstream.entry.headers.iter().find(reference);
+    let account = match named {
+        // The account adds the header itself, anew for each request.
+        Some((_, value)) => Some(shared.accounts.named(&value[REFERENCE.len()..], Place::default())?),
+        None => shared.accounts.of_server(upstream.account_id())?,
+    };
+    let own = upstream.entry.headers.iter().filter(|pair| !reference(pair));
     Ok(HttpTarget {
         url: shared.resolve(url, "the URL")?,
-        headers: upstream.entry.headers.iter().map(header).collect::<Result<_>>()?,
+        headers: own.map(header).collect::<Result<_>>()?,
         unix_socket: None,
+        account,
     })
 }

@@ -176,7 +176,7 @@ mod tests {
     ) -> (Server, Result<Arc<Link>>) {
         let server = Server::start(script).await;
         let headers = vec![("X-Key".to_string(), "k".to_string())];
-        let target = HttpTarget { url: server.url.clone(), headers, unix_socket: None };
+        let target = HttpTarget { url: server.url.clone(), headers, ..HttpTarget::default() };
         let link = open(target, Arc::new(Nobody), Duration::from_secs(5)).await;
         (server, link)
     }

@@ -83,6 +83,11 @@ impl Beside {
     pub fn start(command: &mut Command) -> Self {
         Self(command.spawn().unwrap())
     }
+
+    /// Takes over a child that was started already.
+    pub fn new(child: Child) -> Self {
+        Self(child)
+    }
 }
 
 impl Drop for Beside {

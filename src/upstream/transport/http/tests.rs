@@ -65,8 +65,10 @@ impl Case {
         let server = Server::start(script).await;
         let ears = Arc::new(Ears::default());
         let headers = vec![("X-Key".to_string(), "k".to_string())];
-        let link =
-            HttpLink::new(HttpTarget { url: server.url.clone(), headers, unix_socket: None }, ears.clone());
+        let link = HttpLink::new(
+            HttpTarget { url: server.url.clone(), headers, ..HttpTarget::default() },
+            ears.clone(),
+        );
         Self { server, link, ears }
     }
 
@@ -426,7 +428,7 @@ fn a_local_socket_is_spoken_to_like_any_server() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         let server = Server::start_local(&path, |_| json(OK_1));
-        let target = HttpTarget { url: server.url.clone(), headers: Vec::new(), unix_socket: Some(path) };
+        let target = HttpTarget { url: server.url.clone(), unix_socket: Some(path), ..HttpTarget::default() };
         let ears = Arc::new(Ears::default());
         let case = Case { link: HttpLink::new(target, ears.clone()), server, ears };
         case.call("tools/list").await.unwrap();
