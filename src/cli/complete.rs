@@ -191,6 +191,8 @@ fn named(value_name: &str, path: &[&str]) -> Option<Names> {
         "TOOL" => Some(Names::Index(NameKind::Tool)),
         "PROFILE" if path != ["profile", "create"] => Some(Names::Index(NameKind::Profile)),
         "SECRET" => Some(Names::Index(NameKind::Secret)),
+        "APP" => Some(Names::Index(NameKind::App)),
+        "COMMAND" => Some(Names::Index(NameKind::Tool)),
         "CODE" => Some(Names::Codes),
         _ => None,
     }
@@ -215,6 +217,7 @@ mod tests {
             Names::Index(NameKind::Tool) => vec![("time.now".into(), String::new())],
             Names::Index(NameKind::Profile) => vec![("work".into(), String::new())],
             Names::Index(NameKind::Secret) => vec![("GITHUB_TOKEN".into(), String::new())],
+            Names::Index(NameKind::App) => vec![("petstore".into(), "enabled".into())],
             Names::ServersOrFiles => vec![("git".into(), String::new())],
             Names::Codes => vec![("UM0401".into(), String::new())],
         };
@@ -242,6 +245,8 @@ mod tests {
             (&["server", "start", ""], &["git"]),
             (&["secret", "delete", ""], &["GITHUB_TOKEN"]),
             (&["secret", "set", ""], &[]),
+            (&["command", "list", ""], &["petstore"]),
+            (&["command", "run", "t"], &["time.now"]),
         ] {
             assert_eq!(complete(line), expected, "{line:?}");
         }

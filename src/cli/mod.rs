@@ -2,7 +2,9 @@
 //! Not here: what a command means (the nouns), where requests go (`context.rs`), how results look (`ui`).
 //! Rule: a verb builds a request, asks, and hands the reply to `ui`; a new noun is one variant and one arm below.
 
+mod app;
 mod client;
+mod command;
 mod complete;
 mod completions;
 mod config;
@@ -139,6 +141,9 @@ enum Noun {
     Tool(tool::Command),
     Call(tool::call::Call),
     Find(tool::search::Search),
+    /// Make tools of programs, scripts and requests
+    #[command(alias = "commands")]
+    Command(command::Command),
     /// Choose which servers and tools a client sees, and how
     #[command(alias = "profiles")]
     Profile(profile::Command),
@@ -189,6 +194,7 @@ impl Noun {
             Self::Tool(command) => command.run(ctx),
             Self::Call(command) => command.run(ctx),
             Self::Find(command) => command.run(ctx),
+            Self::Command(command) => command.run(ctx),
             Self::Profile(command) => command.run(ctx),
             Self::Token(command) => command.run(ctx),
             Self::Secret(command) => command.run(ctx),

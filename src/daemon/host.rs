@@ -209,15 +209,21 @@ fn nonce(paths: &Paths) -> String {
 /// this, so it reads no more than that; the names for completion are written later.
 fn watched(gateway: &OnceLock<Arc<Gateway>>, indexed: &Engine, request: &StoreRequest) {
     let change = match request {
-        StoreRequest::Server(_) => Some(Change::Servers),
+        StoreRequest::Server(_) | StoreRequest::Install(_) => Some(Change::Servers),
         StoreRequest::Tool(tools::Request::PutCatalogue { .. }) => None,
         StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
         StoreRequest::Tool(_) => Some(Change::Preferences),
         StoreRequest::Profile(_) => Some(Change::Profiles),
         StoreRequest::Secret(request) => request.changes().map(Change::Secrets),
-        StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Workflow(_) => None,
+        StoreRequest::Token(_)
+        | StoreRequest::Usage(_)
+        | StoreRequest::Workflow(_)
+        | StoreRequest::App(_) => None,
     };
-    if !matches!(request, StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Workflow(_)) {
+    if !matches!(
+        request,
+        StoreRequest::Token(_) | StoreRequest::Usage(_) | StoreRequest::Workflow(_) | StoreRequest::App(_)
+    ) {
         let indexed = indexed.clone();
         tokio::task::spawn_blocking(move || indexed.refresh_names());
     }

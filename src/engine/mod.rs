@@ -9,10 +9,10 @@ pub mod vault;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::{Row, Series, Store, Writer};
-use crate::{environments, policy, secrets, servers, tools, usage, workflows};
+use crate::{apps, environments, policy, secrets, servers, tools, usage, workflows};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
-pub use request::{Reply, Request, StoreRequest};
+pub use request::{Install, Reply, Request, StoreRequest};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -65,6 +65,8 @@ impl Engine {
                 StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
                 StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
                 StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
+                StoreRequest::App(request) => apps::read(tx, request).map(Reply::App),
+                StoreRequest::Install(_) => Err(Error::bug("an installation writes")),
             });
         }
         let asked = request.clone();
@@ -93,6 +95,7 @@ impl Engine {
                 | StoreRequest::Tool(_)
                 | StoreRequest::Profile(_)
                 | StoreRequest::Secret(_)
+                | StoreRequest::Install(_)
         );
         if named {
             self.refresh_names();
@@ -122,6 +125,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
             if let (true, servers::Reply::Servers(gone)) = (removes, &reply) {
                 for server in gone {
                     tools::forget_server(tx, &server.id)?;
+                    forget_app(tx, server)?;
                 }
             }
             Ok(Reply::Server(reply))
@@ -132,6 +136,22 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
         StoreRequest::Workflow(request) => workflows::write(tx, request).map(Reply::Workflow),
         StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),
+        StoreRequest::App(request) => apps::read(tx, &request).map(Reply::App),
+        StoreRequest::Install(install) => {
+            let request::Install { app, server, replace } = *install;
+            let reply = servers::write(tx, servers::Request::Add { servers: vec![server], replace })?;
+            apps::put(tx, &app)?;
+            Ok(Reply::Server(reply))
+        }
+    }
+}
+
+/// An app goes with the last server that offers it.
+fn forget_app(tx: &mut Writer, gone: &servers::Server) -> Result<()> {
+    let servers::model::Transport::App { name } = &gone.transport else { return Ok(()) };
+    match servers::all(tx)?.iter().any(|server| server.transport == gone.transport) {
+        true => Ok(()),
+        false => apps::forget(tx, name),
     }
 }
 

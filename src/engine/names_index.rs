@@ -3,7 +3,7 @@
 
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
-use crate::{environments, paths, secrets, tools};
+use crate::{environments, paths, secrets, servers, tools};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -16,6 +16,7 @@ pub enum NameKind {
     Tool,
     Profile,
     Secret,
+    App,
 }
 
 impl NameKind {
@@ -25,6 +26,7 @@ impl NameKind {
             Self::Tool => "tool",
             Self::Profile => "profile",
             Self::Secret => "secret",
+            Self::App => "app",
         }
     }
 }
@@ -66,6 +68,9 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
     for server in &servers {
         let state = if server.enabled { "enabled" } else { "disabled" };
         let _ = writeln!(text, "server\t{}\t{state}", server.name);
+        if is_app(server) {
+            let _ = writeln!(text, "app\t{}\t{state}", server.name);
+        }
         for tool in catalogues.get(&server.id).iter().flat_map(|catalogue| &catalogue.tools) {
             let _ = writeln!(text, "tool\t{}.{}\t", server.name, tool.name);
         }
@@ -85,6 +90,12 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
         }
     }
     paths::write_cache(path, text.as_bytes())
+}
+
+/// Whether a server is an app: tools of our own, or a server that a manifest named.
+pub fn is_app(server: &servers::Server) -> bool {
+    matches!(server.transport, servers::model::Transport::App { .. })
+        || server.origin.as_deref().is_some_and(|origin| origin.starts_with("app:"))
 }
 
 /// Names of one kind with their state. A missing or odd file gives none.

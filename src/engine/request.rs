@@ -3,7 +3,7 @@
 //! `Live` only by the daemon.
 
 use super::live::{Live, LiveReply};
-use crate::{environments, policy, secrets, servers, tools, usage, workflows};
+use crate::{apps, environments, policy, secrets, servers, tools, usage, workflows};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +24,17 @@ pub enum StoreRequest {
     Usage(usage::Request),
     Workflow(workflows::Request),
     Secret(secrets::Request),
+    App(apps::Request),
+    /// An app and the server entry that offers it, in one go.
+    Install(Box<Install>),
+}
+
+/// With `replace` both may be there already: the app is written over, the entry keeps its id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Install {
+    pub app: apps::App,
+    pub server: servers::Server,
+    pub replace: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,6 +47,7 @@ pub enum Reply {
     Usage(usage::Reply),
     Workflow(workflows::Reply),
     Secret(secrets::Reply),
+    App(apps::Reply),
     Live(LiveReply),
 }
 
@@ -50,6 +62,8 @@ impl StoreRequest {
             Self::Usage(request) => request.writes(),
             Self::Workflow(request) => request.writes(),
             Self::Secret(request) => request.writes(),
+            Self::App(_) => false,
+            Self::Install(_) => true,
         }
     }
 }
@@ -72,6 +86,13 @@ from! {
     Usage usage;
     Workflow workflows;
     Secret secrets;
+    App apps;
+}
+
+impl From<Install> for Request {
+    fn from(install: Install) -> Self {
+        Self::Store(StoreRequest::Install(Box::new(install)))
+    }
 }
 
 impl From<Live> for Request {

@@ -40,6 +40,8 @@ tables! {
     CATALOGUES = "catalogues.v1" Text "tools";
     /// Tool name -> what the user decided about it.
     TOOL_PREFERENCES = "tool_preferences.v1" Text "tools";
+    /// App name -> app: tools that are no MCP server themselves.
+    APPS = "apps.v1" Text "apps";
     /// Profile name -> profile.
     PROFILES = "profiles.v1" Text "tools";
     /// Token id -> token, without its secret.

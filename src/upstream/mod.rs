@@ -1,6 +1,7 @@
 //! The running world: every server of the user, their connections, what they offer and what they are called.
 //! It starts nothing by itself: servers start when somebody calls them, lists come from the store.
 
+pub mod app;
 pub mod breaker;
 pub mod builtin;
 pub mod catalogue;

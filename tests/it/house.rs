@@ -23,6 +23,7 @@ search                   | error
 settings                 | error paths documents documents/near
 ui                       | error clock
 
+apps                     | error clock ids store documents documents/near
 servers                  | error clock ids store documents documents/near
 tools                    | error clock ids store documents documents/near
 clients                  | error clock ids store documents documents/near
@@ -32,18 +33,19 @@ usage                    | error clock ids store documents documents/near
 workflows                | error clock ids store documents documents/near expressions
 secrets                  | error clock ids store sealing documents documents/near
 
-engine                   | error clock ids paths store servers tools clients environments policy usage workflows sealing secrets
-upstream                 | error clock ids paths engine search settings documents/near servers tools environments sealing secrets
+engine                   | error clock ids paths store apps servers tools clients environments policy usage workflows sealing secrets
+upstream                 | error clock ids paths engine search settings documents/near apps servers tools environments sealing secrets
 calls                    | error clock ids paths engine upstream servers tools usage workflows
 gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/teller            | error engine upstream daemon
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings apps servers tools environments usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets
 
-setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage workflows setup sealing secrets
+setup                    | error clock ids paths engine store settings documents documents/near ui daemon apps servers tools clients environments policy usage sealing secrets
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon apps servers tools clients environments policy usage workflows setup sealing secrets
+
 main                     | error clock paths ui daemon daemon/host cli
 ";
 

@@ -5,6 +5,8 @@
 #[cfg(target_os = "linux")]
 mod canary;
 #[cfg(unix)]
+mod command;
+#[cfg(unix)]
 mod conformance;
 mod examples;
 #[cfg(target_os = "linux")]

@@ -2,6 +2,7 @@
 //! Here stand the verbs and where each goes; every file beside this one holds a few related verbs.
 
 mod add;
+pub use add::pairs;
 mod change;
 mod edit;
 mod inspect;

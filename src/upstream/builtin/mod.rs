@@ -12,7 +12,7 @@ mod http;
 mod kv;
 mod reply;
 mod time;
-mod web;
+pub(in crate::upstream) mod web;
 
 use super::link::{Inbox, Link, read_lines, write_lines};
 use super::supervisor::Upstream;
