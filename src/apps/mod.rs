@@ -4,7 +4,9 @@
 pub mod exec;
 pub mod file;
 pub mod model;
+pub mod openapi;
 pub mod request;
+pub mod shipped;
 pub mod template;
 
 use crate::documents::near;

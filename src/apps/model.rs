@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Largest definition of one app, in bytes of JSON.
-pub const MAX_DEFINITION: usize = 16 << 20;
+pub const MAX_DEFINITION: usize = 10 << 20;
 
 /// One row: an app under its name. The server entry that offers it refers to it by that name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,16 @@ pub struct Definition {
     pub settings: Vec<Setting>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
+    /// How a document was converted, to do it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversion: Option<Conversion>,
+}
+
+/// What the user asked for when a document was converted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Conversion {
+    pub filters: Vec<String>,
+    pub base: Option<String>,
 }
 
 impl Definition {

@@ -141,6 +141,9 @@ enum Noun {
     Tool(tool::Command),
     Call(tool::call::Call),
     Find(tool::search::Search),
+    /// Install apps and make tools of any HTTP API
+    #[command(alias = "apps")]
+    App(app::Command),
     /// Make tools of programs, scripts and requests
     #[command(alias = "commands")]
     Command(command::Command),
@@ -194,6 +197,7 @@ impl Noun {
             Self::Tool(command) => command.run(ctx),
             Self::Call(command) => command.run(ctx),
             Self::Find(command) => command.run(ctx),
+            Self::App(command) => command.run(ctx),
             Self::Command(command) => command.run(ctx),
             Self::Profile(command) => command.run(ctx),
             Self::Token(command) => command.run(ctx),

@@ -107,11 +107,11 @@ impl Output for DryRun {
             page.text(format!("after {}", self.needs.join(", ")));
         }
         if let Some(command) = &self.command {
-            page.bullet(format!("program   {}", command.program));
-            command.args.iter().for_each(|word| _ = page.bullet(format!("argument  {word}")));
-            command.env.iter().for_each(|(name, value)| _ = page.bullet(format!("variable  {name}={value}")));
-            command.cwd.iter().for_each(|cwd| _ = page.bullet(format!("in        {cwd}")));
-            command.stdin.iter().for_each(|text| _ = page.bullet(format!("input     {text}")));
+            page.text(format!("program   {}", command.program));
+            command.args.iter().for_each(|word| _ = page.text(format!("argument  {word}")));
+            command.env.iter().for_each(|(name, value)| _ = page.text(format!("variable  {name}={value}")));
+            command.cwd.iter().for_each(|cwd| _ = page.text(format!("in        {cwd}")));
+            command.stdin.iter().for_each(|text| _ = page.text(format!("input     {text}")));
         }
         if let Some(request) = &self.request {
             page.bullet(format!("{} {}", request.method, request.url));

@@ -4,6 +4,7 @@
 mod add;
 pub use add::pairs;
 mod change;
+pub use change::change;
 mod edit;
 mod inspect;
 mod list;

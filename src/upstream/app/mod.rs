@@ -5,6 +5,7 @@
 //! A server lives in one task, which ends with its link, and every call and child with it.
 
 mod command;
+pub mod document;
 mod http;
 mod result;
 mod server;
