@@ -53,7 +53,7 @@ mod tests {
                 "{name}"
             );
             assert!(
-                loaded.server.is_some() != !loaded.definition.tools.is_empty(),
+                loaded.server.is_some() == loaded.definition.tools.is_empty(),
                 "{name}: a server or tools"
             );
             for tool in &loaded.definition.tools {

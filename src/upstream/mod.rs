@@ -98,8 +98,7 @@ impl Shared {
         }
     }
 
-    /// Lists these definitions after the tools of servers, in full mode: `verbs` always, `reading` where results
-    /// may be stored. Once.
+    /// Listed after the tools of servers in full mode: `verbs` always, `reading` where results are stored. Once.
     pub fn list_also(&self, verbs: Vec<String>, reading: String) {
         let _ = self.also.set((verbs, reading));
     }

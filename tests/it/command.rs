@@ -77,9 +77,9 @@ fn a_command_lives() {
     exit: 0
     --- stdout ---
     nothing was run; this would be:
-    - program echo
-    - argument Hello $(id); rm -rf /
-    - argument 1
+    program   echo
+    argument  Hello $(id); rm -rf /
+    argument  1
     ");
     assert_snapshot!(sandbox.run(&["command", "run", "greet", "--dry-run"]), @"
     exit: 2

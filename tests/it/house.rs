@@ -58,6 +58,7 @@ comfy_table    | ui
 dialoguer      | ui
 indicatif      | ui
 redb           | store
+rusqlite       | upstream
 rmcp           | upstream gateway
 serde_yaml     | documents
 toml_edit      | documents

@@ -5,6 +5,8 @@
 #[cfg(target_os = "linux")]
 mod canary;
 #[cfg(unix)]
+mod app;
+#[cfg(unix)]
 mod command;
 #[cfg(unix)]
 mod conformance;

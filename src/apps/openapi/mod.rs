@@ -191,6 +191,9 @@ fn nothing(converted: &Converted) -> Error {
     };
     let error = Error::new(&codes::OPENAPI_INVALID, message);
     match converted.skipped.first() {
+        Some((_, why)) if why == operation::NO_SERVER => {
+            error.because(why).hint("--base-url https://api.example.com/v1")
+        }
         Some((operation, why)) => error.because(format!("{operation}: {why}")),
         None => error,
     }

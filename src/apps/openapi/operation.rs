@@ -9,6 +9,8 @@ use crate::apps::model::{Action, Field, Hints, Http, Style, Tool};
 use crate::error::{Error, Result, codes};
 use serde_json::{Map, Value, json};
 
+/// Why an operation of a document without an address is left out.
+pub const NO_SERVER: &str = "the document names no server";
 const TIMEOUT_MS: u64 = 30_000;
 const LIMIT: u64 = 1 << 20;
 const DESCRIPTION: usize = 500;
@@ -162,7 +164,7 @@ fn address(
     match (own.flatten(), &shared.base) {
         (Some(server), _) => Ok(format!("{server}{path}")),
         (None, Some(_)) => Ok(path.into()),
-        (None, None) => Err("the document names no server: give one with --base-url".into()),
+        (None, None) => Err(NO_SERVER.into()),
     }
 }
 

@@ -63,12 +63,12 @@ pub struct Add {
 impl Add {
     pub fn run(self, ctx: &Context) -> Result<()> {
         match self.file.clone() {
-            Some(path) => self.from_file(ctx, &path),
-            None => self.from_line(ctx),
+            Some(path) => self.add_file(ctx, &path),
+            None => self.add_line(ctx),
         }
     }
 
-    fn from_file(self, ctx: &Context, path: &Path) -> Result<()> {
+    fn add_file(self, ctx: &Context, path: &Path) -> Result<()> {
         let loaded = load(path)?;
         loaded.notes.iter().for_each(|note| ctx.ui.warn(note));
         if loaded.server.is_some() {
@@ -91,7 +91,7 @@ impl Add {
         self.save(ctx, app, server, is_old, &tools)
     }
 
-    fn from_line(self, ctx: &Context) -> Result<()> {
+    fn add_line(self, ctx: &Context) -> Result<()> {
         let command = self.command.clone().unwrap_or_default();
         let text = write_yaml(&self.document(&command)?)?;
         let loaded = file::load("the command line", &text).map_err(|mut error| {

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  umcp command template > tools.yaml\n  umcp command add -f tools.yaml\n  umcp command add greet --description \"Says hello\" -- echo \"Hello {{name}}\"\n  umcp command run greet name=Ada"
+    after_help = "Examples:\n  umcp command template > tools.yaml\n  umcp command add -f tools.yaml\n  umcp command add greet -- echo Hello {{name}}\n  umcp command run greet name=Ada"
 )]
 pub struct Command {
     #[command(subcommand)]

@@ -17,13 +17,11 @@ pub async fn fetch(url: &str, allow_private: bool) -> Result<String> {
         options.env.insert("UMCP_ALLOW_PRIVATE".into(), "1".into());
     }
     let web = Web::new(&options, Follow::Anywhere)?;
-    let response =
-        web.send(web.request(reqwest::Method::GET, url)?.timeout(DEADLINE)).await.map_err(|error| {
-            match allow_private {
-                true => error,
-                false => error.hint("or allow private addresses for this app with --allow-private"),
-            }
-        })?;
+    let asked = async { web.send(web.request(reqwest::Method::GET, url)?.timeout(DEADLINE)).await };
+    let response = asked.await.map_err(|error| match allow_private {
+        true => error,
+        false => error.hint("or allow private addresses for this app with --allow-private"),
+    })?;
     let status = response.status();
     if !status.is_success() {
         return Err(Error::new(&codes::UPSTREAM_HTTP, format!("`{url}` answered {status}")));

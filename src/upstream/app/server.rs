@@ -50,7 +50,7 @@ impl Server {
         };
         // Only what opens private addresses is needed now; a missing secret is told at the call that needs it.
         let reach = entry.env.iter().filter(|(name, _)| name.starts_with("UMCP_"));
-        let options = Options { roots: Vec::new(), env: reach.map(resolve).collect::<Result<_>>()? };
+        let options = Options { env: reach.map(resolve).collect::<Result<_>>()?, ..Options::default() };
         let values = Values { shared: shared.clone(), server: entry.name.clone(), env: entry.env.clone() };
         let cwd = entry.cwd.as_ref().map(|cwd| shared.resolve(cwd, "cwd")).transpose()?;
         Ok(Self {
