@@ -68,9 +68,15 @@ pub fn not_found<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Er
     }
 }
 
-/// Writes an app, over one of the same name.
-pub fn put(tx: &mut Writer, app: &App) -> Result<()> {
+/// Writes an app; over one of the same name only with `replace`, for a renamed server may still offer that one.
+pub fn put(tx: &mut Writer, app: &App, replace: bool) -> Result<()> {
     app.definition()?;
+    if !replace && tx.get(&APPS, &app.name)?.is_some() {
+        let message = format!("there is an app `{}` already, under another name", app.name);
+        return Err(Error::new(&codes::APP_EXISTS, message)
+            .hint("umcp app list")
+            .hint("give another name with --name"));
+    }
     tx.put(&APPS, &app.name, app)
 }
 

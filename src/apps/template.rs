@@ -1,5 +1,6 @@
 //! Placeholders: `{{name}}` stands for an argument of the call, and only for that. `{{.Names}}` and other braces are
-//! plain text. Rule: what comes out of an argument is never read for placeholders or references again.
+//! plain text, and so is `{{name}}` behind a backslash, which is taken away.
+//! Rule: what comes out of an argument is never read for placeholders or references again.
 
 use crate::error::{Error, Result, codes};
 use serde_json::{Map, Value};
@@ -19,6 +20,13 @@ pub fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let (mut rest, mut from) = (text, 0);
     while let Some(at) = rest[from..].find("{{").map(|at| from + at) {
+        if let Some(before) = rest[..at].strip_suffix('\\') {
+            if !before.is_empty() {
+                pieces.push(Piece::Text(before));
+            }
+            (rest, from) = (&rest[at..], 2);
+            continue;
+        }
         let name = rest[at + 2..].find("}}").map(|end| (rest[at + 2..at + 2 + end].trim(), at + 4 + end));
         match name.filter(|(name, _)| is_name(name)) {
             Some((name, end)) => {
@@ -35,6 +43,11 @@ pub fn pieces(text: &str) -> Vec<Piece<'_>> {
         pieces.push(Piece::Text(rest));
     }
     pieces
+}
+
+/// The text so written that nothing in it is a placeholder.
+pub fn literal(text: &str) -> String {
+    text.replace("{{", r"\{{")
 }
 
 fn is_name(name: &str) -> bool {
@@ -154,6 +167,8 @@ mod tests {
             ("{{a", vec![T("{{a")]),
             ("{{{a}}}", vec![T("{"), A("a"), T("}")]),
             ("{{é}}{{b}}", vec![T("{{é}}"), A("b")]),
+            (r"x\{{a}}{{b}}", vec![T("x"), T("{{a}}"), A("b")]),
+            (&literal("{{a}}"), vec![T("{{a}}")]),
         ] {
             assert_eq!(pieces(text), expected, "{text}");
         }

@@ -140,7 +140,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Install(install) => {
             let request::Install { app, server, replace } = *install;
             let reply = servers::write(tx, servers::Request::Add { servers: vec![server], replace })?;
-            apps::put(tx, &app)?;
+            apps::put(tx, &app, replace)?;
             Ok(Reply::Server(reply))
         }
     }

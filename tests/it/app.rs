@@ -287,6 +287,28 @@ fn an_app_that_changed_is_told_and_updated() {
 }
 
 #[test]
+fn a_renamed_app_keeps_its_tools() {
+    let sandbox = Sandbox::new();
+    let file =
+        |path: &str| format!("name: one\nbase: https://a.test\ntools:\n  a: {{http: {{url: {path}}}}}\n");
+    sandbox.file("one.yaml", &file("/a"));
+    sandbox.run(&["app", "install", "./one.yaml"]);
+    assert_eq!(sandbox.run(&["server", "rename", "one", "first"]).code, 0);
+    assert_snapshot!(sandbox.run(&["app", "install", "./one.yaml"]), @"
+    exit: 5
+    --- stderr ---
+    error: there is an app `one` already, under another name [UM0443]
+    hint: umcp app list
+    hint: give another name with --name
+    ");
+    assert_eq!(sandbox.run(&["app", "install", "./one.yaml", "--name", "second"]).code, 0);
+    sandbox.file("one.yaml", &file("/b"));
+    assert_eq!(sandbox.run(&["app", "install", "./one.yaml", "--name", "first", "--replace"]).code, 0);
+    let request = |app: &str| sandbox.json(&["app", "show", app])["data"]["tools"][0]["request"].clone();
+    assert_eq!((request("first"), request("second")), (json!("GET /b"), json!("GET /a")));
+}
+
+#[test]
 fn an_app_that_is_a_server_is_installed_as_one() {
     let sandbox = Sandbox::new();
     assert_snapshot!(sandbox.run(&["app", "search", "repositor"]), @"

@@ -8,6 +8,7 @@ use super::{Loaded, units};
 use crate::apps::model::{
     Action, Backoff, Body, Definition, Exec, Field, Hints, Http, Retry, Run, Scheme, Style, Tool,
 };
+use crate::apps::template::literal;
 use crate::documents::{Node, Source, node::into_typed};
 use crate::error::Result;
 use serde::Deserialize;
@@ -113,7 +114,7 @@ impl Entry {
             None => Action::Exec(Exec {
                 run: Run::Verbatim([vec![self.script], self.args].concat()),
                 container: Some(self.container).filter(|image| !image.is_empty()),
-                env: self.env,
+                env: self.env.into_iter().map(|(name, value)| (name, literal(&value))).collect(),
                 cwd: None,
                 stdin: None,
                 ok: Vec::new(),
@@ -152,7 +153,7 @@ impl Webhook {
         if !METHODS.contains(&method.as_str()) {
             return Err(source.invalid(at("method"), format!("`{method}` is no method umcp sends")));
         }
-        super::http::check_url(source, node.get("url").unwrap_or(node), &self.url, false)?;
+        super::http::check_url(source, node.get("url").unwrap_or(node), &literal(&self.url), false)?;
         let content_type = match self.body_format.to_ascii_lowercase().as_str() {
             "json" => "application/json",
             "xml" => "application/xml",
@@ -177,13 +178,16 @@ impl Webhook {
                 vec![vec![name.to_string()]]
             }
         };
-        let text =
-            |(name, value): (String, String)| Field { name, value: value.into(), style: Style::Repeat };
+        let text = |(name, value): (String, String)| Field {
+            name,
+            value: literal(&value).into(),
+            style: Style::Repeat,
+        };
         let body = (!self.body.is_empty())
-            .then(|| Body::Text { text: self.body, content_type: content_type.into() });
+            .then(|| Body::Text { text: literal(&self.body), content_type: content_type.into() });
         Ok(Http {
             method,
-            url: self.url,
+            url: literal(&self.url),
             headers: self.headers.into_iter().map(text).collect(),
             body,
             auth,

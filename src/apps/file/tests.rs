@@ -113,7 +113,7 @@ commands:
       url: "https://hooks.test/x"
       method: POST
       headers: {X-A: b}
-      body: '{"text": "hi"}'
+      body: '{"text": "hi {{x}}"}'
       body_format: json
       auth: {type: api_key, key: "${KEY}", header: X-Token}
       retry: {max_retries: 2, backoff: linear, delay: 100ms, status_codes: [500]}
@@ -145,6 +145,10 @@ analytics: {enabled: true}
         loaded.definition.schemes["hook"],
         Scheme::Header { name: "X-Token".into(), value: "${KEY}".into() }
     );
+    let none = serde_json::Map::new();
+    let sent =
+        crate::apps::request::build(&loaded.definition, hook, &none, &|text| Ok(text.into()), "B").unwrap();
+    assert_eq!(sent.body.as_deref(), Some(&br#"{"text": "hi {{x}}"}"#[..]));
     let retry = hook.retry.as_ref().unwrap();
     assert_eq!((retry.max, retry.pause_ms(1), retry.status.as_slice()), (2, 200, &[500][..]));
 }

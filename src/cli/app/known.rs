@@ -58,7 +58,11 @@ pub fn find(ctx: &Context, name: &str) -> Result<Installed> {
 }
 
 /// Writes an app and its server entry.
-pub fn install(ctx: &Context, app: App, server: Server, replace: bool) -> Result<Server> {
+pub fn install(ctx: &Context, mut app: App, server: Server, replace: bool) -> Result<Server> {
+    // A renamed entry still offers its app under the name it was installed with.
+    if let Transport::App { name } = &server.transport {
+        app.name.clone_from(name);
+    }
     match ctx.call(Install { app, server, replace })? {
         Reply::Server(servers::Reply::Servers(mut servers)) if servers.len() == 1 => Ok(servers.remove(0)),
         other => engine::unexpected(&other),
