@@ -80,7 +80,6 @@ codes! {
 
     ALIAS_TAKEN = "UM0421" "alias_taken" Conflict "Two tools cannot have the same name in clients.";
 
-    UPSTREAM_START = "UM0501" "upstream_start" Upstream "The server could not be started or ended at once; its last lines of stderr and stdout are in the message. `umcp server logs NAME` shows more.";
     APP_NOT_FOUND = "UM0441" "app_not_found" NotFound "No app of that name is known. `umcp app list` shows those that are installed, `umcp app search` those that can be.";
     COMMAND_NOT_FOUND = "UM0442" "command_not_found" NotFound "No command of that name is known. `umcp command list` shows all.";
     APP_EXISTS = "UM0443" "app_exists" Conflict "An app or command of that name exists already.";

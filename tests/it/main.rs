@@ -2,10 +2,10 @@
 // Every function here serves a test; the exemption in clippy.toml reaches only those marked as one.
 #![allow(clippy::unwrap_used)]
 
-#[cfg(target_os = "linux")]
-mod canary;
 #[cfg(unix)]
 mod app;
+#[cfg(target_os = "linux")]
+mod canary;
 #[cfg(unix)]
 mod command;
 #[cfg(unix)]

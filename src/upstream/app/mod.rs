@@ -21,18 +21,18 @@ use std::sync::Arc;
 
 /// Starts the server of an app. Closing the link ends it.
 pub async fn open(name: &str, upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>) -> Result<Arc<Link>> {
-    let (engine, name) = (upstream.shared().engine.clone(), name.to_string());
-    // Beside the runtime: a large document takes its time to be read.
-    let read = tokio::task::spawn_blocking(move || {
-        let app = find(&engine, &name)?;
+    let (upstream, name) = (upstream.clone(), name.to_string());
+    // Beside the runtime: a large document takes its time to be read, and a reference may be a command.
+    let made = tokio::task::spawn_blocking(move || {
+        let app = find(&upstream.shared().engine, &name)?;
         let definition = app.definition()?;
-        Ok::<_, Error>((app, definition))
+        let (link, queue) = Link::new(inbox);
+        let server = Server::new(app, definition, upstream, link.clone())?;
+        Ok::<_, Error>((Arc::new(server), link, queue))
     });
-    let (app, definition) =
-        read.await.map_err(|error| Error::bug("an app was not read").because(error))??;
-    let (link, queue) = Link::new(inbox);
-    let server = Server::new(app, definition, upstream.clone(), link.clone())?;
-    tokio::spawn(server::run(Arc::new(server), queue));
+    let made = made.await.map_err(|error| Error::bug("an app was not read").because(error))?;
+    let (server, link, queue) = made?;
+    tokio::spawn(server::run(server, queue));
     Ok(link)
 }
 

@@ -46,7 +46,7 @@ impl Server {
         let shared = upstream.shared().clone();
         let entry = &upstream.entry;
         let resolve = |(name, value): (&String, &String)| {
-            Ok((name.clone(), shared.resolve(value, &format!("env {name}"))?))
+            Ok((name.clone(), shared.resolve_value(value, &format!("env {name}"))?))
         };
         // Only what opens private addresses is needed now; a missing secret is told at the call that needs it.
         let reach = entry.env.iter().filter(|(name, _)| name.starts_with("UMCP_"));
@@ -86,7 +86,7 @@ impl Server {
     }
 
     /// Answers a call. An unknown tool is an error of the protocol, everything else a result.
-    async fn call(&self, params: &str) -> Answer {
+    async fn call(self: &Arc<Self>, params: &str) -> Answer {
         let params: CallParams = match serde_json::from_str(params) {
             Ok(params) => params,
             Err(error) => return Answer::error(code::INVALID_PARAMS, &format!("no call: {error}")),
@@ -101,7 +101,7 @@ impl Server {
     }
 
     async fn run(
-        &self,
+        self: &Arc<Self>,
         tool: &Tool,
         mut given: Map<String, Value>,
         mut streaming: Option<Streaming>,
@@ -146,21 +146,29 @@ impl Server {
     }
 
     async fn act(
-        &self,
+        self: &Arc<Self>,
         tool: &Tool,
         arguments: &Map<String, Value>,
         streaming: Option<&mut Streaming>,
     ) -> Result<Outcome> {
         self.allowed(tool)?;
+        // Beside the runtime: a reference may be a command that has to be asked.
+        let (this, name, given) = (self.clone(), tool.name.clone(), arguments.clone());
+        let built = tokio::task::spawn_blocking(move || this.build(&name, &given)).await;
+        let built = built.map_err(|error| Error::bug("a call was not built").because(error))??;
+        match (&tool.action, built) {
+            (Action::Exec(exec), Built::Exec(spec)) => self.runner.run(tool, exec, *spec, streaming).await,
+            (Action::Http(http), Built::Http(prepared)) => http::send(&self.web, tool, http, &prepared).await,
+            _ => Err(Error::bug("a call was built as another kind")),
+        }
+    }
+
+    /// What a call runs or sends. May block.
+    fn build(&self, tool: &str, arguments: &Map<String, Value>) -> Result<Built> {
+        let tool = self.definition.tool(tool).ok_or_else(|| Error::bug("a tool that is not there"))?;
         match &tool.action {
-            Action::Exec(exec) => {
-                let spec = self.spec(tool, exec, arguments)?;
-                self.runner.run(tool, exec, spec, streaming).await
-            }
-            Action::Http(http) => {
-                let prepared = self.request(http, arguments)?;
-                http::send(&self.web, tool, http, &prepared).await
-            }
+            Action::Exec(exec) => self.spec(tool, exec, arguments).map(Box::new).map(Built::Exec),
+            Action::Http(http) => self.request(http, arguments).map(Built::Http),
         }
     }
 
@@ -172,7 +180,7 @@ impl Server {
         let resolve = |text: &str| self.values.resolve(&self.definition, text);
         let mut built = apps::exec::build(exec, arguments, &resolve, &engine)?;
         for (name, value) in &self.upstream.entry.env {
-            let value = self.values.shared.resolve(value, &format!("env {name}"))?;
+            let value = self.values.shared.resolve_value(value, &format!("env {name}"))?;
             built.env.entry(name.clone()).or_insert(value);
         }
         let cwd = match &built.cwd {
@@ -190,7 +198,7 @@ impl Server {
         let boundary = format!("umcp-{}", ids::random_hex(12));
         let mut prepared = apps::request::build(&self.definition, http, arguments, &resolve, &boundary)?;
         for (name, value) in &self.upstream.entry.headers {
-            let value = self.values.shared.resolve(value, &format!("header {name}"))?;
+            let value = self.values.shared.resolve_value(value, &format!("header {name}"))?;
             prepared.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
             prepared.headers.push((name.clone(), value));
         }
@@ -217,6 +225,12 @@ impl Server {
             None => Ok(()),
         }
     }
+}
+
+/// What a call runs, with its input, or sends.
+enum Built {
+    Exec(Box<(Spec, String)>),
+    Http(Prepared),
 }
 
 #[derive(Deserialize)]

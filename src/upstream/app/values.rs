@@ -40,7 +40,7 @@ impl Values {
         let name = inner.split_once(":-").map_or(inner, |(name, _)| name);
         let place = format!("`{name}`");
         if let Some(value) = self.env.get(name) {
-            return self.shared.resolve(value, &place);
+            return self.shared.resolve_value(value, &place);
         }
         let Some(setting) = definition.setting(name) else {
             return self.shared.resolve(reference, "the app");
