@@ -1,6 +1,7 @@
 //! `umcp`: every MCP server, skill and workflow of one developer behind one endpoint.
 //! ARCHITECTURE.md draws the house; `tests/it/house.rs` holds the code to it.
 
+pub mod apps;
 pub mod audit;
 pub mod calls;
 pub mod cli;

@@ -234,6 +234,8 @@ fn named(value_name: &str, path: &[&str]) -> Option<Names> {
         "INTEGRATION" => Some(Names::Index(NameKind::Integration)),
         "TARGET" => Some(Names::Targets),
         "SECRET" => Some(Names::Index(NameKind::Secret)),
+        "APP" => Some(Names::Index(NameKind::App)),
+        "COMMAND" => Some(Names::Index(NameKind::Tool)),
         "CODE" => Some(Names::Codes),
         "CLIENT" => Some(Names::Clients),
         _ => None,
@@ -260,6 +262,7 @@ mod tests {
             Names::Index(NameKind::Profile) => vec![("work".into(), String::new())],
             Names::Index(NameKind::Rule) => vec![("no-push".into(), "deny".into())],
             Names::Index(NameKind::Secret) => vec![("GITHUB_TOKEN".into(), String::new())],
+            Names::Index(NameKind::App) => vec![("petstore".into(), "enabled".into())],
             Names::ServersOrFiles => vec![("git".into(), String::new())],
             Names::Index(NameKind::Connection) => vec![("me".into(), String::new())],
             Names::Index(NameKind::Integration) => vec![("github".into(), String::new())],
@@ -303,6 +306,8 @@ mod tests {
             (&["integration", "show", ""], &["github"]),
             (&["secret", "delete", ""], &["GITHUB_TOKEN"]),
             (&["secret", "set", ""], &[]),
+            (&["command", "list", ""], &["petstore"]),
+            (&["command", "run", "t"], &["time.now"]),
         ] {
             assert_eq!(complete(line), expected, "{line:?}");
         }

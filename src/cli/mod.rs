@@ -2,9 +2,11 @@
 //! Not here: what a command means (the nouns), where requests go (`context.rs`), how results look (`ui`).
 //! Rule: a verb builds a request, asks, and hands the reply to `ui`; a new noun is one variant and one arm below.
 
+mod app;
 mod approve;
 mod audit;
 mod client;
+mod command;
 mod complete;
 mod completions;
 mod config;
@@ -144,6 +146,12 @@ enum Noun {
     Tool(tool::Command),
     Call(tool::call::Call),
     Find(tool::search::Search),
+    /// Install apps and make tools of any HTTP API
+    #[command(alias = "apps")]
+    App(app::Command),
+    /// Make tools of programs, scripts and requests
+    #[command(alias = "commands")]
+    Command(command::Command),
     /// Choose which servers and tools a client sees, and how
     #[command(alias = "profiles")]
     Profile(profile::Command),
@@ -206,6 +214,8 @@ impl Noun {
             Self::Tool(command) => command.run(ctx),
             Self::Call(command) => command.run(ctx),
             Self::Find(command) => command.run(ctx),
+            Self::App(command) => command.run(ctx),
+            Self::Command(command) => command.run(ctx),
             Self::Profile(command) => command.run(ctx),
             Self::Policy(command) => command.run(ctx),
             Self::Approve(command) => command.run(ctx),

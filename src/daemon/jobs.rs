@@ -167,6 +167,9 @@ impl Jobs {
                 }
                 Ok(LiveReply::Servers(self.statuses(&chosen)))
             }
+            Live::Fetch { url, allow_private } => {
+                crate::upstream::app::document::fetch(&url, allow_private).await.map(LiveReply::Fetched)
+            }
             Live::Test { name } => Ok(LiveReply::Test(Box::new(self.test(&name).await?))),
             Live::Refresh { names, bounded } => self.refresh(&names, bounded).await.map(LiveReply::Refreshed),
             Live::ResetBreakers { names } => {

@@ -5,6 +5,7 @@
 pub mod diff;
 pub mod edit;
 mod json;
+pub mod large;
 pub mod limits;
 mod near;
 pub mod node;

@@ -32,6 +32,34 @@ pub fn write<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_yaml::to_string(value).map_err(|error| Error::new(&codes::BUG, error.to_string()))
 }
 
+/// Parses a large document without positions. Tags have no effect: a value is what its text says.
+pub fn parse_large(source: &Source<'_>) -> Result<serde_json::Value> {
+    let options = serde_yaml::options! {
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        strict_booleans: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::Reject,
+        with_snippet: false,
+        budget: serde_yaml::budget! {
+            max_depth: 128,
+            flow_nesting_limit: 128,
+            max_documents: 1,
+            max_nodes: 5_000_000,
+            max_events: 15_000_000,
+            max_aliases: 10_000,
+            max_anchors: 10_000,
+            max_merge_keys: 10_000,
+            max_total_scalar_bytes: 2 * super::large::MAX_LARGE,
+        },
+        alias_limits: serde_yaml::alias_limits! {
+            max_total_replayed_events: 500_000,
+        },
+    };
+    serde_yaml::from_str_with_options(source.text, options).map_err(|error| {
+        let at = error.location().map_or(Position { line: 1, column: 1 }, position);
+        source.invalid(at, fragment(&error.without_snippet().to_string()))
+    })
+}
+
 fn empty() -> Node {
     Node { value: Value::Map(Vec::new()), at: Position { line: 1, column: 1 } }
 }

@@ -21,7 +21,8 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
         StoreRequest::Integration(request) => integration(request)?,
         StoreRequest::Workflow(request) => workflow(request)?,
         StoreRequest::Secret(request) => secret(request)?,
-        StoreRequest::Usage(_) | StoreRequest::Audit(_) => return None,
+        StoreRequest::Install(install) => ("app install", vec![install.server.name.clone()]),
+        StoreRequest::Usage(_) | StoreRequest::Audit(_) | StoreRequest::App(_) => return None,
     };
     Some(Event::Change { what: what.into(), names })
 }

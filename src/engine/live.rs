@@ -103,6 +103,11 @@ pub enum Live {
     },
     /// Drops the vault's key; servers that run keep what they have.
     Lock,
+    /// The text of an API's document.
+    Fetch {
+        url: String,
+        allow_private: bool,
+    },
     /// Everything that happens from now on, as events, until the asker hangs up.
     Follow,
 }
@@ -199,6 +204,7 @@ pub enum LiveReply {
     Approvals(Approvals),
     Account(AccountReply),
     Run(Box<crate::workflows::Run>),
+    Fetched(String),
 }
 
 /// Something that happened, for `events --follow`, progress bars and logs.

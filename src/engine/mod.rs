@@ -12,10 +12,10 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::policy::rules;
 use crate::store::{Row, Series, Store, Writer};
-use crate::{audit, environments, integrations, policy, secrets, servers, tools, usage, workflows};
+use crate::{apps, audit, environments, integrations, policy, secrets, servers, tools, usage, workflows};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
-pub use request::{Reply, Request, StoreRequest};
+pub use request::{Install, Reply, Request, StoreRequest};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -71,6 +71,8 @@ impl Engine {
                 StoreRequest::Integration(request) => integrations::read(tx, request).map(Reply::Integration),
                 StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
                 StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
+                StoreRequest::App(request) => apps::read(tx, request).map(Reply::App),
+                StoreRequest::Install(_) => Err(Error::bug("an installation writes")),
             });
         }
         let asked = request.clone();
@@ -115,6 +117,7 @@ impl Engine {
                 | StoreRequest::Policy(_)
                 | StoreRequest::Secret(_)
                 | StoreRequest::Integration(_)
+                | StoreRequest::Install(_)
         );
         if named {
             self.refresh_names();
@@ -146,6 +149,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
                     tools::forget_server(tx, &server.id)?;
                     let held = integrations::forget_server(tx, &server.id)?;
                     secrets::forget(tx, &held)?;
+                    forget_app(tx, server)?;
                 }
             }
             Ok(Reply::Server(reply))
@@ -159,6 +163,22 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Integration(request) => integrations::write(tx, request).map(Reply::Integration),
         StoreRequest::Workflow(request) => workflows::write(tx, request).map(Reply::Workflow),
         StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),
+        StoreRequest::App(request) => apps::read(tx, &request).map(Reply::App),
+        StoreRequest::Install(install) => {
+            let request::Install { app, server, replace } = *install;
+            let reply = servers::write(tx, servers::Request::Add { servers: vec![server], replace })?;
+            apps::put(tx, &app, replace)?;
+            Ok(Reply::Server(reply))
+        }
+    }
+}
+
+/// An app goes with the last server that offers it.
+fn forget_app(tx: &mut Writer, gone: &servers::Server) -> Result<()> {
+    let servers::model::Transport::App { name } = &gone.transport else { return Ok(()) };
+    match servers::all(tx)?.iter().any(|server| server.transport == gone.transport) {
+        true => Ok(()),
+        false => apps::forget(tx, name),
     }
 }
 

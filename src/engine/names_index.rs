@@ -5,7 +5,7 @@
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
 use crate::policy::rules;
-use crate::{environments, integrations, paths, secrets, tools};
+use crate::{environments, integrations, paths, secrets, servers, tools};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -21,6 +21,7 @@ pub enum NameKind {
     Secret,
     Connection,
     Integration,
+    App,
 }
 
 impl NameKind {
@@ -33,6 +34,7 @@ impl NameKind {
             Self::Secret => "secret",
             Self::Connection => "connection",
             Self::Integration => "integration",
+            Self::App => "app",
         }
     }
 }
@@ -74,6 +76,9 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
     for server in &servers {
         let state = if server.enabled { "enabled" } else { "disabled" };
         let _ = writeln!(text, "server\t{}\t{state}", server.name);
+        if is_app(server) {
+            let _ = writeln!(text, "app\t{}\t{state}", server.name);
+        }
         for tool in catalogues.get(&server.id).iter().flat_map(|catalogue| &catalogue.tools) {
             let arguments = tool.argument_names().join(" ");
             let _ = writeln!(text, "tool\t{}.{}\t{arguments}", server.name, tool.name);
@@ -116,6 +121,12 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
         }
     }
     paths::write_cache(path, text.as_bytes())
+}
+
+/// Whether a server is an app: tools of our own, or a server that a manifest named.
+pub fn is_app(server: &servers::Server) -> bool {
+    matches!(server.transport, servers::model::Transport::App { .. })
+        || server.origin.as_deref().is_some_and(|origin| origin.starts_with("app:"))
 }
 
 /// Names of one kind with what is said of each. A missing or odd file gives none.

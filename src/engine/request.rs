@@ -4,7 +4,7 @@
 
 use super::live::{Live, LiveReply};
 use crate::policy::rules;
-use crate::{audit, environments, integrations, policy, secrets, servers, tools, usage, workflows};
+use crate::{apps, audit, environments, integrations, policy, secrets, servers, tools, usage, workflows};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,6 +28,17 @@ pub enum StoreRequest {
     Integration(integrations::Request),
     Workflow(workflows::Request),
     Secret(secrets::Request),
+    App(apps::Request),
+    /// An app and the server entry that offers it, in one go.
+    Install(Box<Install>),
+}
+
+/// With `replace` both may be there already: the app is written over, the entry keeps its id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Install {
+    pub app: apps::App,
+    pub server: servers::Server,
+    pub replace: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,6 +54,7 @@ pub enum Reply {
     Integration(integrations::Reply),
     Workflow(workflows::Reply),
     Secret(secrets::Reply),
+    App(apps::Reply),
     Live(LiveReply),
 }
 
@@ -60,6 +72,8 @@ impl StoreRequest {
             Self::Integration(request) => request.writes(),
             Self::Workflow(request) => request.writes(),
             Self::Secret(request) => request.writes(),
+            Self::App(_) => false,
+            Self::Install(_) => true,
         }
     }
 }
@@ -85,6 +99,13 @@ from! {
     Integration integrations;
     Workflow workflows;
     Secret secrets;
+    App apps;
+}
+
+impl From<Install> for Request {
+    fn from(install: Install) -> Self {
+        Self::Store(StoreRequest::Install(Box::new(install)))
+    }
 }
 
 impl From<Live> for Request {

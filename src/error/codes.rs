@@ -91,7 +91,12 @@ codes! {
 
     ALIAS_TAKEN = "UM0421" "alias_taken" Conflict "Two tools cannot have the same name in clients.";
 
-    UPSTREAM_START = "UM0501" "upstream_start" Upstream "The server could not be started or ended at once; its last lines of stderr and stdout are in the message. `umcp server logs NAME` shows more.";
+    APP_NOT_FOUND = "UM0441" "app_not_found" NotFound "No app of that name is known. `umcp app list` shows those that are installed, `umcp app search` those that can be.";
+    COMMAND_NOT_FOUND = "UM0442" "command_not_found" NotFound "No command of that name is known. `umcp command list` shows all.";
+    APP_EXISTS = "UM0443" "app_exists" Conflict "An app or command of that name exists already.";
+    OPENAPI_INVALID = "UM0444" "openapi_invalid" Invalid "The document is not an OpenAPI document of version 3.0 or 3.1, or nothing in it can become a tool.";
+
+    UPSTREAM_START = "UM0501" "upstream_start" Upstream "The server could not be started or ended at once; its last lines of stderr are in the message. `umcp server logs NAME` shows more.";
     UPSTREAM_DIED = "UM0502" "upstream_died" Upstream "The server ended while it was working on the call. It is started again at the next call.";
     UPSTREAM_TIMEOUT = "UM0503" "upstream_timeout" TimedOut "The server did not answer in time. The call was cancelled; the server keeps running.";
     UPSTREAM_PROTOCOL = "UM0504" "upstream_protocol" Upstream "The server sent something that is not valid MCP.";

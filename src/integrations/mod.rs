@@ -17,12 +17,12 @@ const INTEGRATIONS: Table<Integration> = Table::new(tables::INTEGRATIONS);
 const CONNECTIONS: Table<Connection> = Table::new(tables::CONNECTIONS);
 
 impl Row for Integration {
-    const KIND: u8 = 40;
+    const KIND: u8 = 50;
     const VERSION: u16 = 1;
 }
 
 impl Row for Connection {
-    const KIND: u8 = 41;
+    const KIND: u8 = 51;
     const VERSION: u16 = 1;
 }
 

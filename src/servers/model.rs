@@ -73,6 +73,10 @@ pub enum Transport {
     Builtin {
         name: String,
     },
+    /// An app: tools that umcp runs itself, defined by the row of that name.
+    App {
+        name: String,
+    },
 }
 
 impl Transport {
@@ -85,6 +89,7 @@ impl Transport {
             Self::WebSocket { .. } => "websocket",
             Self::Socket { .. } => "socket",
             Self::Builtin { .. } => "builtin",
+            Self::App { .. } => "app",
         }
     }
 
@@ -102,6 +107,7 @@ impl Transport {
             Self::Http { url, .. } | Self::Sse { url } | Self::WebSocket { url } => url.clone(),
             Self::Socket { path, uri } => format!("unix://{path}#{uri}"),
             Self::Builtin { name } => format!("builtin:{name}"),
+            Self::App { name } => format!("app:{name}"),
         }
     }
 
@@ -125,6 +131,9 @@ impl Transport {
         }
         if let Some(name) = url.strip_prefix("builtin:") {
             return Ok(Self::Builtin { name: name.into() });
+        }
+        if let Some(name) = url.strip_prefix("app:") {
+            return Ok(Self::App { name: name.into() });
         }
         Err(Error::new(&codes::VALUE_INVALID, format!("`{url}` is not a URL umcp can connect to"))
             .hint("use http://, https://, ws://, wss://, unix:///path#/mcp or builtin:NAME"))

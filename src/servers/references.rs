@@ -39,7 +39,7 @@ pub fn texts(server: &Server) -> Vec<&str> {
             texts.push(url)
         }
         Transport::Socket { path, uri } => texts.extend([path.as_str(), uri.as_str()]),
-        Transport::Builtin { .. } => {}
+        Transport::Builtin { .. } | Transport::App { .. } => {}
     }
     texts
 }
@@ -81,7 +81,7 @@ pub fn rename(server: &mut Server, from: &str, to: &str) -> bool {
         }
         Transport::Http { url, .. } | Transport::Sse { url } | Transport::WebSocket { url } => put(url),
         Transport::Socket { path, uri } => [path, uri].into_iter().for_each(put),
-        Transport::Builtin { .. } => {}
+        Transport::Builtin { .. } | Transport::App { .. } => {}
     }
     changed
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, codes};
 use std::path::{Path, PathBuf};
 
 /// The servers inside umcp.
-pub const BUILTINS: &[&str] = &["time", "fetch", "files", "kv", "http"];
+pub const BUILTINS: &[&str] = &["time", "fetch", "files", "kv", "http", "database"];
 
 /// A transport, and the name a server of that kind gets unless the user gives one.
 #[derive(Debug, Clone, PartialEq, Eq)]

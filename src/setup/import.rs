@@ -159,7 +159,7 @@ pub fn cautions(server: &Server) -> Vec<String> {
                 say("is reached without encryption");
             }
         }
-        Transport::Socket { .. } | Transport::Builtin { .. } => {}
+        Transport::Socket { .. } | Transport::Builtin { .. } | Transport::App { .. } => {}
     }
     if references::texts(server).iter().any(|text| text.contains("cmd://")) {
         say("runs another program for one of its values");

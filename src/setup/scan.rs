@@ -211,7 +211,7 @@ fn rewrite(server: &mut Server, names: &mut Names<'_>) -> Result<Vec<Finding>> {
                 replace(url, Some(plain))?;
             }
         }
-        Transport::Socket { .. } | Transport::Builtin { .. } => {}
+        Transport::Socket { .. } | Transport::Builtin { .. } | Transport::App { .. } => {}
     }
     Ok(findings)
 }

@@ -42,6 +42,8 @@ tables! {
     TOOL_PREFERENCES = "tool_preferences.v1" Text "tools";
     /// Server id -> the definitions of its tools as they were first seen or accepted.
     PINS = "pins.v1" Text "tools";
+    /// App name -> app: tools that are no MCP server themselves.
+    APPS = "apps.v1" Text "apps";
     /// Profile name -> profile.
     PROFILES = "profiles.v1" Text "tools";
     /// Token id -> token, without its secret.

@@ -1,6 +1,7 @@
 //! The running world: every server of the user, their connections, what they offer and what they are called.
 //! It starts nothing by itself: servers start when somebody calls them, lists come from the store.
 
+pub mod app;
 pub mod breaker;
 pub mod builtin;
 pub mod catalogue;
@@ -77,8 +78,7 @@ impl Shared {
         }
     }
 
-    /// Lists these definitions after the tools of servers, in full mode: `verbs` always, `reading` where results
-    /// may be stored. Once.
+    /// Listed after the tools of servers in full mode: `verbs` always, `reading` where results are stored. Once.
     pub fn list_also(&self, verbs: Vec<String>, reading: String) {
         let _ = self.also.set((verbs, reading));
     }

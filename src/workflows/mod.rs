@@ -22,17 +22,17 @@ const RUNS: Table<Run> = Table::new(tables::RUNS);
 const RUN_EVENTS: Table<Entry> = Table::new(tables::RUN_EVENTS);
 
 impl Row for Definition {
-    const KIND: u8 = 20;
+    const KIND: u8 = 30;
     const VERSION: u16 = 1;
 }
 
 impl Row for Run {
-    const KIND: u8 = 21;
+    const KIND: u8 = 31;
     const VERSION: u16 = 1;
 }
 
 impl Row for Entry {
-    const KIND: u8 = 22;
+    const KIND: u8 = 32;
     const VERSION: u16 = 1;
 }
 

@@ -87,3 +87,23 @@ fn every_workflow_is_read_without_a_mistake() {
         assert!(findings.errors.is_empty() && findings.warnings.is_empty(), "{name}: {findings:?}");
     }
 }
+
+#[test]
+fn every_file_of_commands_and_apps_is_read_without_a_remark() {
+    for (file, tools) in
+        [("commands/everyday.yaml", 7), ("commands/mcpfier.yaml", 3), ("apps/bookshop.yaml", 2)]
+    {
+        let path = folder(file);
+        let loaded = umcp::apps::file::load(file, &fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!((loaded.definition.tools.len(), loaded.notes), (tools, vec![]), "{file}");
+    }
+    let document = umcp::documents::large::parse_large(
+        "petstore.yaml",
+        &fs::read_to_string(folder("apps/petstore.yaml")).unwrap(),
+    );
+    let options = umcp::apps::openapi::Options { name: "petstore".into(), ..Default::default() };
+    let converted = umcp::apps::openapi::convert(&document.unwrap(), &options).unwrap();
+    assert_eq!((converted.definition.tools.len(), converted.skipped), (4, vec![]));
+    assert_eq!(names(&folder("commands")), ["everyday.yaml", "mcpfier.yaml"]);
+    assert_eq!(names(&folder("apps")), ["bookshop.yaml", "petstore.yaml"]);
+}

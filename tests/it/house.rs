@@ -25,6 +25,7 @@ settings                 | error paths documents documents/near sandbox
 ui                       | error clock
 
 servers                  | error clock ids store documents documents/near sandbox
+apps                     | error clock ids store documents documents/near
 tools                    | error clock ids store documents documents/near
 clients                  | error clock ids store documents documents/near
 environments             | error clock ids store documents documents/near
@@ -35,8 +36,8 @@ workflows                | error clock ids store documents documents/near expres
 secrets                  | error clock ids store sealing documents documents/near
 integrations             | error clock ids store documents documents/near
 
-engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows sealing secrets integrations
-upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations
+engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows sealing secrets integrations apps
+upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations apps
 calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows
 gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage integrations
 
@@ -45,10 +46,12 @@ daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/pipes             | error gateway daemon daemon/door
 daemon/teller            | error engine upstream daemon clock calls
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit integrations
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit integrations apps
 
-setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets sandbox integrations
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows setup sealing secrets sandbox integrations
+setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets sandbox integrations apps
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows setup sealing secrets sandbox integrations apps
+
+
 
 main                     | error clock paths ui daemon daemon/host cli
 ";
@@ -62,6 +65,7 @@ comfy_table    | ui
 dialoguer      | ui
 indicatif      | ui
 redb           | store
+rusqlite       | upstream
 rmcp           | upstream gateway
 serde_yaml     | documents
 toml_edit      | documents

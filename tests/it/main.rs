@@ -2,9 +2,13 @@
 // Every function here serves a test; the exemption in clippy.toml reaches only those marked as one.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(unix)]
+mod app;
 mod audit;
 #[cfg(target_os = "linux")]
 mod canary;
+#[cfg(unix)]
+mod command;
 #[cfg(unix)]
 mod conformance;
 #[cfg(unix)]

@@ -269,7 +269,7 @@ fn absolute(path: &str) -> Result<String> {
 }
 
 /// `K=V` or `K: V`, the form in which headers are copied.
-fn pairs(flag: &str, words: &[String]) -> Result<std::collections::BTreeMap<String, String>> {
+pub fn pairs(flag: &str, words: &[String]) -> Result<std::collections::BTreeMap<String, String>> {
     let pair = |word: &String| {
         let split =
             word.split_once('=').filter(|(key, _)| !key.contains(':')).or_else(|| word.split_once(": "));

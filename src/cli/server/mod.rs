@@ -3,7 +3,9 @@
 
 mod add;
 mod approve;
+pub use add::pairs;
 mod change;
+pub use change::change;
 mod edit;
 mod inspect;
 mod list;

@@ -42,6 +42,10 @@ pub struct Call {
 }
 
 impl Call {
+    pub fn new(tool: String, arguments: Vec<String>, timeout: Option<u64>) -> Self {
+        Self { tool, arguments, timeout, profile: None, save: None }
+    }
+
     pub fn run(self, ctx: &Context) -> Result<()> {
         let (target, schema) = self.target(ctx)?;
         let arguments = arguments::build(&self.arguments, &schema, &mut read)?;
@@ -126,7 +130,7 @@ fn whole(progress: f64) -> u64 {
     (progress.max(0.0) * 1000.0) as u64
 }
 
-fn read(origin: Origin<'_>) -> Result<String> {
+pub fn read(origin: Origin<'_>) -> Result<String> {
     match origin {
         Origin::File(path) => std::fs::read_to_string(path)
             .map_err(|error| crate::paths::io_error("read", path.as_ref(), &error)),

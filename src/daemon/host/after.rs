@@ -18,7 +18,7 @@ const NAMES_REST: Duration = Duration::from_millis(50);
 /// this, so it reads no more than that; the names for completion are written later.
 pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, request: &StoreRequest) {
     let change = match request {
-        StoreRequest::Server(_) => Some(Change::Servers),
+        StoreRequest::Server(_) | StoreRequest::Install(_) => Some(Change::Servers),
         StoreRequest::Tool(tools::Request::PutCatalogue { .. }) => None,
         StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
         StoreRequest::Tool(_) => Some(Change::Preferences),
@@ -29,6 +29,7 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         | StoreRequest::Usage(_)
         | StoreRequest::Audit(_)
         | StoreRequest::Workflow(_)
+        | StoreRequest::App(_)
         | StoreRequest::Integration(_) => None,
     };
     if change.is_some() || matches!(request, StoreRequest::Tool(_) | StoreRequest::Secret(_)) {
@@ -82,7 +83,7 @@ pub(super) async fn keep_diary(diary: Arc<Diary>, mut news: broadcast::Receiver<
 /// What the user changed, without what it was: names and values belong to the store.
 pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
     let what = match request {
-        StoreRequest::Server(_) => "servers were changed",
+        StoreRequest::Server(_) | StoreRequest::Install(_) => "servers were changed",
         StoreRequest::Profile(_) => "profiles were changed",
         StoreRequest::Token(_) => "keys were changed",
         StoreRequest::Secret(_) => "secrets were changed",
@@ -92,6 +93,7 @@ pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
         | StoreRequest::Usage(_)
         | StoreRequest::Audit(_)
         | StoreRequest::Workflow(_)
+        | StoreRequest::App(_)
         | StoreRequest::Integration(_) => return,
     };
     // Beside the change: whoever made it does not wait for the log.

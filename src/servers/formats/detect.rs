@@ -160,13 +160,13 @@ fn notes_only(root: &Node) -> Option<Found<'_>> {
     };
     told("universal-mcp", "apps", &|item, name| {
         let sign_in = item.get("integration").is_some_and(|node| !node.is_null());
-        let more = if sign_in { " and a connection" } else { "" };
-        format!("`{name}` needs an app{more}, which umcp does not import yet")
+        let more = if sign_in { ", with a key of its service" } else { "" };
+        format!("`{name}` is an app{more}; see `umcp app search {name}`")
     })
     .or_else(|| {
         told("mcpfier", "commands", &|item, name| match item.get("webhook") {
-            Some(_) => format!("`{name}` calls a webhook; it is a command, not a server"),
-            None => format!("`{name}` runs a script; it is a command, not a server"),
+            Some(_) => format!("`{name}` calls a webhook; take it over with `umcp command add -f`"),
+            None => format!("`{name}` runs a script; take it over with `umcp command add -f`"),
         })
     })
 }

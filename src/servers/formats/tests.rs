@@ -314,8 +314,8 @@ fn apps_and_commands_are_told_not_imported() {
         "universal-mcp",
         &[],
         &[
-            "4 Skipped `github` needs an app and a connection, which umcp does not import yet",
-            "5 Skipped `calc` needs an app, which umcp does not import yet",
+            "4 Skipped `github` is an app, with a key of its service; see `umcp app search github`",
+            "5 Skipped `calc` is an app; see `umcp app search calc`",
             "2 Ignored `name` is a setting of the other tool",
             "6 Ignored `store` is a setting of the other tool",
         ],
@@ -326,8 +326,8 @@ fn apps_and_commands_are_told_not_imported() {
         "mcpfier",
         &[],
         &[
-            "2 Skipped `echo` runs a script; it is a command, not a server",
-            "4 Skipped `hook` calls a webhook; it is a command, not a server",
+            "2 Skipped `echo` runs a script; take it over with `umcp command add -f`",
+            "4 Skipped `hook` calls a webhook; take it over with `umcp command add -f`",
             "6 Ignored `server` is a setting of the other tool",
         ],
     );

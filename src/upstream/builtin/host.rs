@@ -2,6 +2,7 @@
 //! It knows lists, calls and subscriptions; what a tool does is in the file of its server.
 
 use super::NAMES;
+use super::database::Database;
 use super::fetch::Fetch;
 use super::files::Files;
 use super::http::Http;
@@ -32,6 +33,7 @@ pub enum Kit {
     Kv(Kv),
     Fetch(Fetch),
     Http(Http),
+    Database(Arc<Database>),
 }
 
 impl Kit {
@@ -42,6 +44,7 @@ impl Kit {
             Self::Kv(_) => "kv",
             Self::Fetch(_) => "fetch",
             Self::Http(_) => "http",
+            Self::Database(_) => "database",
         }
     }
 
@@ -52,6 +55,7 @@ impl Kit {
             Self::Kv(_) => Kv::tools(),
             Self::Fetch(_) => Fetch::tools(),
             Self::Http(_) => Http::tools(),
+            Self::Database(_) => Database::tools(),
         }
     }
 
@@ -105,6 +109,7 @@ impl Host {
             Kit::Files(files) => files.clone().call(tool.to_string(), arguments).await,
             Kit::Fetch(fetch) => fetch.call(arguments).await,
             Kit::Http(http) => http.call(arguments).await,
+            Kit::Database(database) => database.clone().call(tool.to_string(), arguments).await,
             Kit::Kv(kv) => {
                 let (output, change) = kv.call(tool, arguments)?;
                 if let Some(change) = change {

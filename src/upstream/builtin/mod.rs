@@ -3,6 +3,7 @@
 //!
 //! A server lives in one task, which ends with its link.
 
+mod database;
 mod entities;
 mod fetch;
 mod files;
@@ -20,16 +21,17 @@ use crate::documents::near;
 use crate::error::{Error, Result, codes};
 use host::{Host, Kit};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Every built-in server and what it is for.
-pub const NAMES: [(&str, &str); 5] = [
+pub const NAMES: [(&str, &str); 6] = [
     ("time", "The time in any zone, and conversions that are right around daylight saving"),
     ("fetch", "Web pages as readable text"),
     ("files", "Files below the directories you allow"),
     ("kv", "A key-value store that lives as long as the server runs"),
     ("http", "HTTP requests of any method"),
+    ("database", "A SQLite database in one file"),
 ];
 
 /// Bytes on their way between the link and the server, each way.
@@ -42,6 +44,8 @@ pub struct Options {
     pub roots: Vec<String>,
     /// `UMCP_ALLOW_PRIVATE` for `fetch` and `http`, `TZ` for `time`.
     pub env: BTreeMap<String, String>,
+    /// Where a server may keep files of its own.
+    pub folder: PathBuf,
 }
 
 /// Starts the built-in server of an entry. Closing the link ends it.
@@ -65,6 +69,7 @@ fn options(upstream: &Upstream) -> Result<Options> {
     Ok(Options {
         roots: upstream.entry.roots.iter().map(root).collect::<Result<_>>()?,
         env: upstream.entry.env.iter().map(variable).collect::<Result<_>>()?,
+        folder: shared.paths.data.join("servers").join(upstream.id()),
     })
 }
 
@@ -83,6 +88,7 @@ fn kit(name: &str, options: Options) -> Result<Kit> {
         "files" => Kit::Files(Arc::new(files::Files::new(options.roots.iter().map(root_path).collect()))),
         "kv" => Kit::Kv(kv::Kv::default()),
         "http" => Kit::Http(http::Http::new(&options)?),
+        "database" => Kit::Database(Arc::new(database::Database::new(&options))),
         _ => return Err(unknown(name)),
     })
 }

@@ -59,6 +59,10 @@ async fn open(upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>, known: Option<&Ca
             let connection = Connection::Stream(super::builtin::open(name, upstream, inbox).await?);
             agree(connection, entry.era, Some(Era::Legacy), upstream).await
         }
+        Transport::App { name } => {
+            let connection = Connection::Stream(super::app::open(name, upstream, inbox).await?);
+            agree(connection, entry.era, Some(Era::Legacy), upstream).await
+        }
         Transport::Sse { url } => over_sse(upstream, target(upstream, url).await?, inbox).await,
         Transport::Http { url, probe } => {
             let target = target(upstream, url).await?;

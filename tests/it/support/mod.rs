@@ -6,4 +6,5 @@ pub mod mcp;
 #[cfg(unix)]
 pub mod peers;
 pub mod sandbox;
+pub mod stub;
 pub mod wire;

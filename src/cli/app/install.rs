@@ -1,0 +1,209 @@
+//! `umcp app install`: a shipped manifest or one of the user's own, as an app or as a server.
+
+use super::change::{assign, missing, told_plain};
+use super::known;
+use crate::apps::App;
+use crate::apps::file::{self, Loaded, ServerSource};
+use crate::apps::model::{Kind, Setting};
+use crate::apps::shipped::{self, SHIPPED};
+use crate::cli::context::Context;
+use crate::documents::{near, read_file};
+use crate::engine::{self, Reply};
+use crate::error::{Error, Result, codes};
+use crate::servers::model::Transport;
+use crate::servers::{self, Server, spec};
+use crate::ui::{Output, Page, State};
+use clap::Args;
+use serde::Serialize;
+use std::path::Path;
+
+/// Install an app
+///
+/// By the name of a shipped app (`umcp app search`) or as a file. What follows `--` are arguments for an app that is an
+/// MCP server.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  umcp app install zenquotes\n  umcp app install github --set GITHUB_TOKEN=secret://GITHUB_TOKEN\n  umcp app install filesystem -- ~/notes"
+)]
+pub struct Install {
+    #[arg(value_name = "APP|FILE")]
+    app: String,
+    /// Call it something else, for example for a second account
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Give a setting its value; values may hold ${VAR} and secret://NAME
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Let it reach private addresses
+    #[arg(long)]
+    allow_private: bool,
+    /// Write over an app of the same name, and keep its settings
+    #[arg(long)]
+    replace: bool,
+    #[arg(value_name = "ARGUMENT", last = true)]
+    arguments: Vec<String>,
+}
+
+impl Install {
+    pub fn run(self, ctx: &Context) -> Result<()> {
+        let (loaded, origin) = manifest(&self.app)?;
+        let name = self.name.clone().or_else(|| loaded.name.clone()).unwrap_or_else(|| {
+            let stem = Path::new(&self.app).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            servers::model::tame_name(&stem.unwrap_or_default())
+        });
+        let (mut server, is_old) = known::entry(ctx, &name, self.replace)?;
+        server.description = loaded.description.clone().or(server.description);
+        if self.allow_private {
+            server.env.insert(super::change::ALLOW_PRIVATE.into(), "1".into());
+        }
+        let settings = loaded.definition.settings.clone();
+        if let Some(source) = &loaded.server {
+            serve(&mut server, source, &self.arguments)?;
+            server.env.extend(crate::cli::server::pairs("--set", &self.set)?);
+            server.origin = Some(origin_of(&origin));
+            let request = servers::Request::Add { servers: vec![server], replace: is_old };
+            let server = match ctx.call(request)? {
+                Reply::Server(servers::Reply::Servers(mut servers)) if servers.len() == 1 => {
+                    servers.remove(0)
+                }
+                other => return engine::unexpected(&other),
+            };
+            return ctx.ui.show(&Done::new(&server, 0, Vec::new()));
+        }
+        if !self.arguments.is_empty() {
+            return Err(Error::new(
+                &codes::USAGE,
+                format!("`{name}` is no MCP server and takes no arguments"),
+            )
+            .hint(format!("umcp app show {}", self.app)));
+        }
+        assign(&mut server, &settings, &self.set)?;
+        told_plain(ctx, &server, &settings, &self.set);
+        let app = app(ctx, &name, loaded, origin)?;
+        let definition = app.definition()?;
+        known::allow_time(&mut server, &definition);
+        let server = known::install(ctx, app, server, is_old)?;
+        let missing = missing(&server, &settings).into_iter().cloned().collect();
+        ctx.ui.show(&Done::new(&server, definition.tools.len(), missing))
+    }
+}
+
+/// A manifest by name or file, and where it came from.
+pub fn manifest(word: &str) -> Result<(Loaded, String)> {
+    if let Some(text) = shipped::find(word) {
+        return Ok((file::load(&format!("{word}.yaml"), text)?, format!("app:{word}")));
+    }
+    let path = Path::new(word);
+    if !word.contains(['/', '\\', '.']) && !path.exists() {
+        let error = Error::new(&codes::APP_NOT_FOUND, format!("no app named `{word}` is shipped"));
+        return Err(match near(word, SHIPPED.iter().map(|(name, _)| *name)) {
+            Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+            None => error.hint("umcp app search"),
+        });
+    }
+    let text = read_file(path)?;
+    let full = std::path::absolute(path).map_err(|error| crate::paths::io_error("find", path, &error))?;
+    Ok((file::load(word, &text)?, full.to_string_lossy().into_owned()))
+}
+
+/// The app of a manifest.
+pub fn app(ctx: &Context, name: &str, loaded: Loaded, origin: String) -> Result<App> {
+    let now = ctx.clock.now();
+    let mut app = App {
+        name: name.into(),
+        kind: Kind::Http,
+        title: loaded.title,
+        description: loaded.description,
+        definition: String::new(),
+        origin: Some(origin),
+        integration: loaded.integration,
+        created: now,
+        updated: now,
+    };
+    app.define(&loaded.definition)?;
+    Ok(app)
+}
+
+/// A server remembers that a manifest named it, which makes it an app.
+fn origin_of(origin: &str) -> String {
+    if origin.starts_with("app:") { origin.into() } else { format!("app:{origin}") }
+}
+
+fn serve(server: &mut Server, source: &ServerSource, arguments: &[String]) -> Result<()> {
+    let locate = |text: &str| std::path::absolute(text).ok().filter(|path| path.is_file());
+    let mut transport = spec::read(&source.run, locate)?.transport;
+    match &mut transport {
+        Transport::Stdio { args, .. } => {
+            args.extend(source.args.iter().cloned());
+            args.extend(arguments.iter().cloned());
+        }
+        _ if !arguments.is_empty() => server.roots = arguments.to_vec(),
+        _ => {}
+    }
+    server.transport = transport;
+    server.env.extend(source.env.clone());
+    if arguments.is_empty() {
+        server.roots.clone_from(&source.roots);
+    }
+    server.tools.include.clone_from(&source.tools);
+    Ok(())
+}
+
+/// What was installed.
+#[derive(Serialize)]
+pub struct Done {
+    name: String,
+    /// Of an app of ours; an MCP server is asked later.
+    tools: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<Skipped>,
+    /// Settings without a value.
+    missing: Vec<Setting>,
+}
+
+/// An operation that became no tool.
+#[derive(Serialize)]
+pub struct Skipped {
+    pub operation: String,
+    pub reason: String,
+}
+
+impl Done {
+    pub fn new(server: &Server, tools: usize, missing: Vec<Setting>) -> Self {
+        Self { name: server.name.clone(), tools, skipped: Vec::new(), missing }
+    }
+
+    pub fn without(mut self, skipped: Vec<Skipped>) -> Self {
+        self.skipped = skipped;
+        self
+    }
+}
+
+impl Output for Done {
+    const KIND: &'static str = "app.installed/1";
+
+    fn human(&self, page: &mut Page) {
+        let count = match self.tools {
+            0 => String::new(),
+            count => format!(" with {}", crate::ui::text::plural(count, "tool")),
+        };
+        page.mark(State::Ok, format!("installed {}{count}", self.name));
+        const SHOWN: usize = 5;
+        for skipped in self.skipped.iter().take(SHOWN) {
+            page.mark(State::Warn, format!("left out {}: {}", skipped.operation, skipped.reason));
+        }
+        if self.skipped.len() > SHOWN {
+            page.text(format!("and {} more; --json lists all", self.skipped.len() - SHOWN));
+        }
+        for setting in &self.missing {
+            let about = setting.description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+            page.mark(State::Warn, format!("`{}` has no value yet{about}", setting.name));
+            let value = if setting.secret { format!("secret://{}", setting.name) } else { "VALUE".into() };
+            page.text(format!("umcp app configure {} {}={value}", self.name, setting.name));
+        }
+    }
+
+    fn ids(&self) -> Vec<String> {
+        vec![self.name.clone()]
+    }
+}
