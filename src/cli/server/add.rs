@@ -123,11 +123,12 @@ impl Add {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let replace = self.replace;
         let server = self.server(ctx)?;
-        if let Some(line) = missing_program(&server) {
-            ctx.ui.warn(&line);
-        }
+        let missing = missing_program(&server);
         match ctx.call(servers::Request::Add { servers: vec![server], replace })? {
             Reply::Server(servers::Reply::Servers(added)) => {
+                if let Some(line) = missing {
+                    ctx.ui.warn(&line);
+                }
                 let next = added.first().map(|server| format!("try it: umcp server test {}", server.name));
                 ctx.ui.show(&Changed::new("added", &added).then(next))
             }
