@@ -38,8 +38,6 @@ pub struct Input {
     /// The only values it takes; empty: any.
     pub choices: Vec<Value>,
     pub description: String,
-    /// Never shown and never written into the journal as text.
-    pub secret: bool,
     pub at: Position,
 }
 

@@ -539,6 +539,18 @@ steps:
 }
 
 #[test]
+fn a_secret_input_is_refused() {
+    let text = "name: w\ninputs:\n  key: {type: string, secret: true}\nsteps: [{id: a, set: 1}]\n";
+    assert_eq!(
+        mistakes(text),
+        [
+            "3:32 an input cannot be secret: a run keeps its inputs as they are (keep the value in the vault, and \
+          name it in the entry of the server that needs it)"
+        ]
+    );
+}
+
+#[test]
 fn times_are_read() {
     let cases = [
         ("30s", Some(30_000)),

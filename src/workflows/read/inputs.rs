@@ -4,8 +4,7 @@ use super::{Reader, is_name};
 use crate::documents::{self, Node};
 use crate::workflows::model::{Input, InputKind};
 
-const KEYS: [&str; 8] =
-    ["type", "description", "required", "default", "enum", "choices", "secret", "example"];
+const KEYS: [&str; 7] = ["type", "description", "required", "default", "enum", "choices", "example"];
 
 impl Reader<'_> {
     pub(super) fn inputs(&mut self, node: &Node) -> Vec<Input> {
@@ -31,7 +30,6 @@ impl Reader<'_> {
             default: None,
             choices: Vec::new(),
             description: String::new(),
-            secret: false,
             at,
         };
         if let Some(word) = node.as_str() {
@@ -39,6 +37,12 @@ impl Reader<'_> {
             return input;
         }
         if node.is_null() {
+            return input;
+        }
+        if let Some(secret) = node.get("secret") {
+            self.wrong(secret.at, "an input cannot be secret: a run keeps its inputs as they are").hint_last(
+                "keep the value in the vault, and name it in the entry of the server that needs it",
+            );
             return input;
         }
         self.only(node, &KEYS, &format!("the input `{name}`"));
@@ -49,7 +53,6 @@ impl Reader<'_> {
             }
         }
         input.description = self.word(node, "description").unwrap_or_default();
-        input.secret = self.flag(node, "secret").unwrap_or_default();
         input.default = node.get("default").map(Node::to_json).filter(|value| !value.is_null());
         input.required = self.flag(node, "required").unwrap_or(node.get("default").is_none());
         if let Some(choices) = node.get("enum").or_else(|| node.get("choices")) {
