@@ -157,7 +157,7 @@ async fn host(
     let (version, pid) = (super::wire::VERSION, std::process::id());
     let place = if options.foreground { "in the foreground" } else { "in the background" };
     diary.line(&format!("started {place}: umcp {version}, process {pid}, {}", paths.store().display()));
-    jobs.take_up_runs();
+    jobs.take_up_runs().await;
     if swept > 0 {
         diary.line(&format!("ended {swept} processes that a former daemon left behind"));
     }
@@ -204,6 +204,8 @@ async fn close(jobs: &Arc<Jobs>, names: Engine) {
     while world.is_busy() && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // Before the servers: a run goes on at the next start where it was, and what it was doing did not fail.
+    jobs.runner.halt();
     // Calls that still run are answered with an error, through whichever door they came.
     let _ = tokio::time::timeout(LEAVE_GRACE, world.end()).await;
     gateway.say_goodbye();

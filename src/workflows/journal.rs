@@ -46,6 +46,12 @@ pub enum Event {
         outputs: String,
         failure: Option<Failure>,
     },
+    /// A person lets an interrupted step be done again.
+    Again {
+        path: Path,
+    },
+    /// The run took longer than its `timeout`.
+    TimedOut,
 }
 
 impl Event {
@@ -56,8 +62,9 @@ impl Event {
             | Self::Retry { path, .. }
             | Self::Waiting { path, .. }
             | Self::Finished { path, .. }
-            | Self::Interrupted { path } => Some(path),
-            Self::Paused | Self::Resumed | Self::CancelAsked | Self::Ended { .. } => None,
+            | Self::Interrupted { path }
+            | Self::Again { path } => Some(path),
+            Self::Paused | Self::Resumed | Self::CancelAsked | Self::Ended { .. } | Self::TimedOut => None,
         }
     }
 }

@@ -14,9 +14,10 @@ use super::journal::{Event, Failure, Json, Outcome, Path, Status};
 use super::model::{Action, Shape, Workflow};
 use crate::clock::Timestamp;
 use crate::expressions::{Fault, Names, Scope};
+pub use paths::is_handler;
 use paths::{find, split};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// One run.
@@ -28,8 +29,10 @@ pub struct Machine {
     /// The names of a round of a loop, of a `catch` or of a fallback, by the prefix of its paths.
     layers: HashMap<String, Names>,
     leaves: HashMap<Path, Leaf>,
-    /// Every step that is over, leaves and composites.
+    /// Every step that is over, leaves and composites; one that failed may still have a fallback under way.
     done: HashMap<Path, Outcome>,
+    /// Steps that failed and are dealt with.
+    settled: HashSet<Path>,
     /// The first step of a block, or round of a loop, that is not over.
     cursors: HashMap<String, usize>,
     /// Steps whose condition held, and what they chose: a branch, or the items of a loop.
@@ -40,6 +43,9 @@ pub struct Machine {
     running: usize,
     status: Status,
     cancelling: bool,
+    timed_out: bool,
+    /// Why the steps failed, once they have: what is left is `finally`.
+    failed: Option<Failure>,
     /// When the run began, for its deadline.
     began: Timestamp,
     ended: Option<(Status, Value, Option<Failure>)>,
@@ -122,12 +128,15 @@ impl Machine {
             layers: HashMap::new(),
             leaves: HashMap::new(),
             done: HashMap::new(),
+            settled: HashSet::new(),
             cursors: HashMap::new(),
             entered: HashMap::new(),
             rounds: HashMap::new(),
             running: 0,
             status: Status::Running,
             cancelling: false,
+            timed_out: false,
+            failed: None,
             began,
             ended: None,
         };
@@ -189,9 +198,6 @@ impl Machine {
             Event::Started { path, attempt } => {
                 self.running += usize::from(self.phase(path) != Some(&Phase::Running));
                 self.leaves.insert(path.clone(), Leaf { attempts: *attempt, phase: Phase::Running });
-                if self.status == Status::Uncertain {
-                    self.status = Status::Running;
-                }
             }
             Event::Retry { path, again, .. } => self.set(path, Phase::Again(*again)),
             Event::Waiting { path, until, .. } => self.set(path, Phase::Waiting(*until)),
@@ -201,15 +207,31 @@ impl Machine {
                     self.status = Status::Uncertain;
                 }
             }
-            Event::Finished { path, outcome } => self.finish(path, outcome.clone()),
+            Event::Finished { path, outcome } => {
+                self.finish(path, outcome.clone());
+                self.decided();
+            }
+            Event::Again { path } => {
+                self.set(path, Phase::Again(Timestamp::default()));
+                self.decided();
+            }
+            Event::TimedOut => self.timed_out = true,
             Event::Paused => self.status = Status::Paused,
-            Event::Resumed => self.status = Status::Running,
+            Event::Resumed if self.status == Status::Paused => self.status = Status::Running,
+            Event::Resumed => {}
             Event::CancelAsked => self.cancelling = true,
             Event::Ended { status, outputs, failure } => {
                 self.status = *status;
                 let outputs = serde_json::from_str(outputs).unwrap_or_default();
                 self.ended = Some((*status, outputs, failure.clone()));
             }
+        }
+    }
+
+    /// A run goes on once nothing is left for a person to decide.
+    fn decided(&mut self) {
+        if self.status == Status::Uncertain && self.uncertain().is_empty() {
+            self.status = Status::Running;
         }
     }
 
@@ -234,7 +256,7 @@ impl Machine {
     /// Decides what is next. The events are taken in already; the caller writes them down before it acts.
     pub fn next(&mut self, now: Timestamp) -> Next {
         let mut next = Next::default();
-        if self.status.is_over() || self.status == Status::Uncertain {
+        if self.status.is_over() {
             return next;
         }
         if self.cancelling {
@@ -242,19 +264,12 @@ impl Machine {
             self.end(Status::Cancelled, Map::new().into(), None, &mut next);
             return next;
         }
-        if self.status == Status::Paused {
+        if matches!(self.status, Status::Paused | Status::Uncertain) {
             return next;
         }
         let workflow = self.workflow.clone();
-        let deadline = workflow.timeout_ms.map(|limit| self.began.plus_ms(limit));
-        let mut found = self.block(&workflow.steps, "", "", now, &mut next);
-        if deadline.is_some_and(|deadline| now >= deadline) && found == Found::Open {
-            self.cancel_below("", &mut next);
-            found =
-                Found::Failed(Failure::new("timeout", "UM0006", "the run took longer than its `timeout`"));
-        }
+        let found = self.steps(&workflow, now, &mut next);
         if found == Found::Open {
-            next.wake = [next.wake, deadline].into_iter().flatten().min();
             return next;
         }
         match self.block(&workflow.finally, "", "finally", now, &mut next) {
@@ -263,6 +278,33 @@ impl Machine {
             Found::Done(_) => self.conclude(found, &mut next),
         }
         next
+    }
+
+    /// Walks the steps, unless they have failed already, within the time the run may take.
+    fn steps(&mut self, workflow: &Workflow, now: Timestamp, next: &mut Next) -> Found {
+        if let Some(failure) = &self.failed {
+            return Found::Failed(failure.clone());
+        }
+        let deadline = workflow.timeout_ms.map(|limit| self.began.plus_ms(limit));
+        let mut found = match self.timed_out {
+            true => Found::Open,
+            false => self.block(&workflow.steps, "", "", now, next),
+        };
+        let late = deadline.is_some_and(|deadline| now >= deadline);
+        if found == Found::Open && (late || self.timed_out) {
+            self.cancel_below("", next);
+            if !self.timed_out {
+                self.note(Event::TimedOut, next);
+            }
+            found =
+                Found::Failed(Failure::new("timeout", "UM0006", "the run took longer than its `timeout`"));
+        }
+        match &found {
+            Found::Open => next.wake = [next.wake, deadline].into_iter().flatten().min(),
+            Found::Failed(failure) => self.failed = Some(failure.clone()),
+            Found::Done(_) => {}
+        }
+        found
     }
 
     fn conclude(&mut self, found: Found, next: &mut Next) {

@@ -113,6 +113,8 @@ pub enum Request {
     /// Writes down a new run.
     Begin {
         run: Box<Run>,
+        /// Taken over from an earlier run, as its first entry.
+        seed: Vec<Event>,
     },
     /// Writes down what happened; `entry` counts the entries of the run from 0.
     Record {
@@ -205,11 +207,15 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
             }
             Ok(Reply::Definitions(gone))
         }
-        Request::Begin { run } => {
+        Request::Begin { run, seed } => {
             if tx.get(&RUNS, &run.id)?.is_some() {
                 return Err(Error::new(&codes::RUN_EXISTS, format!("a run `{}` exists already", run.id)));
             }
             tx.put(&RUNS, &run.id, &run)?;
+            if !seed.is_empty() {
+                let entry = Entry { at: run.started, events: seed };
+                tx.put(&RUN_EVENTS, &format!("{}/{:010}", run.id, 0), &entry)?;
+            }
             Ok(Reply::Done)
         }
         Request::Record { run, entry, at, status, events } => {

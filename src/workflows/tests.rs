@@ -539,6 +539,71 @@ steps:
 }
 
 #[test]
+fn steps_wait_for_the_fallback_of_a_failed_one() {
+    let text = "name: w\nsteps:\n  - id: a\n    tool: s.a\n    error_handling: {fallback: [{id: f, tool: s.f}]}\n  \
+        - {id: b, tool: s.b, inputs: {from: \"${{ steps.a.result }}\"}}\noutputs: {b: \"${{ steps.b.result }}\"}\n";
+    let mut world = World::new(text, json!({}), |path, arguments, _| match path {
+        "a" => failed("tool_error"),
+        "f" => done(json!("instead")),
+        _ => done(arguments["from"].clone()),
+    });
+    assert_eq!(world.finish(), (Status::Completed, json!({"b": "instead"}), None));
+}
+
+#[test]
+fn a_run_that_took_too_long_tidies_up_and_fails() {
+    let text = "name: w\ntimeout: 1m\nsteps:\n  - {id: a, approval: go?}\n  - {id: b, tool: s.b}\n\
+        finally:\n  - {id: x, tool: s.x}\n  - {id: y, tool: s.y}\n";
+    let mut world = World::new(text, json!({}), |path, _, _| done(path.into()));
+    assert_eq!(world.finish().0, Status::Failed);
+    assert_eq!(world.calls, ["x s.x {}", "y s.y {}"]);
+    for at in 1..=world.journal.len() {
+        let mut crashed = World::new(text, json!({}), |path, _, _| done(path.into()));
+        let mut once = false;
+        let machine = crashed.run(|length| length >= at && !std::mem::replace(&mut once, true), |_| 0);
+        assert_eq!(machine.ended().unwrap().0, Status::Failed, "crash after entry {at}");
+    }
+}
+
+#[test]
+fn a_composite_that_took_too_long_is_caught_also_after_a_crash() {
+    let text = "name: w\nsteps:\n  - id: guarded\n    type: try\n    steps:\n      - id: slow\n        type: parallel\n        \
+        timeout: 1m\n        steps: [{id: a, approval: go?}]\n    catch: [{id: c, tool: s.c}]\n\
+        outputs: {how: \"${{ steps.guarded.result }}\"}\n";
+    let mut whole = World::new(text, json!({}), |path, _, _| done(path.into()));
+    assert_eq!(whole.finish(), (Status::Completed, json!({"how": "c"}), None));
+    for at in 1..=whole.journal.len() {
+        let mut world = World::new(text, json!({}), |path, _, _| done(path.into()));
+        let mut once = false;
+        let machine = world.run(|length| length >= at && !std::mem::replace(&mut once, true), |_| 0);
+        assert_eq!(machine.ended().unwrap().1, json!({"how": "c"}), "crash after entry {at}");
+    }
+}
+
+#[test]
+fn each_interrupted_step_with_effects_is_decided_by_itself() {
+    let text = "name: w\nsteps:\n  - id: both\n    type: parallel\n    steps:\n      \
+        - {id: a, tool: s.a, idempotent: false}\n      - {id: b, tool: s.b, idempotent: false}\n";
+    let mut world = World::new(text, json!({}), |path, _, _| done(path.into()));
+    let mut once = false;
+    let machine = world.run(|_| !std::mem::replace(&mut once, true), |_| 0);
+    assert_eq!(
+        (machine.status(), machine.uncertain()),
+        (Status::Uncertain, vec!["a".to_string(), "b".into()])
+    );
+    world.journal.push(Event::Finished { path: "a".into(), outcome: done(json!(1)) });
+    assert_eq!(world.machine().status(), Status::Uncertain);
+    world.journal.push(Event::Again { path: "b".into() });
+    assert_eq!(world.finish().0, Status::Completed);
+    assert_eq!(world.calls.iter().filter(|call| call.starts_with("a ")).count(), 1);
+    let mut other = World::new(text, json!({}), |path, _, _| done(path.into()));
+    let mut once = false;
+    other.run(|_| !std::mem::replace(&mut once, true), |_| 0);
+    other.journal.push(Event::CancelAsked);
+    assert_eq!(other.finish().0, Status::Cancelled);
+}
+
+#[test]
 fn a_secret_input_is_refused() {
     let text = "name: w\ninputs:\n  key: {type: string, secret: true}\nsteps: [{id: a, set: 1}]\n";
     assert_eq!(

@@ -167,8 +167,9 @@ impl Drive {
                 if let Some(result) = done {
                     let value = serde_json::from_str(&result).unwrap_or(Value::String(result));
                     self.take_in(Event::Finished { path, outcome: Outcome::Done(Json(value)) });
+                } else {
+                    self.take_in(Event::Again { path });
                 }
-                self.take_in(Event::Resumed);
             }
         }
         Ok(())
@@ -247,6 +248,12 @@ impl Drive {
     }
 }
 
+impl Drop for Drive {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 async fn perform(runner: &Arc<Runner>, run: &Run, command: Command, timeout: Option<Duration>) -> Outcome {
     let outcome = match command {
         Command::Call { target, arguments, .. } => call(runner, run, &target, &arguments, timeout).await,
@@ -301,12 +308,10 @@ async fn call(
 
 /// Another workflow, run to its end. After an interruption the same child is taken up.
 async fn child(runner: &Arc<Runner>, run: &Run, path: &str, name: &str, inputs: Value) -> Result<Outcome> {
-    let id = format!("{}.{}", run.id, path.replace('/', "."));
     let depth = runner.runs().get(&run.id).map_or(0, |handle| handle.depth) + 1;
-    let known = runner.load(&id).await;
-    match known {
-        Ok(_) => {}
-        Err(error) if error.is(&codes::RUN_NOT_FOUND) => {
+    let id = match open_child(runner, run, path).await? {
+        (id, true) => id,
+        (id, false) => {
             let Value::Object(inputs) = inputs else {
                 return Err(Error::new(
                     &codes::ARGUMENTS_INVALID,
@@ -314,21 +319,14 @@ async fn child(runner: &Arc<Runner>, run: &Run, path: &str, name: &str, inputs: 
                 ));
             };
             let definition = runner.definition(name).await?;
-            let by = format!("run:{}", run.id);
-            let start = Start {
-                definition,
-                inputs,
-                by,
-                parent: Some(run.id.clone()),
-                id: Some(id.clone()),
-                seed: Vec::new(),
-                depth,
-            };
+            let (by, parent) = (format!("run:{}", run.id), Some(run.id.clone()));
+            let start =
+                Start { definition, inputs, by, parent, id: Some(id.clone()), seed: Vec::new(), depth };
             // Boxed: a run may begin a run.
             Box::pin(runner.begin(start)).await?;
+            id
         }
-        Err(error) => return Err(error),
-    }
+    };
     let mut guard = Abandon { runner: runner.clone(), id: id.clone(), armed: true };
     let ended = runner.wait(&id).await?;
     guard.armed = false;
@@ -346,6 +344,21 @@ async fn child(runner: &Arc<Runner>, run: &Run, path: &str, name: &str, inputs: 
             ))
         }
     })
+}
+
+/// The child of a step that is under way or done, with `true`; else the id of its next attempt.
+async fn open_child(runner: &Arc<Runner>, run: &Run, path: &str) -> Result<(String, bool)> {
+    let first = format!("{}.{}", run.id, path.replace('/', "."));
+    for attempt in 1_u32.. {
+        let id = if attempt == 1 { first.clone() } else { format!("{first}.{attempt}") };
+        match runner.load(&id).await {
+            Ok((child, _)) if matches!(child.status, Status::Failed | Status::Cancelled) => {}
+            Ok(_) => return Ok((id, true)),
+            Err(error) if error.is(&codes::RUN_NOT_FOUND) => return Ok((id, false)),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::bug("attempts have no end"))
 }
 
 /// A child whose parent stops waiting is cancelled.

@@ -11,9 +11,10 @@ use crate::engine::live::{self, RunOrder};
 use crate::engine::{Reply, StoreRequest};
 use crate::error::{Error, Result, codes};
 use crate::ids;
-use crate::workflows::journal::{Event, Status};
+use crate::workflows::journal::{Event, Failure, Status};
 use crate::workflows::model::Workflow;
 use crate::workflows::{self, Definition, Run, check, read, start};
+use futures_util::future::{AbortHandle, Abortable};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,7 @@ struct Handle {
     orders: mpsc::UnboundedSender<Ordered>,
     status: watch::Receiver<Status>,
     depth: usize,
+    task: AbortHandle,
 }
 
 /// An order, and where to say that it is written down, or why it cannot be followed.
@@ -74,28 +76,55 @@ impl Runner {
         self.happening.subscribe()
     }
 
-    /// Takes up every run that is not over. A step that was being done is interrupted.
-    pub async fn recover(self: &Arc<Self>) -> Result<usize> {
+    /// Takes up every run that is not over; a step that was being done is interrupted. Gives how many, and why others
+    /// could not be taken up.
+    pub async fn recover(self: &Arc<Self>) -> Result<(usize, Vec<Error>)> {
         let reply = self.store(workflows::Request::Unfinished).await?;
         let workflows::Reply::Runs(runs) = reply else { return Err(Error::bug("no list of runs")) };
-        let count = runs.len();
+        let parents: HashMap<String, Option<String>> =
+            runs.iter().map(|run| (run.id.clone(), run.parent.clone())).collect();
+        let (mut count, mut failed) = (0, Vec::new());
         for run in runs {
-            // The child of a run is taken up by its parent's step, when that is done again.
-            let workflow = match compile(&run.text) {
-                Ok(workflow) => workflow,
-                Err(error) => {
-                    self.give_up(&run, &error).await?;
-                    continue;
-                }
-            };
-            let (run, journal) = self.load(&run.id).await?;
-            self.launch(workflow, run, journal, 0);
+            match self.take_up(&run, &parents).await {
+                Ok(()) => count += 1,
+                Err(error) => failed.push(error),
+            }
         }
-        Ok(count)
+        Ok((count, failed))
+    }
+
+    async fn take_up(self: &Arc<Self>, run: &Run, parents: &HashMap<String, Option<String>>) -> Result<()> {
+        if run.parent.as_ref().is_some_and(|parent| !parents.contains_key(parent)) {
+            // Whoever waited for it is over.
+            return self.close(run, Status::Cancelled, None).await;
+        }
+        let workflow = match compile(&run.text) {
+            Ok(workflow) => workflow,
+            Err(error) => return self.close(run, Status::Failed, Some(outcome::failure(&error))).await,
+        };
+        let above =
+            std::iter::successors(run.parent.clone(), |parent| parents.get(parent).cloned().flatten());
+        let depth = above.take(MAX_DEPTH).count();
+        let (run, journal) = self.load(&run.id).await?;
+        self.launch(workflow, run, journal, depth);
+        Ok(())
+    }
+
+    /// Stops all tasks as if the daemon had been killed: what they were doing is interrupted, not failed.
+    pub fn halt(&self) {
+        let tasks: Vec<AbortHandle> = self.runs().values().map(|handle| handle.task.clone()).collect();
+        tasks.iter().for_each(AbortHandle::abort);
     }
 
     /// Begins a run and gives its id; it goes on by itself.
     pub async fn begin(self: &Arc<Self>, start: Start) -> Result<Run> {
+        // In a task of its own: who asks may go away, and a run that is written down must be under way.
+        let runner = self.clone();
+        let begun = tokio::spawn(async move { runner.begin_now(start).await }).await;
+        begun.map_err(|error| Error::bug("a run did not begin").because(error))?
+    }
+
+    async fn begin_now(self: &Arc<Self>, start: Start) -> Result<Run> {
         if start.depth > MAX_DEPTH {
             let message = format!("workflows start each other more than {MAX_DEPTH} deep");
             return Err(Error::new(&codes::RUN_FAILED, message));
@@ -116,21 +145,10 @@ impl Runner {
             outputs: String::new(),
             failure: None,
         };
-        self.store(workflows::Request::Begin { run: Box::new(run.clone()) }).await?;
-        let mut journal = Vec::new();
-        if !start.seed.is_empty() {
-            let entry = workflows::Entry { at: run.started, events: start.seed.clone() };
-            let record = workflows::Request::Record {
-                run: run.id.clone(),
-                entry: 0,
-                at: run.started,
-                status: Status::Running,
-                events: start.seed,
-            };
-            self.store(record).await?;
-            journal.push(entry);
-        }
-        self.launch(workflow, run.clone(), journal, start.depth);
+        let seed = start.seed;
+        self.store(workflows::Request::Begin { run: Box::new(run.clone()), seed: seed.clone() }).await?;
+        let seeded = (!seed.is_empty()).then_some(workflows::Entry { at: run.started, events: seed });
+        self.launch(workflow, run.clone(), seeded.into_iter().collect(), start.depth);
         Ok(run)
     }
 
@@ -195,28 +213,25 @@ impl Runner {
     ) {
         let (orders, queue) = mpsc::unbounded_channel();
         let (status, seen) = watch::channel(run.status);
-        let id = run.id.clone();
-        self.runs().insert(id.clone(), Handle { orders, status: seen, depth });
+        let (task, registration) = AbortHandle::new_pair();
+        let leaving = Leaving { runner: self.clone(), id: run.id.clone() };
+        self.runs().insert(run.id.clone(), Handle { orders, status: seen, depth, task });
         let runner = self.clone();
-        tokio::spawn(async move {
-            drive::Drive::new(runner.clone(), workflow, run, journal, status).run(queue).await;
-            runner.runs().remove(&id);
-        });
+        let work = async move {
+            // However the task ends, nobody waits for it any more.
+            let _leaving = leaving;
+            drive::Drive::new(runner, workflow, run, journal, status).run(queue).await;
+        };
+        tokio::spawn(Abortable::new(work, registration));
     }
 
-    /// A run whose document cannot be read any more fails with the reason.
-    async fn give_up(&self, run: &Run, error: &Error) -> Result<()> {
-        let failure = outcome::failure(error);
-        let events =
-            vec![Event::Ended { status: Status::Failed, outputs: "{}".into(), failure: Some(failure) }];
+    /// Ends a run that nobody can go on with.
+    async fn close(&self, run: &Run, status: Status, failure: Option<Failure>) -> Result<()> {
+        let events = vec![Event::Ended { status, outputs: "{}".into(), failure }];
+        let at = self.now();
         // Behind every entry that can be there.
-        let record = workflows::Request::Record {
-            run: run.id.clone(),
-            entry: 9_999_999_999,
-            at: self.now(),
-            status: Status::Failed,
-            events,
-        };
+        let record =
+            workflows::Request::Record { run: run.id.clone(), entry: 9_999_999_999, at, status, events };
         self.store(record).await.map(drop)
     }
 
@@ -232,6 +247,18 @@ impl Runner {
             Reply::Workflow(reply) => Ok(reply),
             other => crate::engine::unexpected(&other),
         }
+    }
+}
+
+/// Takes a run off the list when its task is gone.
+struct Leaving {
+    runner: Arc<Runner>,
+    id: String,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.runner.runs().remove(&self.id);
     }
 }
 

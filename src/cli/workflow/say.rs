@@ -25,6 +25,8 @@ pub fn line(event: &Event, at: Timestamp) -> String {
         Event::Finished { path, outcome: Outcome::Skipped } => format!("○ {path} skipped"),
         Event::Finished { path, outcome: Outcome::Cancelled } => format!("○ {path} cancelled"),
         Event::Interrupted { path } => format!("! {path} was interrupted"),
+        Event::Again { path } => format!("… {path} is to be done again"),
+        Event::TimedOut => "took longer than its `timeout`".into(),
         Event::Paused => "paused".into(),
         Event::Resumed => "resumed".into(),
         Event::CancelAsked => "asked to cancel".into(),

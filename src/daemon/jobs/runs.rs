@@ -1,28 +1,31 @@
 //! Runs of workflows, asked for on the socket: begin, follow, begin again.
 
 use super::Jobs;
-use crate::calls::runner::Start;
+use crate::calls::runner::{Start, compile};
 use crate::engine::live::{Event, RunRequest, RunSource};
 use crate::error::{Error, Result, codes};
 use crate::workflows::journal::{Event as Happened, Outcome};
+use crate::workflows::machine::is_handler;
 use crate::workflows::{Definition, Run, read};
 use serde_json::{Map, Value};
-use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc};
 
 impl Jobs {
-    /// Goes on with the runs that a former daemon left.
-    pub fn take_up_runs(self: &Arc<Self>) {
-        let jobs = self.clone();
-        tokio::spawn(async move {
-            match jobs.runner.recover().await {
-                Ok(0) => {}
-                Ok(count) => jobs.diary.line(&format!("took up {count} runs of workflows")),
-                Err(error) => {
-                    jobs.diary.line(&format!("runs of workflows could not be taken up: {}", error.message))
+    /// Goes on with the runs that a former daemon left. Before anybody is listened to, so that none is begun twice.
+    pub async fn take_up_runs(&self) {
+        match self.runner.recover().await {
+            Ok((count, failed)) => {
+                if count > 0 {
+                    self.diary.line(&format!("took up {count} runs of workflows"));
+                }
+                for error in failed {
+                    self.diary.line(&format!("a run of a workflow could not be taken up: {}", error.message));
                 }
             }
-        });
+            Err(error) => {
+                self.diary.line(&format!("runs of workflows could not be taken up: {}", error.message));
+            }
+        }
     }
 
     /// Begins a run; with `wait`, sees it to its end.
@@ -62,7 +65,11 @@ impl Jobs {
                         .hint(format!("umcp workflow cancel {}", run.id)));
                 }
                 let events = journal.into_iter().flat_map(|entry| entry.events);
-                let seed = if keep { events.filter(is_kept).collect() } else { Vec::new() };
+                let workflow = compile(&run.text)?;
+                let kept = |event: &Happened| {
+                    is_kept(event) && event.path().is_some_and(|path| !is_handler(&workflow, path))
+                };
+                let seed = if keep { events.filter(kept).collect() } else { Vec::new() };
                 let inputs = object(&run.inputs)?;
                 Ok((loose(run.workflow, run.version, run.text), inputs, seed))
             }
@@ -107,7 +114,7 @@ impl Jobs {
     }
 }
 
-/// What a retry takes over: steps that were done or skipped.
+/// What a retry takes over: steps that were done or skipped, but not those that dealt with the failure.
 fn is_kept(event: &Happened) -> bool {
     matches!(event, Happened::Finished { outcome: Outcome::Done(_) | Outcome::Skipped, .. })
 }

@@ -65,7 +65,13 @@ impl Machine {
     /// Whether a step seen from `prefix` is over; a name of an outer list counts too.
     fn is_over(&self, prefix: &str, id: &str) -> bool {
         let ends = std::iter::once(0).chain(prefix.match_indices('/').map(|(at, _)| at + 1));
-        ends.into_iter().any(|end| self.done.contains_key(&format!("{}{id}", &prefix[..end])))
+        ends.into_iter().any(|end| {
+            let path = format!("{}{id}", &prefix[..end]);
+            match self.done.get(&path) {
+                Some(Outcome::Failed(_)) => self.settled.contains(&path),
+                other => other.is_some(),
+            }
+        })
     }
 
     /// The result of the last step of a list that has one.
@@ -107,7 +113,13 @@ impl Machine {
             None => Found::Open,
             Some(Outcome::Done(Json(value))) => Found::Done(value),
             Some(Outcome::Skipped | Outcome::Cancelled) => Found::Done(Value::Null),
-            Some(Outcome::Failed(failure)) => self.failed(step, prefix, &path, failure, now, next),
+            Some(Outcome::Failed(failure)) => {
+                let found = self.failed(step, prefix, &path, failure, now, next);
+                if matches!(found, Found::Done(_)) {
+                    self.settled.insert(path);
+                }
+                found
+            }
         }
     }
 
@@ -231,13 +243,17 @@ impl Machine {
         }
         if let Some(super::Phase::Waiting(Some(until))) = self.phase(path).cloned() {
             if now >= until {
-                self.cancel_steps(std::slice::from_ref(step), prefix, next);
+                for (_, inner) in step.action.blocks() {
+                    self.cancel_steps(inner, prefix, next);
+                }
+                self.cancel_below(&format!("{path}["), next);
                 let failure = Failure::new(
                     "timeout",
                     "UM0006",
                     format!("`{}` took longer than its `timeout`", step.id),
                 );
-                self.finish(path, Outcome::Failed(failure));
+                // Written down: what was cancelled tells a replay nothing of the reason.
+                self.note(Event::Finished { path: path.into(), outcome: Outcome::Failed(failure) }, next);
                 return;
             }
             next.wake = Some(next.wake.map_or(until, |wake| wake.min(until)));

@@ -58,6 +58,7 @@ impl Machine {
     fn close_round(&mut self, round: &str, value: Value) {
         self.layers.retain(|prefix, _| !prefix.starts_with(round));
         self.done.retain(|path, _| !path.starts_with(round));
+        self.settled.retain(|path| !path.starts_with(round));
         self.entered.retain(|path, _| !path.starts_with(round));
         self.cursors.retain(|path, _| !path.starts_with(round));
         self.rounds.insert(round.into(), value);

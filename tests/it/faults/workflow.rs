@@ -90,3 +90,19 @@ fn a_step_with_effects_waits_for_a_person_after_a_crash() {
     within(ms(5000), "the run ends", || load(&house, &run.id).0.status.is_over());
     assert_eq!(load(&house, &run.id).0.status, Status::Completed);
 }
+
+#[test]
+fn an_orderly_end_of_the_daemon_fails_no_step() {
+    let mut house = House::new();
+    house.add(fixture("box", &[]));
+    let run = begin(
+        &house,
+        "name: nap\nsteps:\n  - {id: nap, tool: box.sleep, inputs: {ms: 3000}}\noutputs: {done: true}\n",
+    );
+    within(ms(5000), "the step begins", || house.server("box").in_flight == 1);
+    house.signal(libc::SIGTERM);
+    house.wait(ms(8000));
+    house.start().unwrap();
+    within(ms(10_000), "the run ends", || load(&house, &run.id).0.status.is_over());
+    assert_eq!(load(&house, &run.id).0.status, Status::Completed);
+}
