@@ -58,20 +58,26 @@ pub fn plan(chosen: &Chosen, subject: Subject<'_>) -> Plan {
             let name = subject.program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let mut named = named(subject);
             named.extend(read.into_iter().chain(write));
-            let named: Vec<PathBuf> =
-                named.into_iter().map(|place| place.canonicalize().unwrap_or(place)).collect();
+            let named: Vec<PathBuf> = named.iter().map(|place| real(place)).collect();
             let who = Who { program: name, env: subject.env, named: &named };
             Files::Hide(protect::hidden(who, subject.home, subject.runtime, subject.own))
         }
-        Base::Strict => Files::Only(Reach::of(Start {
-            program: subject.program,
-            args: subject.args,
-            path: subject.path,
-            home: subject.home,
-            work: subject.work,
-            read: &read,
-            write: &write,
-        })),
+        Base::Strict => {
+            let named: Vec<PathBuf> = read.iter().chain(&write).map(|place| real(place)).collect();
+            let who = Who { program: "", env: &BTreeMap::new(), named: &named };
+            let hidden = protect::hidden(who, subject.home, subject.runtime, subject.own);
+            let open = |places: &[PathBuf]| places.iter().flat_map(|place| around(place, &hidden)).collect();
+            let (read, write): (Vec<PathBuf>, Vec<PathBuf>) = (open(&read), open(&write));
+            Files::Only(Reach::of(Start {
+                program: subject.program,
+                args: subject.args,
+                path: subject.path,
+                home: subject.home,
+                work: subject.work,
+                read: &read,
+                write: &write,
+            }))
+        }
     };
     Plan {
         base: if unfit { Base::Off } else { chosen.base },
@@ -80,6 +86,25 @@ pub fn plan(chosen: &Chosen, subject: Subject<'_>) -> Plan {
         require: chosen.require.clone(),
         limits: chosen.limits,
     }
+}
+
+/// A place as it is; where it holds something hidden, what stands in it beside that. Naming a home names no key.
+fn around(place: &Path, hidden: &[PathBuf]) -> Vec<PathBuf> {
+    let real = real(place);
+    if hidden.iter().any(|secret| real.starts_with(secret)) {
+        return Vec::new();
+    }
+    if !hidden.iter().any(|secret| secret.starts_with(&real)) {
+        return vec![place.to_path_buf()];
+    }
+    let entries = std::fs::read_dir(&real).into_iter().flatten().flatten();
+    // A link that leads elsewhere is looked at where it leads; one that leads back up would never end.
+    let below = entries.map(|entry| entry.path()).filter(|entry| !real.starts_with(self::real(entry)));
+    below.flat_map(|entry| around(&entry, hidden)).collect()
+}
+
+fn real(place: &Path) -> PathBuf {
+    place.canonicalize().unwrap_or_else(|_| place.to_path_buf())
 }
 
 /// Paths the entry itself names: what it starts, where, and every absolute path in its arguments and variables.
@@ -149,5 +174,35 @@ mod tests {
         assert_eq!(hidden(Base::Default, &[], &["HOME"], "/bin/x"), 3, "the home alone names no key");
         assert_eq!(hidden(Base::Off, &[], &[], "/bin/x"), 0);
         assert_eq!(hidden(Base::Default, &[], &[], "/bin/podman"), 0);
+    }
+
+    #[test]
+    fn a_strict_entry_that_names_a_folder_opens_no_key_in_it() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        for folder in [".ssh", "notes", ".config/gh"] {
+            std::fs::create_dir_all(home.join(folder)).unwrap();
+        }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(home.join(".ssh"), home.join("link")).unwrap();
+        let subject = Subject {
+            program: Path::new("/bin/x"),
+            args: &[],
+            env: &BTreeMap::new(),
+            path: "",
+            work: &[],
+            home: &home,
+            runtime: None,
+            own: &[],
+        };
+        let open = |read: &[&str]| match plan(&chosen(Base::Strict, read), subject).files {
+            Files::Only(reach) => {
+                let opens = |place: &str| reach.read.iter().any(|open| home.join(place).starts_with(open));
+                [".ssh/id", "link", "notes/a"].map(opens)
+            }
+            Files::Hide(_) => panic!("a list of what is hidden"),
+        };
+        assert_eq!(open(&["~"]), [false, false, true]);
+        assert_eq!(open(&["~/.ssh"]), [true, false, false]);
     }
 }

@@ -4,6 +4,7 @@
 //! It walks the tree of steps anew for every decision and computes whatever follows from the events (conditions,
 //! branches, the results of composite steps), so that only outcomes of leaves are ever written down. What is done is
 //! remembered, so a walk looks at open steps only.
+//! Long because the state, what changes it and the round that decides read as one.
 
 mod blocks;
 mod leaves;

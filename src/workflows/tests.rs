@@ -5,7 +5,7 @@ use super::check::check;
 use super::journal::{Event, Failure, Json, Outcome, Status};
 use super::machine::{Command, Machine};
 use super::model::Workflow;
-use super::read::{duration, read};
+use super::read::read;
 use crate::clock::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,19 +18,6 @@ fn workflow(text: &str) -> Arc<Workflow> {
     let findings = check("w.yaml", text, &mut workflow, None);
     assert!(findings.errors.is_empty(), "{:?}", findings.errors);
     Arc::new(workflow)
-}
-
-fn mistakes(text: &str) -> Vec<String> {
-    let say = |error: &crate::error::Error| {
-        let span =
-            error.span.as_ref().map_or(String::new(), |span| format!("{}:{} ", span.line, span.column));
-        let hint = error.hints.first().map_or(String::new(), |hint| format!(" ({hint})"));
-        format!("{span}{}{hint}", error.message)
-    };
-    match read("w.yaml", text) {
-        Err(errors) => errors.iter().map(say).collect(),
-        Ok(mut workflow) => check("w.yaml", text, &mut workflow, None).errors.iter().map(say).collect(),
-    }
 }
 
 /// What a call of a path with arguments comes to at its n-th attempt.
@@ -486,59 +473,6 @@ fn a_thousand_steps_take_no_time() {
 }
 
 #[test]
-fn mistakes_are_found_at_once_with_their_places() {
-    let text = r#"name: broken
-inputs:
-  email: strng
-steps:
-  - id: one
-    tol: mail.check
-    inputs: {to: "${{ inputs.emial }}"}
-  - id: two
-    tool: mail.send
-    inputs: {to: "${{ inputs.email + }}"}
-    timeuot: 3s
-"#;
-    assert_eq!(
-        mistakes(text),
-        [
-            "3:10 `strng` is no type of an input (did you mean `string`?)",
-            "6:5 the step `one` has no key that says what it does (did you mean `tool`?)",
-            "10:38 the expression ends where a value is expected",
-            "11:5 the tool step `two` has no key `timeuot` (did you mean `timeout`?)",
-        ]
-    );
-    let text = r#"name: broken
-inputs:
-  email: string
-steps:
-  - id: one
-    tool: mail.check
-    inputs: {to: "${{ inputs.emial }}"}
-  - id: two
-    tool: mail.send
-    depends_on: [wone]
-    inputs: {from: "${{ steps.three.result }}", x: "${{ stpes.one }}"}
-  - id: three
-    tool: a.b
-    if: ${{ steps.one.reslt }}
-  - id: one
-    set: 1
-"#;
-    assert_eq!(
-        mistakes(text),
-        [
-            "7:23 there is no input `emial` (did you mean `email`?)",
-            "8:5 steps wait for each other: two → three (a step without `depends_on` waits for all before it; `parallel: true` or `depends_on` change that)",
-            "10:18 there is no step `wone` (did you mean `one`?)",
-            "11:57 there is no `stpes` here (did you mean `steps`?)",
-            "14:13 there is no part of a step's outcome `reslt` (did you mean `result`?)",
-            "15:5 the id `one` is taken by the step in line 5 (every step of a workflow has an id of its own)",
-        ]
-    );
-}
-
-#[test]
 fn steps_wait_for_the_fallback_of_a_failed_one() {
     let text = "name: w\nsteps:\n  - id: a\n    tool: s.a\n    error_handling: {fallback: [{id: f, tool: s.f}]}\n  \
         - {id: b, tool: s.b, inputs: {from: \"${{ steps.a.result }}\"}}\noutputs: {b: \"${{ steps.b.result }}\"}\n";
@@ -601,33 +535,4 @@ fn each_interrupted_step_with_effects_is_decided_by_itself() {
     other.run(|_| !std::mem::replace(&mut once, true), |_| 0);
     other.journal.push(Event::CancelAsked);
     assert_eq!(other.finish().0, Status::Cancelled);
-}
-
-#[test]
-fn a_secret_input_is_refused() {
-    let text = "name: w\ninputs:\n  key: {type: string, secret: true}\nsteps: [{id: a, set: 1}]\n";
-    assert_eq!(
-        mistakes(text),
-        [
-            "3:32 an input cannot be secret: a run keeps its inputs as they are (keep the value in the vault, and \
-          name it in the entry of the server that needs it)"
-        ]
-    );
-}
-
-#[test]
-fn times_are_read() {
-    let cases = [
-        ("30s", Some(30_000)),
-        ("500ms", Some(500)),
-        ("1.5h", Some(5_400_000)),
-        ("2", Some(2000)),
-        ("2d", Some(172_800_000)),
-        ("x", None),
-        ("5 parsecs", None),
-        ("-1s", None),
-    ];
-    for (text, expected) in cases {
-        assert_eq!(duration(text), expected, "{text}");
-    }
 }

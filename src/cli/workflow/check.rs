@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 /// Check workflow files: language, names, order, and the tools' arguments
 ///
-/// Finds every mistake at once. Tools are checked against what their servers offered when they were last asked;
+/// Finds every mistake of the language at once, then every mistake of meaning. Tools are checked against what their servers offered when they were last asked;
 /// nothing is started and nothing runs.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  umcp workflow validate onboarding.yaml")]

@@ -110,6 +110,7 @@ impl Runs {
         let now = ctx.clock.now();
         match ctx.call(Request::Runs { workflow: self.workflow, status: self.status, limit: self.limit })? {
             Reply::Workflow(workflows::Reply::Runs(runs)) => {
+                tell_if_alone(ctx, &runs)?;
                 ctx.ui.show(&All { runs: runs.into_iter().map(|run| View::new(run, now)).collect(), now })
             }
             other => engine::unexpected(&other),
@@ -182,8 +183,17 @@ struct StepView {
 impl Status {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let (run, journal) = load(ctx, &self.run)?;
+        tell_if_alone(ctx, std::slice::from_ref(&run))?;
         ctx.ui.show(&Shown { run: View::new(run, ctx.clock.now()), steps: steps(&journal) })
     }
+}
+
+/// Says that runs stand still where no daemon is there to go on with them.
+fn tell_if_alone(ctx: &Context, runs: &[Run]) -> Result<()> {
+    if runs.iter().any(|run| run.status == State_::Running) && ctx.live_if_running(Live::Status)?.is_none() {
+        ctx.ui.warn("no daemon runs; what is under way goes on when one does: umcp gateway start --detach");
+    }
+    Ok(())
 }
 
 fn load(ctx: &Context, id: &str) -> Result<(Run, Vec<Entry>)> {
