@@ -30,7 +30,7 @@ struct State {
     last: u64,
     waiting: BTreeMap<u64, (Approval, oneshot::Sender<Answered>)>,
     granted: HashMap<Key, Timestamp>,
-    /// Calls allowed once that have not ended: key and digest of their arguments.
+    /// Calls allowed once whose server asked something: key and digest of their arguments.
     going: HashMap<(Key, String), Timestamp>,
 }
 
@@ -86,7 +86,7 @@ impl Desk {
         self.state().granted.get(key).is_some_and(|until| now < *until)
     }
 
-    /// A call was allowed once: it may go on when its server asks something.
+    /// A call that was allowed once has ended in a question of its server: it may go on with the answer.
     pub fn goes_on(&self, key: Key, arguments: &str, now: Timestamp) {
         let mut state = self.state();
         state.going.retain(|_, until| now < *until);
@@ -95,17 +95,14 @@ impl Desk {
         }
     }
 
-    pub fn is_going_on(&self, key: &Key, arguments: &str, now: Timestamp) -> bool {
-        let key = (key.clone(), crate::ids::digest(arguments.as_bytes()));
-        self.state().going.get(&key).is_some_and(|until| now < *until)
-    }
-
-    /// The call has ended: a further one is asked for anew.
-    pub fn ended(&self, key: &Key, arguments: &str) {
+    /// Whether a call may go on; true for one alone, so that "once" stays once.
+    pub fn take_going_on(&self, key: &Key, arguments: &str, now: Timestamp) -> bool {
         let mut state = self.state();
-        if !state.going.is_empty() {
-            state.going.remove(&(key.clone(), crate::ids::digest(arguments.as_bytes())));
+        if state.going.is_empty() {
+            return false;
         }
+        let key = (key.clone(), crate::ids::digest(arguments.as_bytes()));
+        state.going.remove(&key).is_some_and(|until| now < until)
     }
 
     /// Takes back what was granted to a client, or to all.
@@ -173,9 +170,10 @@ mod tests {
         desk.forget(Some("b"));
         assert!(!desk.is_granted(&key("b"), Timestamp(15)));
         desk.goes_on(key("a"), "{}", Timestamp(0));
-        assert!(desk.is_going_on(&key("a"), "{}", Timestamp(1)));
-        assert!(!desk.is_going_on(&key("a"), "{ }", Timestamp(1)));
-        desk.ended(&key("a"), "{}");
-        assert!(!desk.is_going_on(&key("a"), "{}", Timestamp(1)));
+        assert!(!desk.take_going_on(&key("a"), "{ }", Timestamp(1)));
+        assert!(desk.take_going_on(&key("a"), "{}", Timestamp(1)));
+        assert!(!desk.take_going_on(&key("a"), "{}", Timestamp(1)), "one call goes on, not two");
+        desk.goes_on(key("a"), "{}", Timestamp(0));
+        assert!(!desk.take_going_on(&key("a"), "{}", Timestamp(0).plus_ms(ONCE_MS)));
     }
 }

@@ -1,5 +1,6 @@
 //! Carries out what the policy decides about one call: refuses it, asks for it, bounds it, and takes out of its
 //! result what must not pass. What is decided stands in the noun `policy`; here is only what has to be remembered.
+//! Long because before a call, at its question and after it the same memory is needed.
 
 use super::approvals::{Answered, Desk, Key};
 use super::{Context, Params, Reply};
@@ -9,13 +10,13 @@ use crate::engine::live::Approval;
 use crate::error::{Error, Result, codes};
 use crate::policy::rules::Effect;
 use crate::policy::rules::compile::Compiled;
-use crate::policy::rules::decide::{Circumstances, Decision, Gate};
+use crate::policy::rules::decide::{Caller, Circumstances, Decision, Gate, Passage};
 use crate::policy::rules::redact;
 use crate::tools::Era;
 use crate::upstream::link::{Ask, Listener};
 use crate::upstream::message::{Answer, quote};
 use crate::upstream::view::{ViewTool, refusal};
-use crate::upstream::{Happening, Shared};
+use crate::upstream::{Happening, Shared, World};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,6 +59,18 @@ pub struct Passed {
     once: bool,
 }
 
+impl Passed {
+    fn by(how: &'static str, decision: &Decision<'_>) -> Self {
+        let bytes = |it: &&Arc<Compiled>| Some((it.rule.limit.as_ref()?.result_bytes?, it.rule.name.clone()));
+        Self {
+            decision: how,
+            redactions: decision.redactions.iter().map(|it| Arc::clone(it)).collect(),
+            result_bytes: decision.limits.iter().filter_map(bytes).min(),
+            ..Self::default()
+        }
+    }
+}
+
 /// A call that may not go on: why, and the rule.
 #[derive(Debug)]
 pub struct Refused {
@@ -67,6 +80,7 @@ pub struct Refused {
 
 /// One call on its way through the guard.
 pub struct Passing<'a> {
+    pub world: &'a World,
     pub shared: &'a Shared,
     pub gate: &'a Gate,
     pub tool: &'a ViewTool,
@@ -83,6 +97,26 @@ impl Passing<'_> {
         (self.context.client.clone(), self.tool.upstream.name().into(), self.tool.tool.clone())
     }
 
+    fn decide<'g>(&self, gate: &'g Gate, used: &BTreeSet<String>, now: Timestamp) -> Decision<'g> {
+        gate.decide(&Circumstances { arguments: self.arguments(), time: now.local(), used })
+    }
+
+    /// What stands before the tool by the policy as it is now; `None` when nothing does any more.
+    fn gate_now(&self) -> Result<Option<Arc<Gate>>, Refused> {
+        let (client, token) = (self.context.client.clone(), self.context.token.clone());
+        let caller = Caller { client, token, profile: self.gate.profile.clone() };
+        match self.world.passage(caller, self.tool) {
+            None | Some(Passage::Open) => Ok(None),
+            Some(Passage::Gate(gate)) => Ok(Some(gate)),
+            Some(Passage::Closed(rule)) => Err(self.denied(rule.as_deref())),
+        }
+    }
+
+    fn denied(&self, rule: Option<&Compiled>) -> Refused {
+        let error = refusal(self.tool.upstream.name(), &self.tool.tool, &self.context.client, rule);
+        Refused { error, rule: rule.map(|it| it.rule.name.clone()) }
+    }
+
     fn path(&self) -> String {
         format!("{}.{}", self.tool.upstream.name(), self.tool.tool)
     }
@@ -92,38 +126,44 @@ impl Guard {
     /// Lets a call through, or says why not. Waits where the user has to be asked.
     pub async fn pass(&self, call: &Passing<'_>) -> Result<Passed, Refused> {
         let now = call.shared.engine.now();
-        let used = self.used(&call.context.client, now);
-        let circumstances = Circumstances { arguments: call.arguments(), time: now.local(), used: &used };
-        let decision = call.gate.decide(&circumstances);
-        let rule = decision.rule.map(|it| it.rule.name.clone());
-        let refused = |error| Refused { error, rule: rule.clone() };
-        let mut passed = Passed { decision: "allow", rule: rule.clone(), ..Passed::default() };
+        let decision = call.decide(call.gate, &self.used(&call.context.client, now), now);
         if decision.effect == Effect::Deny {
-            let rule = decision.rule.map(Arc::as_ref);
-            let upstream = call.tool.upstream.name();
-            return Err(refused(refusal(upstream, &call.tool.tool, &call.context.client, rule)));
+            return Err(call.denied(decision.rule.map(Arc::as_ref)));
         }
         self.bound(call, &decision)?;
-        if decision.effect == Effect::Ask {
-            (passed.decision, passed.once) = self.ask(call, decision.rule, now).await.map_err(refused)?;
+        let rule = decision.rule.map(|it| it.rule.name.clone());
+        if decision.effect != Effect::Ask {
+            self.note(&call.context.client, &call.gate.notes, now);
+            return Ok(Passed { rule, ..Passed::by("allow", &decision) });
         }
-        self.note(&call.context.client, &call.gate.notes, now);
-        passed.redactions = decision.redactions.into_iter().cloned().collect();
-        let bytes = |it: &Arc<Compiled>| Some((it.rule.limit?.result_bytes?, it.rule.name.clone()));
-        passed.result_bytes = decision.limits.into_iter().filter_map(bytes).min();
-        Ok(passed)
+        let asked = self.ask(call, decision.rule, now).await;
+        let (how, once) = asked.map_err(|error| Refused { error, rule: rule.clone() })?;
+        Ok(Passed { rule, once, ..self.pass_asked(call, how)? })
+    }
+
+    /// Decides again once the user has said yes: meanwhile the policy may be another one, and labels were used.
+    fn pass_asked(&self, call: &Passing<'_>, how: &'static str) -> Result<Passed, Refused> {
+        let now = call.shared.engine.now();
+        let Some(gate) = call.gate_now()? else { return Ok(Passed { decision: how, ..Passed::default() }) };
+        let decision = call.decide(&gate, &self.used(&call.context.client, now), now);
+        if decision.effect == Effect::Deny {
+            return Err(call.denied(decision.rule.map(Arc::as_ref)));
+        }
+        self.note(&call.context.client, &gate.notes, now);
+        Ok(Passed::by(how, &decision))
     }
 
     /// What the client gets of a result.
     pub fn release(&self, call: &Passing<'_>, passed: &Passed, reply: Reply) -> Result<Reply> {
-        if passed.once && !asks_for_input(&reply) {
-            self.desk.ended(&call.key(), call.arguments());
-        }
         let size = reply.answer.body.len() as u64;
         if let Some((most, rule)) = passed.result_bytes.as_ref().filter(|(most, _)| size > *most) {
             let message =
                 format!("the result of `{}` has {size} bytes; the rule `{rule}` allows {most}", call.path());
             return Err(Error::new(&codes::POLICY_DENIED, message).hint("ask for less of it"));
+        }
+        // Only now, so that no other call goes on in its place while it runs, nor after it failed.
+        if passed.once && asks_for_input(&reply) {
+            self.desk.goes_on(call.key(), call.arguments(), call.shared.engine.now());
         }
         if passed.redactions.is_empty() {
             return Ok(reply);
@@ -133,6 +173,18 @@ impl Guard {
             Some(body) => Ok(Reply { answer: Answer { ok: reply.answer.ok, body: body.into() }, ..reply }),
             None => Ok(reply),
         }
+    }
+
+    /// What the client gets of a later answer to a call that was let through, by the policy as it is now.
+    pub fn release_later(&self, call: &Passing<'_>, reply: Reply) -> Result<Reply> {
+        let now = call.shared.engine.now();
+        // The call itself may have left a label that would deny it now.
+        let decision = call.decide(call.gate, &BTreeSet::new(), now);
+        if decision.effect == Effect::Deny {
+            return Err(call.denied(decision.rule.map(Arc::as_ref)).error);
+        }
+        let decision = call.decide(call.gate, &self.used(&call.context.client, now), now);
+        self.release(call, &Passed::by("allow", &decision), reply)
     }
 
     /// Labels of the tools a client has called of late.
@@ -231,7 +283,7 @@ impl Guard {
         }
         let goes_on =
             call.params.raw("requestState").is_some() || call.params.raw("inputResponses").is_some();
-        if goes_on && self.desk.is_going_on(&key, call.arguments(), now) {
+        if goes_on && self.desk.take_going_on(&key, call.arguments(), now) {
             return Ok(("approved", true));
         }
         let patience = call.shared.settings.policy.ask_timeout_ms;
@@ -276,9 +328,8 @@ impl Guard {
             return Err(Error::new(&codes::NOT_APPROVED, message));
         }
         let now = call.shared.engine.now();
-        match answered.for_ms {
-            Some(time) => self.desk.grant(key, now.plus_ms(time)),
-            None => self.desk.goes_on(key, call.arguments(), now),
+        if let Some(time) = answered.for_ms {
+            self.desk.grant(key, now.plus_ms(time));
         }
         let how = if answered.by == "client" { "approved by client" } else { "approved" };
         Ok((how, answered.for_ms.is_none()))

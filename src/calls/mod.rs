@@ -19,7 +19,7 @@ use crate::upstream::{Upstream, World};
 use crate::usage::{CALLS, Call, Class};
 use cache::Cache;
 pub use context::{Context, Params};
-use guard::{Guard, Passed, Passing, Refused};
+use guard::{Guard, Passing, Refused};
 use serde_json::value::RawValue;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -56,20 +56,36 @@ impl Caller {
 
     /// Calls a tool of a view. `params` are those of `tools/call` as the client sent them.
     pub async fn call(&self, tool: &ViewTool, params: &Params<'_>, context: &Context) -> Result<Reply> {
-        let Some(gate) = &tool.gate else { return self.run(tool, params, context, None).await };
-        let call = Passing { shared: &self.world.shared, gate, tool, params, context };
-        let started = Instant::now();
+        let mut recorder = Recorder::new(self, tool, params, context);
+        let Some(gate) = &tool.gate else { return self.run(params, &mut recorder).await };
+        let call = Passing { world: &self.world, shared: &self.world.shared, gate, tool, params, context };
+        // What a call is recorded with that its client gives up while it waits.
+        recorder.decision = ("unanswered", None);
         match self.guard.pass(&call).await {
             Ok(passed) => {
-                let reply = self.run(tool, params, context, Some(&passed)).await?;
+                recorder.decision = (passed.decision, passed.rule.clone());
+                let reply = self.run(params, &mut recorder).await?;
                 self.guard.release(&call, &passed, reply)
             }
             Err(refused) => {
-                let path = (tool.upstream.name(), tool.tool.as_str());
-                self.record_refused(path, params, started, &refused, context);
+                recorder.decision = ("refused", refused.rule);
+                recorder.outcome = Some((Class::Error, 0, Some(refused.error.code.code.into())));
                 Err(refused.error)
             }
         }
+    }
+
+    /// What the client gets of what a server tells later of a call, such as the result of a task.
+    pub fn release_later(
+        &self,
+        tool: &ViewTool,
+        params: &Params<'_>,
+        context: &Context,
+        reply: Reply,
+    ) -> Result<Reply> {
+        let Some(gate) = &tool.gate else { return Ok(reply) };
+        let call = Passing { world: &self.world, shared: &self.world.shared, gate, tool, params, context };
+        self.guard.release_later(&call, reply)
     }
 
     /// Refuses a call of a tool that the policy does not even list.
@@ -130,26 +146,12 @@ impl Caller {
     }
 
     /// Runs a call that may run.
-    async fn run(
-        &self,
-        tool: &ViewTool,
-        params: &Params<'_>,
-        context: &Context,
-        passed: Option<&Passed>,
-    ) -> Result<Reply> {
-        let arguments = params.raw("arguments").unwrap_or("{}");
+    async fn run(&self, params: &Params<'_>, recorder: &mut Recorder<'_>) -> Result<Reply> {
+        let Recorder { tool, context, arguments, .. } = *recorder;
+        // The wait for a person is no time of the server.
+        recorder.started = Instant::now();
         let key = |ttl| Some((ttl, Cache::key(&tool.upstream.entry, &tool.tool, params, context.session)?));
         let key = tool.cache_ms.and_then(key);
-        let mut recorder = Recorder {
-            caller: self,
-            tool,
-            context,
-            arguments,
-            passed,
-            started: Instant::now(),
-            outcome: None,
-            cached: false,
-        };
         if let Some(reply) = key.as_ref().and_then(|(_, key)| self.cache.get(key)) {
             recorder.cached = true;
             recorder.outcome = Some((Class::Ok, reply.answer.body.len(), None));
@@ -267,11 +269,26 @@ struct Recorder<'a> {
     tool: &'a ViewTool,
     context: &'a Context,
     arguments: &'a str,
-    /// How the policy let it through, when it had a say.
-    passed: Option<&'a Passed>,
+    /// What the policy said, and its rule.
+    decision: (&'static str, Option<String>),
     started: Instant,
     outcome: Option<(Class, usize, Option<String>)>,
     cached: bool,
+}
+
+impl<'a> Recorder<'a> {
+    fn new(caller: &'a Caller, tool: &'a ViewTool, params: &'a Params<'_>, context: &'a Context) -> Self {
+        Self {
+            caller,
+            tool,
+            context,
+            arguments: params.raw("arguments").unwrap_or("{}"),
+            decision: ("allow", None),
+            started: Instant::now(),
+            outcome: None,
+            cached: false,
+        }
+    }
 }
 
 impl Drop for Recorder<'_> {
@@ -290,7 +307,7 @@ impl Drop for Recorder<'_> {
             error,
             cached: self.cached,
         };
-        let decision = self.passed.map_or(("allow", None), |it| (it.decision, it.rule.as_deref()));
+        let decision = (self.decision.0, self.decision.1.as_deref());
         self.caller.audit(&call, decision, self.arguments, self.context);
         self.caller.record(&call);
     }

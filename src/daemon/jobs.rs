@@ -281,7 +281,12 @@ impl Jobs {
     }
 
     async fn raw(&self, server: &str, method: &str, params: &str, hello: &Hello) -> Result<String> {
-        let upstream = self.gateway.world().find(server)?;
+        let world = self.gateway.world();
+        let upstream = world.find(server)?;
+        let client = Arc::from(hello.client.as_str());
+        let profile = world.profile(None, &hello.client, hello.cwd.as_deref())?;
+        let closed = world.is_closed(upstream.name(), &profile, &client, None);
+        may_send_raw(upstream.name(), method, closed.then_some(&hello.client))?;
         let params = Params::parse(params)?;
         let context = Context::plain(&hello.client, Door::Cli);
         let request =
@@ -328,6 +333,19 @@ impl Jobs {
     }
 }
 
+/// Refuses a raw request that would pass by the policy and the records; `closed_to` is who may not reach the server.
+fn may_send_raw(server: &str, method: &str, closed_to: Option<&String>) -> Result<()> {
+    if let Some(client) = closed_to {
+        let message = format!("the policy closes the server `{server}` to `{client}`");
+        return Err(Error::new(&codes::POLICY_DENIED, message).hint("umcp policy list"));
+    }
+    if method == "tools/call" {
+        let message = "a tool is not called by a raw request, which the policy and the records do not see";
+        return Err(Error::new(&codes::USAGE, message).hint(format!("umcp call {server}.TOOL")));
+    }
+    Ok(())
+}
+
 fn run_reply(run: crate::workflows::Run) -> LiveReply {
     LiveReply::Run(Box::new(run))
 }
@@ -340,5 +358,24 @@ fn found_tool(tool: &ViewTool, score: f32) -> Found {
         tool: tool.tool.clone(),
         description: facts.description.unwrap_or_default(),
         score,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raw_request_calls_no_tool_and_reaches_no_closed_server() {
+        let cli = "cli".to_string();
+        for (method, closed_to, code) in [
+            ("tools/list", None, None),
+            ("tools/call", None, Some(codes::USAGE.code)),
+            ("tools/list", Some(&cli), Some(codes::POLICY_DENIED.code)),
+            ("tools/call", Some(&cli), Some(codes::POLICY_DENIED.code)),
+        ] {
+            let refused = may_send_raw("s", method, closed_to).err().map(|error| error.code.code);
+            assert_eq!(refused, code, "{method}");
+        }
     }
 }

@@ -152,7 +152,7 @@ fn format_text(values: &[Cow<'_, Value>], at: &Places<'_>) -> Result<Value, Faul
         }
         let slot = (sign == "{").then(|| rest.split_once('}')).flatten();
         let place = slot.and_then(|(number, after)| Some((number.parse::<usize>().ok()?, after)));
-        let Some((place, after)) = place.filter(|(place, _)| place + 1 < values.len()) else {
+        let Some((place, after)) = place.filter(|(place, _)| *place < values.len().saturating_sub(1)) else {
             return Err(Fault::new(
                 "a brace of the format is no slot of an argument",
                 at.arguments[0].clone(),

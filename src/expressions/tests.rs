@@ -112,6 +112,12 @@ fn errors_name_the_place_and_help() {
         ("1 +", 3..3, "the expression ends where a value is expected", None),
         ("1 / 0", 0..5, "a division by zero", None),
         (
+            "format('{18446744073709551615}', 1)",
+            7..31,
+            "a brace of the format is no slot of an argument",
+            Some("slots are `{0}`, `{1}`; a brace itself is written twice: `{{`"),
+        ),
+        (
             "9223372036854775807 + 1",
             0..23,
             "the result is too large for a whole number",

@@ -2,11 +2,12 @@
 //! Questions that a server puts to the client on the way stand in `relay/questions.rs`.
 
 mod questions;
+mod tasks;
 
 use super::Gateway;
 use super::handler::{Asker, Incoming, as_answer, count, door, not_found};
 use super::listener::CallListener;
-use super::session::{Session, level_word};
+use super::session::level_word;
 use crate::calls::{self, Context, Params, Relayed, Reply};
 use crate::error::Result;
 use crate::tools::Era;
@@ -15,7 +16,7 @@ use crate::upstream::message::{self, Answer, code, quote};
 use crate::upstream::view::Denied;
 use crate::upstream::{Upstream, View, names};
 use questions::Exchanged;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -237,32 +238,6 @@ impl Gateway {
         self.plain(&target, incoming, params, asker, "").await
     }
 
-    pub(super) async fn task(
-        self: &Arc<Self>,
-        incoming: &Incoming<'_>,
-        params: &Params<'_>,
-        asker: &Asker,
-    ) -> Answer {
-        if !asker.peer.abilities.tasks {
-            let message = "the client did not declare the extension `io.modelcontextprotocol/tasks`";
-            let data = json!({"requiredCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}}});
-            return Answer::error_with(code::MISSING_CAPABILITY, message, data);
-        }
-        let id = params.text("taskId").unwrap_or_default();
-        let session = &incoming.session;
-        let known = self.tasks.server(session.owner(), &id).and_then(|server| self.world().by_id(&server));
-        let Some(upstream) = known.filter(|upstream| upstream.is_shown(&session.profile())) else {
-            return Answer::error(code::INVALID_PARAMS, &format!("unknown task: {id}"));
-        };
-        let target = Target::Other {
-            upstream,
-            method: incoming.method.into(),
-            replaced: Vec::new(),
-            name: Some(id.as_str().into()),
-        };
-        self.plain(&target, incoming, params, asker, "").await
-    }
-
     async fn plain(
         self: &Arc<Self>,
         target: &Target,
@@ -289,21 +264,6 @@ impl Gateway {
             return Answer::result(message::prepend(&reply.answer.body, &fields));
         }
         reply.answer
-    }
-
-    /// Remembers which server runs a task, so that requests about it find their way.
-    fn note_task(&self, target: &Target, reply: &Reply, asker: &Asker, session: &Session) {
-        if !asker.peer.abilities.tasks
-            || !reply.answer.ok
-            || memchr::memmem::find(&reply.answer.body, b"taskId").is_none()
-        {
-            return;
-        }
-        let result = reply.answer.json();
-        let id = result["taskId"].as_str().or_else(|| result["task"]["taskId"].as_str());
-        if let (Some(id), Some(upstream)) = (id, target.upstream()) {
-            self.tasks.note(session.owner(), id, upstream.id());
-        }
     }
 }
 

@@ -162,6 +162,11 @@ impl View {
         })
     }
 
+    /// A tool by the id of its server and its own name.
+    pub fn own(&self, server: &str, tool: &str) -> Option<&ViewTool> {
+        self.tools.iter().find(|it| it.upstream.id() == server && it.tool == tool)
+    }
+
     /// A tool by exposed name, `server.tool` or, when only one has it, its own name.
     pub fn target(&self, target: &str) -> Option<&ViewTool> {
         if let Some(tool) = self.tool(target) {

@@ -1,12 +1,12 @@
 //! Who sees what: the policy in force, and the views of profiles under it, each made once for all callers that the
 //! same rules concern. What a view holds is `view`; what a rule means is the noun `policy`.
 
-use super::view::View;
+use super::view::{View, ViewTool};
 use super::{World, put, read};
 use crate::engine::{Reply, StoreRequest, unexpected};
 use crate::environments::Profile;
 use crate::error::Result;
-use crate::policy::rules::decide::{Bound, Caller};
+use crate::policy::rules::decide::{Bound, Called, Caller, Passage, hints_of};
 use crate::policy::rules::{self, Policy};
 use crate::tools::{self, Pins};
 use std::collections::{BTreeMap, HashMap};
@@ -65,11 +65,20 @@ impl World {
 
     /// The rules that concern a caller; `None` when there is no policy.
     fn bound(&self, profile: &Profile, client: &Arc<str>, token: Option<&Arc<str>>) -> Option<Bound> {
+        let profile = profile.name.as_str().into();
+        self.bound_of(Caller { client: client.clone(), token: token.cloned(), profile })
+    }
+
+    /// What stands between a caller and a tool by the policy as it is now; `None` when there is no policy.
+    pub fn passage(&self, caller: Caller, tool: &ViewTool) -> Option<Passage> {
+        let called = Called { server: tool.upstream.name(), tool: &tool.tool, hints: hints_of(&tool.json) };
+        Some(self.bound_of(caller)?.passage(&called))
+    }
+
+    fn bound_of(&self, caller: Caller) -> Option<Bound> {
         if !self.governance.active.load(Relaxed) {
             return None;
         }
-        let profile = profile.name.as_str().into();
-        let caller = Caller { client: client.clone(), token: token.cloned(), profile };
         let mut state = self.governance.state();
         let (policy, known) = &mut *state;
         if let Some(bound) = known.get(&caller) {

@@ -61,7 +61,7 @@ impl Gateway {
         if asker.peer.era == Era::Legacy && asks_for_input(&reply) {
             reply = self.lead(target, reply, incoming, params, asker, &context).await?;
         }
-        self.note_task(target, &reply, asker, &incoming.session);
+        self.note_task(target, params, &reply, asker, &incoming.session);
         Ok(reply)
     }
 

@@ -43,6 +43,7 @@ pub struct Bound {
     policy: Arc<Policy>,
     /// Places of the rules in the policy: callers with equal ones see the same.
     pub places: Arc<[u32]>,
+    profile: Arc<str>,
 }
 
 /// What stands between a caller and a tool.
@@ -52,6 +53,8 @@ pub struct Gate {
     default: Effect,
     /// Labels of the tool that some rule remembers.
     pub notes: Vec<String>,
+    /// The profile whose list it belongs to.
+    pub profile: Arc<str>,
 }
 
 /// What a list does with a tool.
@@ -81,7 +84,7 @@ impl Policy {
     pub fn bind(self: &Arc<Self>, caller: &Caller) -> Bound {
         let concerns = |(_, it): &(usize, &Arc<Compiled>)| self.misses_caller(it, caller).is_none();
         let places = self.rules.iter().enumerate().filter(concerns).map(|(place, _)| place as u32);
-        Bound { policy: self.clone(), places: places.collect() }
+        Bound { policy: self.clone(), places: places.collect(), profile: caller.profile.clone() }
     }
 
     /// Which condition on the caller a rule's does not hold.
@@ -188,7 +191,7 @@ impl Bound {
         {
             return Passage::Open;
         }
-        Passage::Gate(Arc::new(Gate { rules, default: policy.default, notes }))
+        Passage::Gate(Arc::new(Gate { rules, default: policy.default, notes, profile: self.profile.clone() }))
     }
 
     /// Whether a rule closes the whole server, with its prompts and resources.

@@ -88,7 +88,7 @@ async fn answer(response: Response, tool: &Tool, http: &Http) -> Result<Outcome>
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(String::from);
     let content_type = header(CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
     let next = header(LINK).as_deref().and_then(next_page);
-    let url = response.url().to_string();
+    let url = web::bare(response.url()).to_string();
     let limit = usize::try_from(tool.limit).unwrap_or(usize::MAX);
     let is_file = is_file(&content_type);
     let (body, cut) = web::read(response, if is_file { MAX_FILE } else { limit }).await?;

@@ -97,7 +97,9 @@ impl Server {
         let streaming =
             params.meta.and_then(|meta| meta.token).map(|token| Streaming::new(&self.link, token));
         let outcome = self.run(tool, params.arguments.unwrap_or_default(), streaming).await;
-        Answer::result(outcome.unwrap_or_else(Outcome::from).json())
+        // An error may repeat the key that was sent, and as a result it passes by what hides keys in errors.
+        let hidden = |error| Outcome::from(self.values.shared.known.hide_in(error));
+        Answer::result(outcome.unwrap_or_else(hidden).json())
     }
 
     async fn run(

@@ -236,6 +236,17 @@ fn root(error: &reqwest::Error) -> String {
     last.to_string()
 }
 
+/// An address without its query, its fragment and who signs in, any of which may hold a key.
+pub fn bare(url: &Url) -> Url {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // Only addresses without a host refuse these, and they have neither.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
+}
+
 /// An error of the client in words.
 pub fn explain(error: &reqwest::Error) -> Error {
     let mut source = error.source();
@@ -245,7 +256,7 @@ pub fn explain(error: &reqwest::Error) -> Error {
         }
         source = this.source();
     }
-    let place = error.url().map(|url| format!(" `{url}`")).unwrap_or_default();
+    let place = error.url().map(|url| format!(" `{}`", bare(url))).unwrap_or_default();
     if error.is_timeout() {
         return reply::refused(format!("no answer from{place} in time"))
             .hint("try again, or allow more time");
@@ -278,6 +289,12 @@ pub fn decode(body: &[u8], content_type: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_what_may_be_a_key() {
+        let url = Url::parse("https://me:pw@api.example/v1/x?api_key=k&a=1#t").unwrap();
+        assert_eq!(bare(&url).as_str(), "https://api.example/v1/x");
+    }
 
     #[test]
     fn only_addresses_anybody_can_reach_are_public() {

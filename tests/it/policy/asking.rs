@@ -116,6 +116,24 @@ fn a_client_that_cannot_be_asked_waits_for_the_user() {
 }
 
 #[test]
+fn a_rule_that_came_while_the_user_was_asked_counts() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    put(&daemon, vec![rule("ask", Effect::Ask, &["fx.echo"])]);
+    let mut mcp = client(&daemon, Door::Bridge, Era::Legacy, "mute", json!({}));
+    let id = mcp.start("tools/call", json!({"name": "fx__echo", "arguments": {"text": "x"}}));
+    let asked = waiting(&daemon).waiting[0].id;
+    put(&daemon, vec![rule("never", Effect::Deny, &["fx.echo"])]);
+    daemon.live(Live::Approve { id: asked, allow: true, for_ms: None });
+    let refused = mcp.wait(&id);
+    assert!(
+        refused.text().starts_with("`fx.echo` is denied to `mute` by the rule `never`"),
+        "{}",
+        refused.text()
+    );
+}
+
+#[test]
 fn nobody_answers_and_the_call_is_refused() {
     let daemon = Daemon::start_with(&[("UMCP_POLICY__ASK_TIMEOUT_MS", "200")]);
     daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
