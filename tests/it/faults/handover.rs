@@ -238,6 +238,12 @@ fn a_daemon_that_ends_in_order_gives_the_pipes_back() {
     }
 }
 
+/// Whether a process is stopped by a signal.
+fn stands_still(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+}
+
 #[test]
 fn a_client_that_shakes_hands_again_is_brought_back_to_that() {
     let mut house = house();
@@ -249,6 +255,8 @@ fn a_client_that_shakes_hands_again_is_brought_back_to_that() {
     // has noted its last answer to this client.
     house.status();
     house.daemons().iter().for_each(|pid| send_signal(*pid, libc::SIGSTOP));
+    // The signal takes its time; a daemon that still runs could answer, and not note it any more.
+    within(ms(2000), "the daemon stands still", || house.daemons().iter().all(|pid| stands_still(*pid)));
     let hello = session.ask(
         "initialize",
         json!({"protocolVersion": "2025-11-25", "capabilities": {},
