@@ -91,8 +91,6 @@ fn workflow(request: &workflows::Request) -> Said {
     use workflows::Request;
     Some(match request {
         Request::Put { definition, .. } => ("workflow set", vec![definition.name.clone()]),
-        Request::Enable { names, on: true } => ("workflow enable", names.clone()),
-        Request::Enable { names, on: false } => ("workflow disable", names.clone()),
         Request::Delete { names } => ("workflow delete", names.clone()),
         // Runs have a journal of their own.
         _ => return None,

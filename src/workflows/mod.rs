@@ -46,7 +46,6 @@ pub struct Definition {
     pub text: String,
     /// The file it was read from.
     pub file: String,
-    pub enabled: bool,
     pub steps: u64,
     pub updated: Timestamp,
     /// Counts changes.
@@ -92,10 +91,6 @@ pub enum Request {
     Put {
         definition: Box<Definition>,
         replace: bool,
-    },
-    Enable {
-        names: Vec<String>,
-        on: bool,
     },
     Delete {
         names: Vec<String>,
@@ -189,16 +184,6 @@ pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
 pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
     match request {
         Request::Put { definition, replace } => put(tx, *definition, replace),
-        Request::Enable { names, on } => {
-            let mut changed = Vec::new();
-            for name in names {
-                let mut row = find(tx, &name)?;
-                row.enabled = on;
-                tx.put(&WORKFLOWS, &name, &row)?;
-                changed.push(row);
-            }
-            Ok(Reply::Definitions(changed))
-        }
         Request::Delete { names } => {
             let mut gone = Vec::new();
             for name in names {
@@ -235,7 +220,6 @@ fn put(tx: &mut Writer, mut definition: Definition, replace: bool) -> Result<Rep
         }
         Some(old) => {
             definition.revision = old.revision + 1;
-            definition.enabled = old.enabled;
         }
         None => {}
     }

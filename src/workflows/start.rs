@@ -57,7 +57,6 @@ pub fn typed(workflow: &Workflow, name: &str, word: &str) -> Value {
         workflow.inputs.iter().find(|input| input.name == name).map_or(InputKind::Text, |input| input.kind);
     match kind {
         InputKind::Text => word.into(),
-        InputKind::Any => serde_json::from_str(word).unwrap_or_else(|_| word.into()),
         _ => serde_json::from_str(word).unwrap_or_else(|_| word.into()),
     }
 }

@@ -219,12 +219,8 @@ fn a_failed_run_is_tried_again_from_where_it_failed() {
 fn a_workflow_runs_another() {
     let daemon = daemon();
     let child = "name: child\ninputs: {word: string}\nsteps: [{id: say, tool: box.echo, inputs: {text: \"${{ inputs.word }}\"}}]\noutputs: {said: \"${{ steps.say.result }}\"}\n";
-    let definition = umcp::workflows::Definition {
-        name: "child".into(),
-        text: child.into(),
-        enabled: true,
-        ..Default::default()
-    };
+    let definition =
+        umcp::workflows::Definition { name: "child".into(), text: child.into(), ..Default::default() };
     daemon.ask(Request::Put { definition: Box::new(definition), replace: false });
     let text = "name: parent\nsteps: [{id: sub, workflow: child, inputs: {word: hi}}]\noutputs: {said: \"${{ steps.sub.result.said }}\"}\n";
     let ended = begin(&daemon, text, json!({}), true);

@@ -10,6 +10,7 @@ mod edit;
 mod inspect;
 mod list;
 pub mod run;
+pub use run::is_file;
 mod show;
 pub mod test;
 mod top;

@@ -41,7 +41,8 @@ impl Start {
     }
 }
 
-fn is_file(word: &str) -> bool {
+/// Whether a word means a file rather than a name.
+pub fn is_file(word: &str) -> bool {
     let extension = Path::new(word).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     word.contains(['/', '\\']) || ["json", "jsonc", "yaml", "yml", "toml"].contains(&extension)
 }

@@ -11,6 +11,7 @@ mod store;
 mod test;
 
 use super::context::Context;
+use super::server::is_file;
 use crate::documents;
 use crate::engine::{self, Reply};
 use crate::error::Result;
@@ -82,12 +83,6 @@ impl Command {
             Verb::Replay(verb) => verb.run(ctx),
         }
     }
-}
-
-/// Whether a word means a file rather than a name.
-fn is_file(word: &str) -> bool {
-    let extension = Path::new(word).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    word.contains(['/', '\\']) || ["json", "jsonc", "yaml", "yml"].contains(&extension)
 }
 
 fn definitions(ctx: &Context) -> Result<Vec<Definition>> {

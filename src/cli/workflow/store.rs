@@ -42,7 +42,6 @@ impl Create {
             description: workflow.description,
             text,
             file,
-            enabled: true,
             updated: ctx.clock.now(),
             revision: 0,
         };

@@ -121,7 +121,7 @@ fn is_kept(event: &Happened) -> bool {
 
 /// A document as if it were stored.
 fn loose(name: String, version: String, text: String) -> Definition {
-    Definition { name, version, text, enabled: true, ..Definition::default() }
+    Definition { name, version, text, ..Definition::default() }
 }
 
 fn object(text: &str) -> Result<Map<String, Value>> {
