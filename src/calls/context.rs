@@ -5,11 +5,9 @@ use crate::error::{Error, Result, codes};
 use crate::tools::Era;
 use crate::upstream::era;
 use crate::upstream::link::Listener;
+use crate::upstream::message::{push_quoted, quote};
+use crate::upstream::scan::{self, Members};
 use crate::usage::Door;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,40 +45,49 @@ const PER_HOP: [&str; 6] = [
 /// Parameters of a request as the client sent them, with the values as text.
 #[derive(Debug, Default)]
 pub struct Params<'a> {
-    fields: BTreeMap<Cow<'a, str>, &'a RawValue>,
+    fields: Members<'a>,
+    meta: Option<Box<Params<'a>>>,
 }
+
+/// `_meta` of a request that has none.
+static NONE: Params<'static> = Params { fields: Vec::new(), meta: None };
 
 impl<'a> Params<'a> {
     pub fn parse(text: &'a str) -> Result<Self> {
-        #[derive(Deserialize)]
-        #[serde(transparent)]
-        struct Fields<'a>(#[serde(borrow)] BTreeMap<Cow<'a, str>, &'a RawValue>);
-        let fields: Fields<'a> = serde_json::from_str(text).map_err(|error| {
+        let fields = scan::members(text).map_err(|error| {
             Error::new(&codes::ARGUMENTS_INVALID, "the parameters are no object").because(error)
         })?;
-        Ok(Self { fields: fields.0 })
+        let mut params = Self { fields, meta: None };
+        if let Some(fields) = params.raw("_meta").and_then(|meta| scan::members(meta).ok()) {
+            params.meta = Some(Box::new(Self { fields, meta: None }));
+        }
+        Ok(params)
     }
 
     /// A field as JSON text.
     pub fn raw(&self, key: &str) -> Option<&'a str> {
-        self.fields.get(key).map(|value| value.get())
+        self.fields.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
     }
 
     /// A field that is a string.
     pub fn text(&self, key: &str) -> Option<String> {
-        serde_json::from_str(self.raw(key)?).ok()
+        let raw = self.raw(key)?;
+        scan::plain(raw).map(Into::into).or_else(|| serde_json::from_str(raw).ok())
     }
 
-    /// `_meta`, parsed one level deep.
-    pub fn meta(&self) -> Params<'a> {
-        self.raw("_meta").and_then(|meta| Self::parse(meta).ok()).unwrap_or_default()
+    /// The fields of `_meta`.
+    pub fn meta(&self) -> &Self {
+        self.meta.as_deref().unwrap_or(&NONE)
     }
 
     /// A digest of all fields but some. Spaces and the order of keys make no difference.
     pub fn digest(&self, without: &[&str]) -> String {
         let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-        for (key, value) in self.fields.iter().filter(|(key, _)| !without.contains(&key.as_ref())) {
-            let mut value: serde_json::Value = serde_json::from_str(value.get()).unwrap_or_default();
+        let mut fields: Vec<_> =
+            self.fields.iter().filter(|(key, _)| !without.contains(&key.as_ref())).collect();
+        fields.sort();
+        for (key, value) in fields {
+            let mut value: serde_json::Value = serde_json::from_str(value).unwrap_or_default();
             value.sort_all_objects();
             context.update(format!("{}:{value}\n", serde_json::Value::from(key.as_ref())).as_bytes());
         }
@@ -89,14 +96,15 @@ impl<'a> Params<'a> {
 
     /// The parameters for the next hop: every field as it came, `replaced` ones in their place, `_meta` made anew.
     pub fn forward(&self, replaced: &[(&str, &str)], meta: &str) -> String {
-        let size: usize = self.fields.values().map(|value| value.get().len() + 24).sum();
+        let size: usize = self.fields.iter().map(|(key, value)| key.len() + value.len() + 4).sum();
+        let size = size + replaced.iter().map(|(key, value)| key.len() + value.len() + 4).sum::<usize>();
         let mut text = String::with_capacity(size + meta.len() + 32);
         text.push('{');
         let mut field = |key: &str, value: &str| {
             if text.len() > 1 {
                 text.push(',');
             }
-            text.push_str(&serde_json::Value::from(key).to_string());
+            push_quoted(&mut text, key);
             text.push(':');
             text.push_str(value);
         };
@@ -105,12 +113,10 @@ impl<'a> Params<'a> {
                 Some((_, new)) if !new.is_empty() => field(key, new),
                 Some(_) => {}
                 None if key == "_meta" => {}
-                None => field(key, value.get()),
+                None => field(key, value),
             }
         }
-        for (key, new) in
-            replaced.iter().filter(|(key, new)| !self.fields.contains_key(*key) && !new.is_empty())
-        {
+        for (key, new) in replaced.iter().filter(|(key, new)| self.raw(key).is_none() && !new.is_empty()) {
             field(key, new);
         }
         if !meta.is_empty() {
@@ -150,7 +156,7 @@ impl Context {
             text.push_str(piece);
         };
         for (key, value) in sent.fields.iter().filter(|(key, _)| !PER_HOP.contains(&key.as_ref())) {
-            more(&format!("{}:{}", serde_json::Value::from(key.as_ref()), value.get()));
+            more(&format!("{}:{}", quote(key), value));
         }
         if self.progress {
             more(&format!(r#""progressToken":{token}"#));
@@ -179,11 +185,11 @@ mod tests {
         let params = Params::parse(sent).unwrap();
         let mut context = Context::plain("test", Door::Cli);
         context.progress = true;
-        let meta = context.meta(&params.meta(), Era::Legacy, 9);
+        let meta = context.meta(params.meta(), Era::Legacy, 9);
         assert_eq!(meta, r#"{"traceparent":"00-1","progressToken":9}"#);
         assert_eq!(
             params.forward(&[("name", "\"t\"")], &meta),
-            r#"{"arguments":{"a": 1.0},"name":"t","odd":[1 ,2],"_meta":{"traceparent":"00-1","progressToken":9}}"#
+            r#"{"name":"t","arguments":{"a": 1.0},"odd":[1 ,2],"_meta":{"traceparent":"00-1","progressToken":9}}"#
         );
     }
 

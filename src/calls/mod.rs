@@ -5,23 +5,23 @@ pub mod approvals;
 pub mod cache;
 pub mod context;
 pub mod guard;
+mod record;
 pub mod results;
 pub mod runner;
 
-use crate::audit;
-use crate::clock::Timestamp;
 use crate::error::{Error, Kind, Result, codes};
 use crate::tools::Era;
 use crate::upstream::link::Outgoing;
 use crate::upstream::message::{Answer, member, quote};
 use crate::upstream::view::{Denied, ViewTool};
 use crate::upstream::{Upstream, World};
-use crate::usage::{CALLS, Call, Class};
+use crate::usage::Class;
 use cache::Cache;
 pub use context::{Context, Params};
-use guard::{Guard, Passing, Refused};
-use serde_json::value::RawValue;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use guard::{Guard, Passing};
+pub use record::Ended;
+use record::{Note, Recorder, Watcher};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -37,9 +37,6 @@ pub struct Caller {
     pub calls: AtomicU64,
     watcher: OnceLock<Watcher>,
 }
-
-/// Told of every call when it has ended. Returns at once.
-type Watcher = Box<dyn Fn(Timestamp, &Call) + Send + Sync>;
 
 /// An answer, with the era it is in.
 #[derive(Debug, Clone)]
@@ -69,7 +66,7 @@ impl Caller {
             }
             Err(refused) => {
                 recorder.decision = ("refused", refused.rule);
-                recorder.outcome = Some((Class::Error, 0, Some(refused.error.code.code.into())));
+                recorder.outcome = Some((Class::Error, 0, Some(refused.error.code.code)));
                 Err(refused.error)
             }
         }
@@ -90,59 +87,12 @@ impl Caller {
 
     /// Refuses a call of a tool that the policy does not even list.
     pub fn refuse(&self, denied: &Denied, params: &Params<'_>, context: &Context) -> Error {
-        let refused = Refused { error: denied.error(&context.client), rule: denied.rule() };
-        let path = (denied.upstream.name(), denied.tool.as_str());
-        self.record_refused(path, params, Instant::now(), &refused, context);
-        refused.error
-    }
-
-    fn record_refused(
-        &self,
-        (server, tool): (&str, &str),
-        params: &Params<'_>,
-        started: Instant,
-        refused: &Refused,
-        context: &Context,
-    ) {
+        let error = denied.error(&context.client);
         let arguments = params.raw("arguments").unwrap_or("{}");
-        let call = Call {
-            client: context.client.to_string(),
-            door: context.door,
-            profile: context.profile.as_ref().map(ToString::to_string),
-            server: server.into(),
-            tool: tool.into(),
-            duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            request_bytes: arguments.len() as u64,
-            result_bytes: 0,
-            class: Class::Error,
-            error: Some(refused.error.code.code.into()),
-            cached: false,
-        };
-        self.audit(&call, ("refused", refused.rule.as_deref()), arguments, context);
-        self.record(&call);
-    }
-
-    /// Leaves a record in the audit trail.
-    fn audit(&self, call: &Call, (decision, rule): (&str, Option<&str>), arguments: &str, context: &Context) {
-        let shared = &self.world.shared;
-        if !shared.settings.audit.calls {
-            return;
-        }
-        let shape = RawValue::from_string(audit::shape::shape(arguments));
-        shared.engine.audit(audit::Event::Call(Box::new(audit::Call {
-            client: call.client.clone(),
-            token: context.token.as_ref().map(ToString::to_string),
-            door: call.door.word().into(),
-            server: call.server.clone(),
-            tool: call.tool.clone(),
-            decision: decision.into(),
-            rule: rule.map(Into::into),
-            outcome: call.class.word().into(),
-            error: call.error.clone(),
-            arguments: shape.unwrap_or_default(),
-            result_bytes: call.result_bytes,
-            duration_us: call.duration_us,
-        })));
+        let mut note = Note::new(context, (denied.upstream.name(), &denied.tool), arguments);
+        (note.decision, note.rule, note.error) = ("refused", denied.rule(), Some(error.code.code));
+        self.record(note);
+        error
     }
 
     /// Runs a call that may run.
@@ -193,7 +143,7 @@ impl Caller {
         let running = upstream.connect(context.session).await?;
         let era = running.agreement.era;
         let id = running.connection.next_id();
-        let meta = context.meta(&request.params.meta(), era, id);
+        let meta = context.meta(request.params.meta(), era, id);
         let outgoing = Outgoing {
             id,
             method: request.method,
@@ -210,46 +160,6 @@ impl Caller {
         let answer = outcome.map_err(|error| upstream.named(error))?;
         Ok(Reply { answer, era })
     }
-
-    /// Sets who is told of every call; once.
-    pub fn watch(&self, watcher: impl Fn(Timestamp, &Call) + Send + Sync + 'static) {
-        let _ = self.watcher.set(Box::new(watcher));
-    }
-
-    /// Records a call of one of umcp's own tools, which needs no server.
-    pub fn record_own(
-        &self,
-        tool: &str,
-        arguments: usize,
-        result: &[u8],
-        started: Instant,
-        context: &Context,
-    ) {
-        let class = if says_error(result) { Class::ToolError } else { Class::Ok };
-        self.record(&Call {
-            client: context.client.to_string(),
-            door: context.door,
-            profile: context.profile.as_ref().map(ToString::to_string),
-            server: String::new(),
-            tool: tool.into(),
-            duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            request_bytes: arguments as u64,
-            result_bytes: result.len() as u64,
-            class,
-            error: None,
-            cached: false,
-        });
-    }
-
-    fn record(&self, call: &Call) {
-        self.calls.fetch_add(1, Relaxed);
-        let engine = &self.world.shared.engine;
-        let now = engine.now();
-        engine.append(&CALLS, now, call);
-        if let Some(watcher) = self.watcher.get() {
-            watcher(now, call);
-        }
-    }
 }
 
 /// A request on its way through [`Caller::relay`].
@@ -263,65 +173,15 @@ pub struct Relayed<'a> {
     pub headers: &'a [(String, String)],
 }
 
-/// Writes the usage record when the call ends, however it ends: a dropped call was cancelled.
-struct Recorder<'a> {
-    caller: &'a Caller,
-    tool: &'a ViewTool,
-    context: &'a Context,
-    arguments: &'a str,
-    /// What the policy said, and its rule.
-    decision: (&'static str, Option<String>),
-    started: Instant,
-    outcome: Option<(Class, usize, Option<String>)>,
-    cached: bool,
-}
-
-impl<'a> Recorder<'a> {
-    fn new(caller: &'a Caller, tool: &'a ViewTool, params: &'a Params<'_>, context: &'a Context) -> Self {
-        Self {
-            caller,
-            tool,
-            context,
-            arguments: params.raw("arguments").unwrap_or("{}"),
-            decision: ("allow", None),
-            started: Instant::now(),
-            outcome: None,
-            cached: false,
-        }
-    }
-}
-
-impl Drop for Recorder<'_> {
-    fn drop(&mut self) {
-        let (class, result_bytes, error) = self.outcome.take().unwrap_or((Class::Cancelled, 0, None));
-        let call = Call {
-            client: self.context.client.to_string(),
-            door: self.context.door,
-            profile: self.context.profile.as_ref().map(ToString::to_string),
-            server: self.tool.upstream.name().into(),
-            tool: self.tool.tool.clone(),
-            duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            request_bytes: self.arguments.len() as u64,
-            result_bytes: result_bytes as u64,
-            class,
-            error,
-            cached: self.cached,
-        };
-        let decision = (self.decision.0, self.decision.1.as_deref());
-        self.caller.audit(&call, decision, self.arguments, self.context);
-        self.caller.record(&call);
-    }
-}
-
-fn class_of(outcome: &Result<Reply>) -> (Class, usize, Option<String>) {
+fn class_of(outcome: &Result<Reply>) -> (Class, usize, Option<&'static str>) {
     match outcome {
         Ok(reply) if !reply.answer.ok => {
-            (Class::Error, reply.answer.body.len(), Some(codes::UPSTREAM_ERROR.code.into()))
+            (Class::Error, reply.answer.body.len(), Some(codes::UPSTREAM_ERROR.code))
         }
         Ok(reply) if says_error(&reply.answer.body) => (Class::ToolError, reply.answer.body.len(), None),
         Ok(reply) => (Class::Ok, reply.answer.body.len(), None),
-        Err(error) if error.kind() == Kind::TimedOut => (Class::TimedOut, 0, Some(error.code.code.into())),
-        Err(error) => (Class::Error, 0, Some(error.code.code.into())),
+        Err(error) if error.kind() == Kind::TimedOut => (Class::TimedOut, 0, Some(error.code.code)),
+        Err(error) => (Class::Error, 0, Some(error.code.code)),
     }
 }
 

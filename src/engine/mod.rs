@@ -95,6 +95,22 @@ impl Engine {
         let _ = self.store.append(series, at, row);
     }
 
+    /// Hands the records of a call to the writer thread, which makes them, and returns at once.
+    pub fn append_call(
+        &self,
+        at: Timestamp,
+        make: impl FnOnce() -> (usage::Call, Option<audit::Event>) + Send + 'static,
+    ) {
+        // As `append`.
+        let _ = self.store.append_later(move |batch| {
+            let (call, event) = make();
+            batch.push(&usage::CALLS, at, &call);
+            if let Some(event) = event {
+                batch.link(&audit::AUDIT, at, audit::body(at, event));
+            }
+        });
+    }
+
     /// Hands a record of the audit trail to the writer thread and returns at once.
     pub fn audit(&self, event: audit::Event) {
         let now = self.now();

@@ -73,9 +73,9 @@ impl Gateway {
             if events.receiver_count() > 0 {
                 let _ = events.send(Event::Call {
                     at,
-                    client: call.client.clone(),
-                    server: call.server.clone(),
-                    tool: call.tool.clone(),
+                    client: call.client.into(),
+                    server: call.server.into(),
+                    tool: call.tool.into(),
                     class: call.class.word().into(),
                     duration_us: call.duration_us,
                 });

@@ -196,6 +196,28 @@ impl Record {
     }
 }
 
+/// Records on their way into the store, made by its writer thread.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(super) records: Vec<Record>,
+    /// Those that could not be encoded, which is a bug of their type.
+    pub(super) lost: u64,
+}
+
+impl Batch {
+    pub fn push<R: Row>(&mut self, series: &Series<R>, at: Timestamp, row: &R) {
+        match Record::new(series, at, row) {
+            Ok(record) => self.records.push(record),
+            Err(_) => self.lost += 1,
+        }
+    }
+
+    /// Adds a record of a chain, which is linked when it is committed.
+    pub fn link(&mut self, series: &Series<Link>, at: Timestamp, body: String) {
+        self.records.push(Record::link(series, at, body));
+    }
+}
+
 /// One write transaction. Reads through it see its own changes.
 pub struct Writer {
     pub(super) reader: Reader,
@@ -243,8 +265,9 @@ impl Writer {
                 continue;
             }
             let mut view = self.reader.view(group[0].table)?;
+            let mut newest = newest(&view, group[0].table)?;
             for record in group {
-                insert_record(&mut view, record)?;
+                newest = Some(insert_after(&mut view, record, newest)?);
             }
             self.changed = true;
         }
@@ -256,9 +279,10 @@ impl Writer {
         let series = Series::<Link>::named(group[0].table);
         let mut head = Head::read(self, &series)?;
         let mut view = self.reader.view(group[0].table)?;
+        let mut newest = newest(&view, group[0].table)?;
         for record in group {
             let (at, link) = head.next(record.at, record.body.clone().unwrap_or_default());
-            insert_record(&mut view, &Record::new(&series, at, link)?)?;
+            newest = Some(insert_after(&mut view, &Record::new(&series, at, link)?, newest)?);
         }
         self.changed = true;
         Ok(())
@@ -301,6 +325,30 @@ impl Writer {
     }
 }
 
+/// Where the newest record of a series stands.
+fn newest(view: &View<'_>, table: &'static str) -> Result<Option<Position>> {
+    let mut newest = None;
+    view.walk(ALL, true, |key, _| {
+        // Behind a damaged key every place is looked at.
+        let last = Position { at: Timestamp(u64::MAX), sequence: u32::MAX };
+        newest = Some(Position::from_key(table, key).unwrap_or(last));
+        Ok(false)
+    })?;
+    Ok(newest)
+}
+
+/// Inserts one record and gives the newest of the series. Nearly all records are newer than all others, and need
+/// nothing looked up.
+fn insert_after(view: &mut View<'_>, record: &Record, newest: Option<Position>) -> Result<Position> {
+    if newest.is_some_and(|newest| record.at <= newest.at) {
+        let position = insert_record(view, record)?;
+        return Ok(newest.map_or(position, |newest| newest.max(position)));
+    }
+    let position = Position::start(record.at);
+    insert_at(view, record, position)?;
+    Ok(position)
+}
+
 fn insert_record(view: &mut View<'_>, record: &Record) -> Result<Position> {
     let first = Position::start(record.at);
     let (low, high) = (first.key(), Position { sequence: u32::MAX, ..first }.key());
@@ -312,7 +360,11 @@ fn insert_record(view: &mut View<'_>, record: &Record) -> Result<Position> {
     let sequence = last.map_or(Some(0), |last| last.sequence.checked_add(1));
     let sequence = sequence.ok_or_else(|| Error::bug("four billion records within one microsecond"))?;
     let position = Position { at: record.at, sequence };
-    let envelope = Envelope { kind: record.kind, version: record.version, payload: &record.payload };
-    view.insert(&position.key(), &codec::seal(&position.key(), envelope))?;
+    insert_at(view, record, position)?;
     Ok(position)
+}
+
+fn insert_at(view: &mut View<'_>, record: &Record, position: Position) -> Result<()> {
+    let envelope = Envelope { kind: record.kind, version: record.version, payload: &record.payload };
+    view.insert(&position.key(), &codec::seal(&position.key(), envelope)).map(|_| ())
 }

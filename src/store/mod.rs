@@ -22,7 +22,7 @@ mod writer;
 #[cfg(test)]
 mod faults;
 
-pub use access::{Named, Reader, Writer};
+pub use access::{Batch, Named, Reader, Writer};
 pub use chain::{Hash, Link};
 pub use check::{Damage, Report, Stats, TableStats};
 pub use codec::Row;
@@ -39,7 +39,7 @@ use opening::Plan;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use writer::Appender;
+use writer::{Appender, Queued};
 
 /// An open store; clones share it. The file is closed when the last clone is gone.
 #[derive(Clone)]
@@ -127,7 +127,7 @@ impl Store {
     /// Only a bug of the row type or a machine without threads; never the disk.
     pub fn append<R: Row>(&self, series: &Series<R>, at: Timestamp, row: &R) -> Result<bool> {
         self.0.core.refuse_if_read_only()?;
-        self.0.appender.push(&self.0.core, Record::new(series, at, row)?)
+        self.0.appender.push(&self.0.core, Queued::Ready(Record::new(series, at, row)?))
     }
 
     /// Queues a record of a chain; it is linked when it is committed. As `append` in everything else.
@@ -136,7 +136,17 @@ impl Store {
     /// A machine without threads; never the disk.
     pub fn append_link(&self, series: &Series<Link>, at: Timestamp, body: String) -> Result<bool> {
         self.0.core.refuse_if_read_only()?;
-        self.0.appender.push(&self.0.core, Record::link(series, at, body))
+        self.0.appender.push(&self.0.core, Queued::Ready(Record::link(series, at, body)))
+    }
+
+    /// Queues records that the writer thread makes itself, from what `make` holds. As `append` in everything else;
+    /// all of them count as one in the queue, and are committed together.
+    ///
+    /// # Errors
+    /// A machine without threads; never the disk.
+    pub fn append_later(&self, make: impl FnOnce(&mut Batch) + Send + 'static) -> Result<bool> {
+        self.0.core.refuse_if_read_only()?;
+        self.0.appender.push(&self.0.core, Queued::Later(Box::new(make)))
     }
 
     /// Waits until everything appended so far is durable.

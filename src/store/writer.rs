@@ -3,7 +3,7 @@
 //! a commit costs as much CPU as dozens of calls, and nobody waits for one; whoever does, hurries it.
 //! Rule: `push` never blocks on the disk. A full queue drops the record and counts it.
 
-use super::access::Record;
+use super::access::{Batch, Record};
 use super::db::Core;
 use crate::error::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 /// Records waiting at most.
 const CAPACITY: usize = 65_536;
-/// Least time between two commits.
-const BREATH: Duration = Duration::from_millis(20);
+/// Least time between two commits; with the commit itself, how late a record may be durable.
+const BREATH: Duration = Duration::from_millis(40);
 /// Pause before a failed commit is tried again: a full disk does not empty itself at once.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -32,11 +32,21 @@ struct Shared {
     done: Condvar,
 }
 
+/// What waits for the thread.
+pub enum Queued {
+    Ready(Record),
+    /// Made by the thread, so that whoever hands it over does not spend the time.
+    Later(Box<dyn FnOnce(&mut Batch) + Send>),
+}
+
 #[derive(Default)]
 struct State {
-    waiting: Vec<Record>,
+    waiting: Vec<Queued>,
+    /// Handed over so far.
     accepted: u64,
+    /// Of those, durable or given up.
     durable: u64,
+    /// Records lost.
     dropped: u64,
     /// Commits tried, for `flush` to tell an old failure from a new one.
     failures: u64,
@@ -53,7 +63,7 @@ impl Appender {
     }
 
     /// Queues a record; `false` when it was dropped.
-    pub fn push(&self, core: &Arc<Core>, record: Record) -> Result<bool> {
+    pub fn push(&self, core: &Arc<Core>, record: Queued) -> Result<bool> {
         self.start(core)?;
         let mut state = self.shared.state();
         if state.waiting.len() >= CAPACITY || state.stopping {
@@ -132,13 +142,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything waiting, as soon as there is something; `None` at the end.
-    fn take(&self) -> Option<Vec<Record>> {
+    /// Everything waiting, as soon as there is something, and how much was handed over until now; `None` at the end.
+    fn take(&self) -> Option<(Vec<Queued>, u64)> {
         let mut state = self.state();
         loop {
             state.hurry = false;
             if !state.waiting.is_empty() {
-                return Some(std::mem::take(&mut state.waiting));
+                return Some((std::mem::take(&mut state.waiting), state.accepted));
             }
             if state.stopping {
                 return None;
@@ -147,24 +157,22 @@ impl Shared {
         }
     }
 
-    /// Books the outcome of a commit; `false` when the thread shall end.
-    fn book(&self, mut batch: Vec<Record>, outcome: Result<()>) -> bool {
+    /// Books the outcome of a commit of all that was handed over before `until`; `false` when the thread shall end.
+    fn book(&self, batch: Vec<Record>, until: u64, outcome: Result<()>) -> bool {
         let mut state = self.state();
-        let count = batch.len() as u64;
         let Err(error) = outcome else {
-            state.durable += count;
+            state.durable = until;
             self.done.notify_all();
             let idle =
                 |state: &mut State| !state.hurry && !state.stopping && state.waiting.len() < CAPACITY / 4;
             drop(self.work.wait_timeout_while(state, BREATH, idle));
             return true;
         };
-        batch.append(&mut state.waiting);
-        let excess = batch.len().saturating_sub(CAPACITY);
-        batch.truncate(CAPACITY);
-        state.waiting = batch;
-        state.dropped += excess as u64;
-        state.accepted -= excess as u64;
+        let mut waiting: Vec<Queued> = batch.into_iter().map(Queued::Ready).collect();
+        waiting.append(&mut state.waiting);
+        state.dropped += waiting.len().saturating_sub(CAPACITY) as u64;
+        waiting.truncate(CAPACITY);
+        state.waiting = waiting;
         state.failures += 1;
         state.last_failure = Some(error);
         self.done.notify_all();
@@ -176,12 +184,31 @@ impl Shared {
 }
 
 fn run(shared: &Shared, core: &Core) {
-    while let Some(mut batch) = shared.take() {
-        let commit = || core.write(|writer| writer.push_all(&mut batch));
+    while let Some((queued, until)) = shared.take() {
+        let (mut records, lost) = made(queued);
+        if lost > 0 {
+            shared.state().dropped += lost;
+        }
+        let commit = || core.write(|writer| writer.push_all(&mut records));
         let outcome = catch_unwind(AssertUnwindSafe(commit))
             .unwrap_or_else(|_| Err(Error::bug("the writer thread of the store panicked")));
-        if !shared.book(batch, outcome) {
+        if !shared.book(records, until, outcome) {
             return;
         }
     }
+}
+
+/// The records of all that was queued, and how many could not be made.
+fn made(queued: Vec<Queued>) -> (Vec<Record>, u64) {
+    let (mut batch, mut panicked) = (Batch::default(), 0);
+    for one in queued {
+        match one {
+            Queued::Ready(record) => batch.records.push(record),
+            Queued::Later(make) => {
+                let made = catch_unwind(AssertUnwindSafe(|| make(&mut batch)));
+                panicked += u64::from(made.is_err());
+            }
+        }
+    }
+    (batch.records, batch.lost + panicked)
 }

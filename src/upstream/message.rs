@@ -1,11 +1,11 @@
 //! Envelopes of JSON-RPC messages: read and written here, payloads untouched.
 //! Nothing in this file knows a method; the relay passes `params` and `result` as the text they came in.
 
+use super::scan;
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::io::Write;
 
 /// JSON-RPC error codes used here; the last three are MCP's own (2026-07-28).
@@ -24,25 +24,70 @@ pub mod code {
     pub const UNSUPPORTED_VERSION: i64 = -32022;
 }
 
+/// One JSON value as its text, which was checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a>(&'a str);
+
+impl<'a> Raw<'a> {
+    pub fn get(self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(|raw| Self(raw.get()))
+    }
+}
+
 /// The envelope of one message, borrowed from its text.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Envelope<'a> {
     /// As it was written: a number or a string with its quotes.
     #[serde(borrow, default)]
-    pub id: Option<&'a RawValue>,
+    pub id: Option<Raw<'a>>,
     #[serde(borrow, default)]
     pub method: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    pub params: Option<&'a RawValue>,
+    pub params: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub result: Option<&'a RawValue>,
+    pub result: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub error: Option<&'a RawValue>,
+    pub error: Option<Raw<'a>>,
 }
 
 impl<'a> Envelope<'a> {
     pub fn parse(text: &'a [u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(text)
+        std::str::from_utf8(text)
+            .ok()
+            .and_then(Self::scanned)
+            .map_or_else(|| serde_json::from_slice(text), Ok)
+    }
+
+    /// As `parse`; `None` for what is unusual or broken.
+    fn scanned(text: &'a str) -> Option<Self> {
+        let (mut envelope, mut seen) = (Self::default(), [false; 5]);
+        scan::walk(text, |key, value| {
+            let raw = (value != "null").then_some(Raw(value));
+            let known = match key {
+                "id" => 0,
+                "method" => 1,
+                "params" => 2,
+                "result" => 3,
+                "error" => 4,
+                _ => return Some(()),
+            };
+            match known {
+                0 => envelope.id = raw,
+                1 => envelope.method = Some(scan::plain(value)?.into()),
+                2 => envelope.params = raw,
+                3 => envelope.result = raw,
+                _ => envelope.error = raw,
+            }
+            // Said twice, it is refused, in the words of serde_json.
+            (!std::mem::replace(&mut seen[known], true)).then_some(())
+        })?;
+        Some(envelope)
     }
 
     /// The id as the number umcp gave it, when this answers a request of ours.
@@ -51,7 +96,7 @@ impl<'a> Envelope<'a> {
     }
 
     pub fn params_text(&self) -> &'a str {
-        self.params.map_or("{}", RawValue::get)
+        self.params.map_or("{}", Raw::get)
     }
 }
 
@@ -153,18 +198,28 @@ pub fn prepend(object: &[u8], fields: &str) -> Vec<u8> {
 
 /// A member of a JSON object given as text, as JSON text: its own, not one of a value within it.
 pub fn member<'a>(object: &'a [u8], key: &str) -> Option<&'a str> {
-    #[derive(Deserialize)]
-    #[serde(transparent)]
-    struct Members<'a>(#[serde(borrow)] BTreeMap<Cow<'a, str>, &'a RawValue>);
     // Nearly always it is not there, which is found without parsing.
     memchr::memmem::find(object, quote(key).as_bytes())?;
-    let members: Members<'a> = serde_json::from_slice(object).ok()?;
-    members.0.get(key).map(|value| value.get())
+    let members = scan::members(std::str::from_utf8(object).ok()?).ok()?;
+    members.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
 }
 
 /// A JSON string with its quotes.
 pub fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let mut quoted = String::with_capacity(text.len() + 2);
+    push_quoted(&mut quoted, text);
+    quoted
+}
+
+/// Appends a JSON string with its quotes.
+pub fn push_quoted(out: &mut String, text: &str) {
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        out.push_str(&serde_json::Value::from(text).to_string());
+    } else {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    }
 }
 
 /// Finds the message's own `"id":NUMBER` in text that is not valid JSON, to say which call it would have answered.
@@ -201,6 +256,34 @@ mod tests {
         assert_eq!(envelope.id.unwrap().get(), r#""a\"b""#);
         assert_eq!(envelope.params_text(), r#"{"x": 1.50}"#);
         assert_eq!(Answer::result(r#"{"a":1}"#).line("7"), br#"{"jsonrpc":"2.0","id":7,"result":{"a":1}}"#);
+    }
+
+    #[test]
+    fn what_is_unusual_is_read_as_serde_json_reads_it() {
+        let read = |text: &str| {
+            let it = Envelope::parse(text.as_bytes()).map_err(|error| error.to_string())?;
+            Ok::<_, String>((it.id.map(Raw::get).map(String::from), it.method.map(String::from)))
+        };
+        for (text, expected) in [
+            (r#"{"id":null,"method":"a\u0062"}"#, Ok((None, Some("ab".into())))),
+            (r#"{"\u0069d":1}"#, Ok((Some("1".into()), None))),
+            (r#"{"id":1,"method":null}"#, Ok((Some("1".into()), None))),
+            (r#"{"id":1,"id":2}"#, Err("duplicate field `id` at line 1 column 12".into())),
+            (
+                r#"{"method":7}"#,
+                Err("invalid type: integer `7`, expected a string at line 1 column 11".into()),
+            ),
+            (r#"{"id":1"#, Err("EOF while parsing an object at line 1 column 7".into())),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_string_is_quoted_as_serde_json_does() {
+        for text in ["", "a", "a\"b", "a\\b", "a\nb", "\u{1}", "\u{7f}é\u{2028}"] {
+            assert_eq!(quote(text), serde_json::Value::from(text).to_string());
+        }
     }
 
     #[test]

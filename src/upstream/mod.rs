@@ -18,6 +18,7 @@ pub mod names;
 pub mod oauth;
 pub mod process;
 pub mod restart;
+pub mod scan;
 mod secrets;
 pub mod stderr_log;
 pub mod subscriptions;

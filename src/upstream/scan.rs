@@ -1,0 +1,337 @@
+//! Walks JSON text without making values of it: what the relay needs of a message are its outermost members, as text.
+//! A message passes here several times on its way, so this is where a relayed call would spend its time.
+//! Rule: what is accepted here, serde_json accepts too and reads alike; the rest (escaped keys, deep nesting, broken
+//! text) is left to it, and so are the words of its errors.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// Deeper text is left to serde_json, which skips values without recursion.
+const DEEPEST: u32 = 100;
+
+/// The members of one object: key, and value as JSON text. In the order of the text, each key once.
+pub type Members<'a> = Vec<(Cow<'a, str>, &'a str)>;
+
+/// The members of an object given as text. A key that stands twice counts with its last value.
+pub fn members(text: &str) -> serde_json::Result<Members<'_>> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Slow<'a>(#[serde(borrow)] BTreeMap<Cow<'a, str>, &'a RawValue>);
+    let mut found = Members::new();
+    let keep = |key, value| {
+        match found.iter_mut().find(|(known, _)| *known == key) {
+            Some(known) => known.1 = value,
+            None => found.push((Cow::Borrowed(key), value)),
+        }
+        Some(())
+    };
+    if walk(text, keep).is_some() {
+        return Ok(found);
+    }
+    let slow: Slow<'_> = serde_json::from_str(text)?;
+    Ok(slow.0.into_iter().map(|(key, value)| (key, value.get())).collect())
+}
+
+/// Shows `visit` each member of an object given as text; `None` when the text is none, holds what is left to
+/// serde_json, or `visit` wants no more.
+pub fn walk<'a>(text: &'a str, mut visit: impl FnMut(&'a str, &'a str) -> Option<()>) -> Option<()> {
+    let mut scan = Scan { text, at: 0 };
+    scan.space();
+    scan.take(b'{')?;
+    scan.space();
+    if scan.take(b'}').is_none() {
+        loop {
+            let key = scan.key()?;
+            let value = scan.value(0)?;
+            visit(key, value)?;
+            if !scan.goes_on(b'}')? {
+                break;
+            }
+        }
+    }
+    scan.space();
+    (scan.at == text.len()).then_some(())
+}
+
+/// What a JSON string says, when it says it without escapes.
+pub fn plain(string: &str) -> Option<&str> {
+    let inner = string.strip_prefix('"')?.strip_suffix('"')?;
+    memchr::memchr(b'\\', inner.as_bytes()).is_none().then_some(inner)
+}
+
+/// Marks the highest bit of bytes that a string cannot hold as they are: quotes, backslashes, control characters.
+/// The lowest mark is right; those above it may be wrong. Source of the arithmetic: "Bit Twiddling Hacks", Anderson,
+/// "Determine if a word has a byte less than n".
+fn special(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    let below = |word: u64, least: u8| word.wrapping_sub(ONES * u64::from(least)) & !word & (ONES << 7);
+    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    below(word, b' ') | equal(b'"') | equal(b'\\')
+}
+
+struct Scan<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scan<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Behind an item: whether another one follows.
+    fn goes_on(&mut self, end: u8) -> Option<bool> {
+        self.space();
+        let byte = self.peek()?;
+        self.at += 1;
+        match byte {
+            b',' => {
+                self.space();
+                Some(true)
+            }
+            byte if byte == end => Some(false),
+            _ => None,
+        }
+    }
+
+    /// A key without escapes, and the colon behind it.
+    fn key(&mut self) -> Option<&'a str> {
+        let from = self.at;
+        self.string()?;
+        let key = plain(&self.text[from..self.at])?;
+        self.space();
+        self.take(b':')?;
+        self.space();
+        Some(key)
+    }
+
+    /// Any value, as its text.
+    fn value(&mut self, depth: u32) -> Option<&'a str> {
+        let from = self.at;
+        match self.peek()? {
+            b'"' => self.string()?,
+            b'{' => self.object(depth)?,
+            b'[' => self.list(depth)?,
+            b't' => self.word("true")?,
+            b'f' => self.word("false")?,
+            b'n' => self.word("null")?,
+            _ => self.number()?,
+        }
+        Some(&self.text[from..self.at])
+    }
+
+    fn object(&mut self, depth: u32) -> Option<()> {
+        self.open(depth)?;
+        if self.take(b'}').is_some() {
+            return Some(());
+        }
+        loop {
+            self.string()?;
+            self.space();
+            self.take(b':')?;
+            self.space();
+            self.value(depth + 1)?;
+            if !self.goes_on(b'}')? {
+                return Some(());
+            }
+        }
+    }
+
+    fn list(&mut self, depth: u32) -> Option<()> {
+        self.open(depth)?;
+        if self.take(b']').is_some() {
+            return Some(());
+        }
+        loop {
+            self.value(depth + 1)?;
+            if !self.goes_on(b']')? {
+                return Some(());
+            }
+        }
+    }
+
+    fn open(&mut self, depth: u32) -> Option<()> {
+        self.at += 1;
+        self.space();
+        (depth < DEEPEST).then_some(())
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        self.text.as_bytes()[self.at..].starts_with(word.as_bytes()).then(|| self.at += word.len())
+    }
+
+    fn string(&mut self) -> Option<()> {
+        self.take(b'"')?;
+        let bytes = self.text.as_bytes();
+        let mut at = self.at;
+        loop {
+            while let Some(word) = bytes[at..].first_chunk() {
+                let special = special(u64::from_le_bytes(*word));
+                at += special.trailing_zeros() as usize / 8;
+                if special != 0 {
+                    break;
+                }
+            }
+            match *bytes.get(at)? {
+                b'"' => break,
+                b'\\' => match bytes.get(at + 1)? {
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
+                    b'u' if bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => at += 6,
+                    _ => return None,
+                },
+                byte if byte < b' ' => return None,
+                _ => at += 1,
+            }
+        }
+        self.at = at + 1;
+        Some(())
+    }
+
+    fn number(&mut self) -> Option<()> {
+        let _ = self.take(b'-');
+        if self.take(b'0').is_none() {
+            self.digits()?;
+        }
+        if self.take(b'.').is_some() {
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        let from = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        (self.at > from).then_some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scanned(text: &str) -> Option<Vec<(&str, &str)>> {
+        let mut found = Vec::new();
+        walk(text, |key, value| {
+            found.push((key, value));
+            Some(())
+        })?;
+        Some(found)
+    }
+
+    #[test]
+    fn members_are_found_as_they_were_written() {
+        for (text, expected) in [
+            (
+                r#" { "a" : 1.50e+3 ,"b":"x\"}\u00e9" } "#,
+                Some(vec![("a", "1.50e+3"), ("b", r#""x\"}\u00e9""#)]),
+            ),
+            (
+                r#"{"a":{"a":[{},[] , -0]},"a":null}"#,
+                Some(vec![("a", r#"{"a":[{},[] , -0]}"#), ("a", "null")]),
+            ),
+            ("{}", Some(vec![])),
+            ("{ \n}", Some(vec![])),
+            // Left to serde_json.
+            (r#"{"\u0061":1}"#, None),
+            // No JSON.
+            (r#"{"a":01}"#, None),
+            (r#"{"a":1.}"#, None),
+            (r#"{"a":+1}"#, None),
+            (r#"{"a":1,}"#, None),
+            (r#"{"a" 1}"#, None),
+            (r#"{"a":tru}"#, None),
+            (r#"{"a":"\x"}"#, None),
+            (r#"{"a":"\u12g4"}"#, None),
+            ("{\"a\":\"\n\"}", None),
+            ("{\"a\":1}\u{a0}", None),
+            (r#"{"a":1}{}"#, None),
+            (r#"["a"]"#, None),
+            ("", None),
+            ("{\"", None),
+            ("{\"\\", None),
+        ] {
+            assert_eq!(scanned(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_equal_keys_counts_and_escapes_are_read() {
+        let expected: Members<'_> = vec![(Cow::Borrowed("a"), "2"), (Cow::Borrowed("b"), "3")];
+        assert_eq!(members(r#"{"a":1,"b":3,"a":2}"#).unwrap(), expected);
+        assert_eq!(members(r#"{"\u0061":1,"b":3,"a":2}"#).unwrap(), expected);
+        assert!(members("[1]").is_err());
+    }
+
+    #[test]
+    fn deep_text_is_left_to_serde_json() {
+        let nested = |depth: usize| format!("{{\"a\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(scanned(&nested(90)).is_some());
+        assert!(scanned(&nested(110)).is_none() && members(&nested(110)).is_ok());
+        assert_eq!(members(&nested(2000)).unwrap()[0].1.len(), 4001);
+    }
+
+    fn json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            any::<f64>().prop_map(|it| serde_json::Value::from(it).to_string()),
+            any::<i64>().prop_map(|it| it.to_string()),
+            any::<String>().prop_map(|it| serde_json::Value::from(it).to_string()),
+            Just("true".into()),
+            Just("null".into()),
+            Just(r#""\ud800\/\b""#.into()),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(|it| format!("[{}]", it.join(" ,\t"))),
+                prop::collection::vec(("[ab\\\\\"\n]{0,2}", inner), 0..4).prop_map(|it| {
+                    let member =
+                        |(key, value): (String, String)| format!("{}: {value}", serde_json::Value::from(key));
+                    format!("{{ {}}}", it.into_iter().map(member).collect::<Vec<_>>().join(","))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn both_readings_agree(text in json(), at in any::<prop::sample::Index>(), byte in r#"[{}\[\]",:\\0-9eE.u\x00a -]"#, edit in 0..3) {
+            let mut text = format!("{{\"first\":1,\"v\":{text}}}");
+            let at = (0..=text.len()).filter(|at| text.is_char_boundary(*at)).nth(at.index(text.chars().count())).unwrap_or(0);
+            match edit {
+                0 => {}
+                1 => text.insert_str(at, &byte),
+                _ => text.truncate(at),
+            }
+            let slow: Result<BTreeMap<Cow<'_, str>, &RawValue>, _> = serde_json::from_str(&text);
+            if let Some(fast) = scanned(&text) {
+                let fast: BTreeMap<Cow<'_, str>, &str> = fast.into_iter().map(|(key, value)| (key.into(), value)).collect();
+                let slow: BTreeMap<Cow<'_, str>, &str> = slow.unwrap().into_iter().map(|(key, value)| (key, value.get())).collect();
+                prop_assert_eq!(fast, slow);
+            } else if edit == 0 {
+                // Whole text without escapes in its outermost keys is not left to the slow way.
+                prop_assert!(false, "{}", text);
+            }
+        }
+    }
+}
