@@ -101,6 +101,8 @@ def measure(run: Run, rows: set[int]) -> None:
     sizes = QUICK if a.quick else FULL
     limit = ["--limit-ms", "800" if a.quick else "2000"]
     settle = ["--settle-ms", "200" if a.quick else "500"]
+    # Idle is two seconds after the last work: by then everybody has given back what the start left behind.
+    idle = ["--settle-ms", "2500"]
     wants = lambda *which: bool(rows & set(which))
     for _ in range(a.rounds):
         for era in a.eras.split(","):
@@ -117,7 +119,7 @@ def measure(run: Run, rows: set[int]) -> None:
                 run.group(f"warm{n}", "legacy", ["umcp-http", "umcp-stdio", *peers("stdio")], n, 1, settle)
             if wants(9) and n == 50 or wants(11) and n != 10:
                 names = ["floor-http", "umcp-http", "umcp-stdio", *peers("http")]
-                run.group(f"cold{n}", "legacy", names, n, 1, settle, warm=False)
+                run.group(f"cold{n}", "legacy", names, n, 1, idle if wants(11) else settle, warm=False)
         if wants(10):
             run.group("list", "legacy", ["floor-http", "umcp-http", *peers("http")], 10, 100, ["--list", "50"])
         if wants(12):

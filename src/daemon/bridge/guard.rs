@@ -9,6 +9,7 @@ use super::reconnect::{self, LIVED};
 use crate::daemon::handover::book::Book;
 use crate::daemon::handover::descriptors;
 use crate::daemon::lifecycle::{self, Connection, Options};
+use crate::daemon::memory;
 use crate::daemon::wire::{self, HANDOVER, HELLO_LIMIT, Line, PIPES, Taken};
 use crate::error::{Error, Result, codes};
 use crate::paths::Paths;
@@ -73,6 +74,8 @@ fn lend(connection: &mut Connection, left: &Left, input: &File, output: &File) -
         return Ok(Ended::Refused);
     }
     let book = hand_over(connection, left, input, output);
+    // From here on it only waits, for hours.
+    memory::give_back();
     Ok(match (watch(connection, input)?, book) {
         (Heard::End, Some(book)) => Ended::Daemon(book),
         (Heard::Nothing, _) => Ended::Client,
