@@ -9,7 +9,7 @@ mod page;
 mod progress;
 mod prompt;
 mod rows;
-mod sanitise;
+pub mod sanitise;
 mod table;
 mod terminal;
 pub mod text;

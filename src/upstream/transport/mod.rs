@@ -3,7 +3,7 @@
 
 pub mod client;
 mod dial;
-mod events;
+pub mod events;
 pub mod http;
 pub(in crate::upstream) mod proxy;
 mod reader;
