@@ -19,6 +19,7 @@ pub mod integrations;
 pub mod paths;
 pub mod policy;
 pub mod sandbox;
+pub mod schedules;
 pub mod sealing;
 pub mod search;
 pub mod secrets;

@@ -236,6 +236,8 @@ fn named(value_name: &str, path: &[&str]) -> Option<Names> {
         "SECRET" => Some(Names::Index(NameKind::Secret)),
         "APP" => Some(Names::Index(NameKind::App)),
         "COMMAND" => Some(Names::Index(NameKind::Tool)),
+        "SCHEDULE" => Some(Names::Index(NameKind::Schedule)),
+        "AGENT" if path != ["agent", "create"] => Some(Names::Index(NameKind::Agent)),
         "CODE" => Some(Names::Codes),
         "CLIENT" => Some(Names::Clients),
         _ => None,
@@ -262,6 +264,8 @@ mod tests {
             Names::Index(NameKind::Profile) => vec![("work".into(), String::new())],
             Names::Index(NameKind::Rule) => vec![("no-push".into(), "deny".into())],
             Names::Index(NameKind::Secret) => vec![("GITHUB_TOKEN".into(), String::new())],
+            Names::Index(NameKind::Schedule) => vec![("nightly".into(), "enabled".into())],
+            Names::Index(NameKind::Agent) => vec![("bot".into(), String::new())],
             Names::Index(NameKind::App) => vec![("petstore".into(), "enabled".into())],
             Names::ServersOrFiles => vec![("git".into(), String::new())],
             Names::Index(NameKind::Connection) => vec![("me".into(), String::new())],
@@ -307,6 +311,9 @@ mod tests {
             (&["secret", "delete", ""], &["GITHUB_TOKEN"]),
             (&["secret", "set", ""], &[]),
             (&["command", "list", ""], &["petstore"]),
+            (&["schedule", "pause", "n"], &["nightly"]),
+            (&["schedule", "create", ""], &[]),
+            (&["schedule", "list", "--agent", ""], &["bot"]),
             (&["command", "run", "t"], &["time.now"]),
         ] {
             assert_eq!(complete(line), expected, "{line:?}");

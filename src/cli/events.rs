@@ -34,6 +34,7 @@ enum Type {
     Session,
     List,
     Run,
+    Schedule,
     Log,
     Progress,
     Approval,
@@ -116,6 +117,7 @@ fn kind(event: &Event) -> Type {
         Event::Approval { .. } => Type::Approval,
         Event::Account { .. } => Type::Account,
         Event::Run { .. } => Type::Run,
+        Event::Schedule { .. } => Type::Schedule,
     }
 }
 
@@ -146,6 +148,9 @@ fn line(event: &Event) -> String {
         }
         Event::Run { at: when, run, event } => {
             format!("{} run {run} {}", at(when), super::workflow::line(event, *when))
+        }
+        Event::Schedule { at: when, schedule, run, status } => {
+            format!("{} schedule {schedule} {run} {}", at(when), status.word())
         }
         Event::ListChanged { at: when, tools } => format!("{} list changed: {tools} tools", at(when)),
     }

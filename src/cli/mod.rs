@@ -2,6 +2,7 @@
 //! Not here: what a command means (the nouns), where requests go (`context.rs`), how results look (`ui`).
 //! Rule: a verb builds a request, asks, and hands the reply to `ui`; a new noun is one variant and one arm below.
 
+mod agent;
 mod app;
 mod approve;
 mod audit;
@@ -30,6 +31,7 @@ mod parse;
 mod policy;
 mod profile;
 mod quickstart;
+mod schedule;
 mod secret;
 mod server;
 mod service;
@@ -186,6 +188,10 @@ enum Noun {
     Client(client::Command),
     #[command(aliases = ["workflows", "wf"])]
     Workflow(workflow::Command),
+    #[command(aliases = ["schedules", "cron"])]
+    Schedule(schedule::Command),
+    #[command(alias = "agents")]
+    Agent(agent::Command),
     /// Show and change settings
     Config(config::Command),
     Doctor(doctor::Doctor),
@@ -230,6 +236,8 @@ impl Noun {
             Self::Health(command) => command.run(ctx),
             Self::Client(command) => command.run(ctx),
             Self::Workflow(command) => command.run(ctx),
+            Self::Schedule(command) => command.run(ctx),
+            Self::Agent(command) => command.run(ctx),
             Self::Config(command) => command.run(ctx),
             Self::Doctor(command) => command.run(ctx),
             Self::Import(command) => command.run(ctx),

@@ -89,6 +89,9 @@ fn told(event: &Event) -> Option<String> {
             let detail = detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
             Some(format!("connection {connection} {state}{detail}"))
         }
+        Event::Schedule { schedule, run, status, .. } => {
+            Some(format!("schedule {schedule}: {run} {}", status.word()))
+        }
         Event::ListChanged { tools, .. } => Some(format!("tools changed: {tools} in all")),
         Event::Call { .. }
         | Event::Progress { .. }

@@ -135,7 +135,9 @@ async fn host(
     let names = Engine::new(store.clone(), clock).with_names_index(paths.names_index());
     let renamed = Arc::new(Notify::new());
     let renaming = renamed.clone();
+    let (retime, retimed) = mpsc::unbounded_channel();
     let engine = Engine::new(store, clock).with_watcher(Arc::new(move |request| {
+        after::retime(&retime, request);
         after::note(&noting, request);
         after::watched(&watching, &renaming, request);
     }));
@@ -158,6 +160,8 @@ async fn host(
     let place = if options.foreground { "in the foreground" } else { "in the background" };
     diary.line(&format!("started {place}: umcp {version}, process {pid}, {}", paths.store().display()));
     jobs.take_up_runs().await;
+    jobs.take_up_schedules().await;
+    tokio::spawn(jobs.clone().keep_schedules(retimed));
     if swept > 0 {
         diary.line(&format!("ended {swept} processes that a former daemon left behind"));
     }
@@ -205,6 +209,7 @@ async fn close(jobs: &Arc<Jobs>, names: Engine) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // Before the servers: a run goes on at the next start where it was, and what it was doing did not fail.
+    jobs.halt_schedules();
     jobs.runner.halt();
     // Calls that still run are answered with an error, through whichever door they came.
     let _ = tokio::time::timeout(LEAVE_GRACE, world.end()).await;

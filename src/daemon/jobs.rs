@@ -5,6 +5,7 @@ mod accounts;
 mod approvals;
 mod missing;
 mod runs;
+mod schedules;
 mod status;
 mod trial;
 mod trim;
@@ -35,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Jobs {
     gateway: Arc<Gateway>,
     pub runner: Arc<Runner>,
+    keeper: schedules::Keeper,
     leave: mpsc::Sender<()>,
     started: Timestamp,
     /// Requests being answered on the socket.
@@ -63,7 +65,8 @@ impl Jobs {
         let started = gateway.world().shared.engine.now();
         let runner = Runner::new(gateway.caller.clone(), gateway.events.clone());
         let (present, listening) = (AtomicUsize::new(0), Mutex::default());
-        Arc::new(Self { gateway, runner, leave, started, present, listening, diary, foreground })
+        let keeper = schedules::Keeper::default();
+        Arc::new(Self { gateway, runner, keeper, leave, started, present, listening, diary, foreground })
     }
 
     pub fn gateway(&self) -> &Arc<Gateway> {
@@ -85,6 +88,7 @@ impl Jobs {
         self.present.load(Relaxed) > 0
             || self.gateway.hub.count() > 0
             || self.runner.count() > 0
+            || self.schedules_wait()
             || !self.listening().is_empty()
             || self.gateway.caller.guard.desk.is_waiting()
     }
@@ -206,6 +210,9 @@ impl Jobs {
             Live::Account(request) => self.account(request).await.map(LiveReply::Account),
             Live::RunWorkflow(request) => self.run_workflow(request, &events).await.map(run_reply),
             Live::OrderRun { run, order } => self.runner.order(&run, order).await.map(run_reply),
+            Live::RunSchedule { name, wait } => self.run_schedule(&name, wait).await.map(LiveReply::Firings),
+            Live::TickSchedules { wait } => self.tick_schedules(wait).await.map(LiveReply::Firings),
+            Live::StopSchedule { name } => self.stop_schedule(&name).await.map(LiveReply::Firings),
             Live::FollowRun { run } => {
                 let (run, _) = self.runner.load(&run).await?;
                 self.follow_run(&run.id, &events).await.map(run_reply)

@@ -3,7 +3,7 @@
 use super::StoreRequest;
 use crate::audit::Event;
 use crate::policy::rules;
-use crate::{environments, integrations, policy, secrets, servers, tools, workflows};
+use crate::{environments, integrations, policy, schedules, secrets, servers, tools, workflows};
 
 /// The record of a change; `None` for what is no decision of the user.
 pub fn change(request: &StoreRequest) -> Option<Event> {
@@ -20,11 +20,25 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
         StoreRequest::Policy(request) => rule(request)?,
         StoreRequest::Integration(request) => integration(request)?,
         StoreRequest::Workflow(request) => workflow(request)?,
+        StoreRequest::Schedule(request) => schedule(request)?,
         StoreRequest::Secret(request) => secret(request)?,
         StoreRequest::Install(install) => ("app install", vec![install.server.name.clone()]),
         StoreRequest::Usage(_) | StoreRequest::Audit(_) | StoreRequest::App(_) => return None,
     };
     Some(Event::Change { what: what.into(), names })
+}
+
+/// Whether names of schedules or agents change, which completion offers.
+pub fn names_schedules(request: &StoreRequest) -> bool {
+    use schedules::Request;
+    let StoreRequest::Schedule(request) = request else { return false };
+    matches!(
+        **request,
+        Request::Put { .. }
+            | Request::Delete { .. }
+            | Request::PutAgent { .. }
+            | Request::DeleteAgents { .. }
+    )
 }
 
 type Said = Option<(&'static str, Vec<String>)>;
@@ -41,6 +55,30 @@ fn server(request: &servers::Request) -> Said {
         Request::Remove { names } => ("server remove", names.clone()),
         Request::Enable { names, enabled: true } => ("server enable", names.clone()),
         Request::Enable { names, enabled: false } => ("server disable", names.clone()),
+    })
+}
+
+fn schedule(request: &schedules::Request) -> Said {
+    use schedules::{Request, Whom};
+    Some(match request {
+        Request::Put { schedule, replace: false } => ("schedule create", vec![schedule.name.clone()]),
+        Request::Put { schedule, replace: true } => ("schedule update", vec![schedule.name.clone()]),
+        Request::Delete { names } => ("schedule delete", names.clone()),
+        Request::Enable { names, enabled: true, .. } => ("schedule enable", names.clone()),
+        Request::Enable { names, enabled: false, .. } => ("schedule disable", names.clone()),
+        Request::Pause { whom, paused, .. } => {
+            let names = match whom {
+                Whom::Schedules(names) => names.clone(),
+                Whom::Agent(name) => vec![format!("agent {name}")],
+                Whom::All => vec!["all".into()],
+            };
+            (if *paused { "schedule pause" } else { "schedule resume" }, names)
+        }
+        Request::Begin { name, .. } => ("schedule run", vec![name.clone()]),
+        Request::PutAgent { agent, .. } => ("agent create", vec![agent.name.clone()]),
+        Request::DeleteAgents { names } => ("agent delete", names.clone()),
+        // What the daemon does by itself is told by the history and by the calls.
+        _ => return None,
     })
 }
 

@@ -93,6 +93,19 @@ pub enum Live {
         run: String,
         order: RunOrder,
     },
+    /// Begins a run of a schedule now; with `wait`, answers when it is over.
+    RunSchedule {
+        name: String,
+        wait: bool,
+    },
+    /// Begins what is due now; with `wait`, answers when no run of a schedule is under way.
+    TickSchedules {
+        wait: bool,
+    },
+    /// Cancels the runs of a schedule that are under way.
+    StopSchedule {
+        name: String,
+    },
     /// What happens in a run, as events, until it is over or stands still.
     FollowRun {
         run: String,
@@ -205,6 +218,7 @@ pub enum LiveReply {
     Account(AccountReply),
     Run(Box<crate::workflows::Run>),
     Fetched(String),
+    Firings(Vec<crate::schedules::model::Firing>),
 }
 
 /// Something that happened, for `events --follow`, progress bars and logs.
@@ -257,6 +271,13 @@ pub enum Event {
         connection: String,
         state: String,
         detail: Option<String>,
+    },
+    /// A run of a schedule began or ended.
+    Schedule {
+        at: Timestamp,
+        schedule: String,
+        run: String,
+        status: crate::schedules::model::Status,
     },
     Run {
         at: Timestamp,

@@ -12,7 +12,9 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::policy::rules;
 use crate::store::{Row, Series, Store, Writer};
-use crate::{apps, audit, environments, integrations, policy, secrets, servers, tools, usage, workflows};
+use crate::{
+    apps, audit, environments, integrations, policy, schedules, secrets, servers, tools, usage, workflows,
+};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
 pub use request::{Install, Reply, Request, StoreRequest};
@@ -70,6 +72,7 @@ impl Engine {
                 StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
                 StoreRequest::Integration(request) => integrations::read(tx, request).map(Reply::Integration),
                 StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
+                StoreRequest::Schedule(request) => schedules::read(tx, request).map(Reply::Schedule),
                 StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
                 StoreRequest::App(request) => apps::read(tx, request).map(Reply::App),
                 StoreRequest::Install(_) => Err(Error::bug("an installation writes")),
@@ -134,7 +137,7 @@ impl Engine {
                 | StoreRequest::Secret(_)
                 | StoreRequest::Integration(_)
                 | StoreRequest::Install(_)
-        );
+        ) || changes::names_schedules(request);
         if named {
             self.refresh_names();
         }
@@ -178,6 +181,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
         StoreRequest::Integration(request) => integrations::write(tx, request).map(Reply::Integration),
         StoreRequest::Workflow(request) => workflows::write(tx, request).map(Reply::Workflow),
+        StoreRequest::Schedule(request) => schedules::write(tx, *request).map(Reply::Schedule),
         StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),
         StoreRequest::App(request) => apps::read(tx, &request).map(Reply::App),
         StoreRequest::Install(install) => {

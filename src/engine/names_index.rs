@@ -5,7 +5,7 @@
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
 use crate::policy::rules;
-use crate::{environments, integrations, paths, secrets, servers, tools};
+use crate::{environments, integrations, paths, schedules, secrets, servers, tools};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -22,6 +22,8 @@ pub enum NameKind {
     Connection,
     Integration,
     App,
+    Schedule,
+    Agent,
 }
 
 impl NameKind {
@@ -35,6 +37,8 @@ impl NameKind {
             Self::Connection => "connection",
             Self::Integration => "integration",
             Self::App => "app",
+            Self::Schedule => "schedule",
+            Self::Agent => "agent",
         }
     }
 }
@@ -120,7 +124,24 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
             let _ = writeln!(text, "integration\t{}\t{}", integration.name, integration.kind.word());
         }
     }
+    write_schedules(engine, &mut text)?;
     paths::write_cache(path, text.as_bytes())
+}
+
+fn write_schedules(engine: &Engine, text: &mut String) -> Result<()> {
+    let ask = |request| engine.call(StoreRequest::Schedule(Box::new(request)));
+    if let Reply::Schedule(schedules::Reply::Items(all)) = ask(schedules::Request::List { agent: None })? {
+        for schedule in all.iter().map(|item| &item.schedule) {
+            let state = if schedule.enabled { "enabled" } else { "disabled" };
+            let _ = writeln!(text, "schedule\t{}\t{state}", schedule.name);
+        }
+    }
+    if let Reply::Schedule(schedules::Reply::Agents(all)) = ask(schedules::Request::Agents)? {
+        for agent in all.iter().filter(|agent| agent.name != schedules::model::EVERYONE) {
+            let _ = writeln!(text, "agent\t{}\t", agent.name);
+        }
+    }
+    Ok(())
 }
 
 /// Whether a server is an app: tools of our own, or a server that a manifest named.

@@ -4,7 +4,9 @@
 
 use super::live::{Live, LiveReply};
 use crate::policy::rules;
-use crate::{apps, audit, environments, integrations, policy, secrets, servers, tools, usage, workflows};
+use crate::{
+    apps, audit, environments, integrations, policy, schedules, secrets, servers, tools, usage, workflows,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,6 +29,7 @@ pub enum StoreRequest {
     Usage(usage::Request),
     Integration(integrations::Request),
     Workflow(workflows::Request),
+    Schedule(Box<schedules::Request>),
     Secret(secrets::Request),
     App(apps::Request),
     /// An app and the server entry that offers it, in one go.
@@ -53,6 +56,7 @@ pub enum Reply {
     Usage(usage::Reply),
     Integration(integrations::Reply),
     Workflow(workflows::Reply),
+    Schedule(schedules::Reply),
     Secret(secrets::Reply),
     App(apps::Reply),
     Live(LiveReply),
@@ -71,6 +75,7 @@ impl StoreRequest {
             Self::Usage(request) => request.writes(),
             Self::Integration(request) => request.writes(),
             Self::Workflow(request) => request.writes(),
+            Self::Schedule(request) => request.writes(),
             Self::Secret(request) => request.writes(),
             Self::App(_) => false,
             Self::Install(_) => true,
@@ -100,6 +105,12 @@ from! {
     Workflow workflows;
     Secret secrets;
     App apps;
+}
+
+impl From<schedules::Request> for Request {
+    fn from(request: schedules::Request) -> Self {
+        Self::Store(StoreRequest::Schedule(Box::new(request)))
+    }
 }
 
 impl From<Install> for Request {

@@ -138,6 +138,13 @@ codes! {
     RUN_EXISTS = "UM1005" "run_exists" Conflict "A run of that id exists already.";
     RUN_STATE = "UM1006" "run_state" Conflict "The run is in a state in which this cannot be done.";
     WORKFLOW_INVALID = "UM1007" "workflow_invalid" Invalid "The workflow has mistakes; each is shown with its place.";
+    SCHEDULE_NOT_FOUND = "UM1101" "schedule_not_found" NotFound "No schedule of that name is known. `umcp schedule list` shows all.";
+    SCHEDULE_EXISTS = "UM1102" "schedule_exists" Conflict "A schedule of that name exists already; `umcp schedule update` changes it.";
+    CRON_INVALID = "UM1103" "cron_invalid" Invalid "The cron expression cannot be read; the message shows the place. Five fields (minute, hour, day of month, month, day of week), six with seconds in front, or @yearly, @monthly, @weekly, @daily, @hourly. `umcp schedule preview` says in words what an expression means.";
+    ZONE_UNKNOWN = "UM1104" "zone_unknown" Invalid "There is no time zone of that name in the zone database of this machine.";
+    AGENT_NOT_FOUND = "UM1105" "agent_not_found" NotFound "No agent of that name is known. `umcp agent list` shows all.";
+    AGENT_EXISTS = "UM1106" "agent_exists" Conflict "An agent of that name exists already.";
+    AGENT_IN_USE = "UM1107" "agent_in_use" Conflict "Schedules belong to the agent; delete them or give them to another one first.";
     VAULT_LOCKED = "UM0711" "vault_locked" Credential "The vault is protected by a passphrase that the asking program does not have. `umcp secret unlock` gives it to the daemon, which keeps the key in locked memory until it ends.";
     VAULT_KEY_MISSING = "UM0712" "vault_key_missing" Credential "What opens the vault, such as its key file, is not there. A new key is never made over existing secrets: put the file back, or delete the secrets one by one and set them anew.";
     VAULT_KEY_WRONG = "UM0713" "vault_key_wrong" Credential "The passphrase or the key file is not the one the vault was closed with.";

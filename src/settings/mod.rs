@@ -23,6 +23,7 @@ pub struct Settings {
     pub policy: Policy,
     pub audit: Audit,
     pub sandbox: Sandbox,
+    pub schedules: Schedules,
 }
 
 /// How servers are shut in whose entry says nothing.
@@ -109,6 +110,24 @@ pub struct Audit {
 impl Default for Audit {
     fn default() -> Self {
         Self { calls: true, keep_records: 200_000 }
+    }
+}
+
+/// Runs by the clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Schedules {
+    /// Whether the daemon stays while a schedule has something to come.
+    pub keep_daemon: bool,
+    /// Rows of the history of each schedule that are kept.
+    pub keep_runs: u32,
+    /// Rows that ended before so many days go.
+    pub keep_days: u32,
+}
+
+impl Default for Schedules {
+    fn default() -> Self {
+        Self { keep_daemon: true, keep_runs: 100, keep_days: 90 }
     }
 }
 

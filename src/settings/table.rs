@@ -118,6 +118,9 @@ settings! {
     sandbox.memory Unit::Bytes, 0..=1_125_899_906_842_624, "Memory of one server with all it starts; 0 is half of the machine's.";
     sandbox.processes Unit::Count, 0..=100_000, "Processes of one server; 0 is no bound.";
     sandbox.disk Unit::Bytes, 0..=1_125_899_906_842_624, "Bytes in the folder of a strict server; 0 is no bound.";
+    schedules.keep_daemon Unit::Flag, 0..=1, "Whether the daemon stays while a schedule has something to come.";
+    schedules.keep_runs Unit::Count, 1..=100_000, "Rows of the history of each schedule that are kept.";
+    schedules.keep_days Unit::Count, 1..=36_500, "Rows of the history of schedules that are older, in days, go.";
 }
 
 impl Setting {

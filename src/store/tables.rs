@@ -68,6 +68,14 @@ tables! {
     RUNS = "runs.v1" Text "workflows";
     /// Run id, `/` and number of the entry -> what was written down in one commit.
     RUN_EVENTS = "run_events.v1" Text "workflows";
+    /// Schedule name -> schedule.
+    SCHEDULES = "schedules.v1" Text "schedules";
+    /// Schedule id -> how far it has come, and which runs are under way.
+    SCHEDULE_STATES = "schedule_states.v1" Text "schedules";
+    /// Schedule id, `/` and due instant in hex -> what became of it.
+    FIRINGS = "firings.v1" Text "schedules";
+    /// Agent name -> agent.
+    AGENTS = "agents.v1" Text "schedules";
     /// Setting -> value set by command rather than by file.
     SETTINGS = "settings.v1" Text "settings";
     /// Integration id -> how one signs in somewhere, without its secret.

@@ -59,6 +59,8 @@ pub enum Door {
     Cli,
     /// A step of a workflow.
     Workflow,
+    /// A run of a schedule.
+    Schedule,
 }
 
 impl Door {
@@ -68,6 +70,7 @@ impl Door {
             Self::Http => "http",
             Self::Cli => "cli",
             Self::Workflow => "workflow",
+            Self::Schedule => "schedule",
         }
     }
 }

@@ -35,6 +35,7 @@ mod profile;
 mod sandbox;
 #[cfg(target_os = "linux")]
 mod sandboxed_peers;
+mod schedule;
 mod search;
 mod secret;
 mod server;

@@ -1,11 +1,10 @@
 //! The task of one run: asks the machine, writes down, does, listens. Decides nothing itself.
 
-use super::outcome::{failure, of_result};
+use super::outcome::failure;
+use super::target::{self, Who};
 use super::{Ordered, Runner, Start};
-use crate::calls::{Context, Params};
 use crate::engine::live::{self, RunOrder};
 use crate::error::{Error, Result, codes};
-use crate::upstream::message::quote;
 use crate::usage::Door;
 use crate::workflows::journal::{Event, Failure, Json, Outcome, Path, Status};
 use crate::workflows::machine::{Command, Machine};
@@ -256,54 +255,15 @@ impl Drop for Drive {
 
 async fn perform(runner: &Arc<Runner>, run: &Run, command: Command, timeout: Option<Duration>) -> Outcome {
     let outcome = match command {
-        Command::Call { target, arguments, .. } => call(runner, run, &target, &arguments, timeout).await,
+        Command::Call { target, arguments, .. } => {
+            let client = format!("workflow:{}", run.workflow);
+            let who = Who { client: &client, door: Door::Workflow };
+            return target::outcome(&runner.caller, who, &target, &arguments, timeout).await;
+        }
         Command::Workflow { path, name, inputs, .. } => child(runner, run, &path, &name, inputs).await,
         Command::Cancel { .. } => return Outcome::Cancelled,
     };
     outcome.unwrap_or_else(|error| Outcome::Failed(failure(&error)))
-}
-
-/// One call of a tool.
-async fn call(
-    runner: &Arc<Runner>,
-    run: &Run,
-    target: &str,
-    arguments: &Value,
-    timeout: Option<Duration>,
-) -> Result<Outcome> {
-    let caller = &runner.caller;
-    let world = &caller.world;
-    let client = format!("workflow:{}", run.workflow);
-    let profile = world.profile(None, &client, None)?;
-    let name = Arc::from(client.as_str());
-    let mut view = world.view(&profile, &name, None);
-    if view.target(target).is_none()
-        && let Some((server, _)) = target.split_once('.')
-    {
-        world.find(server)?.listed().await?;
-        world.touch();
-        view = world.view(&profile, &name, None);
-    }
-    let missing =
-        || Error::new(&codes::TOOL_NOT_FOUND, format!("no tool named `{target}`")).hint("umcp tool list");
-    if let Some(denied) = view.denied(target) {
-        let text = format!(r#"{{"arguments":{arguments}}}"#);
-        return Err(caller.refuse(denied, &Params::parse(&text)?, &Context::plain(&client, Door::Workflow)));
-    }
-    let tool = view.target(target).ok_or_else(missing)?;
-    let text = format!(r#"{{"name":{},"arguments":{arguments}}}"#, quote(&tool.tool));
-    let params = Params::parse(&text)?;
-    let mut context = Context::plain(&client, Door::Workflow);
-    context.timeout = timeout;
-    let reply = caller.call(tool, &params, &context).await?;
-    if !reply.answer.ok {
-        return Ok(Outcome::Failed(Failure::new(
-            "tool_error",
-            codes::UPSTREAM_ERROR.code,
-            reply.answer.message(),
-        )));
-    }
-    Ok(of_result(reply.answer.text()))
 }
 
 /// Another workflow, run to its end. After an interruption the same child is taken up.

@@ -4,6 +4,7 @@
 
 mod drive;
 mod outcome;
+pub mod target;
 
 use super::Caller;
 use crate::clock::Timestamp;

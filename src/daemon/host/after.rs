@@ -9,7 +9,7 @@ use crate::tools;
 use crate::upstream::Change;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, mpsc};
 
 /// Names for completion are written so long after a change.
 const NAMES_REST: Duration = Duration::from_millis(50);
@@ -29,10 +29,14 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         | StoreRequest::Usage(_)
         | StoreRequest::Audit(_)
         | StoreRequest::Workflow(_)
+        | StoreRequest::Schedule(_)
         | StoreRequest::App(_)
         | StoreRequest::Integration(_) => None,
     };
-    if change.is_some() || matches!(request, StoreRequest::Tool(_) | StoreRequest::Secret(_)) {
+    if change.is_some()
+        || matches!(request, StoreRequest::Tool(_) | StoreRequest::Secret(_))
+        || matches!(request, StoreRequest::Schedule(request) if request.replans().is_some())
+    {
         renamed.notify_one();
     }
     let Some(gateway) = gateway.get() else { return };
@@ -52,6 +56,16 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
     if gateway.hub.count() > 0 && !matches!(request, StoreRequest::Secret(_)) {
         let gateway = gateway.clone();
         tokio::spawn(async move { gateway.world().list_missing().await });
+    }
+}
+
+/// Tells the keeper of the schedules which of them changed; `None` means all.
+pub(super) fn retime(keeper: &mpsc::UnboundedSender<Option<Vec<String>>>, request: &StoreRequest) {
+    if let StoreRequest::Schedule(request) = request
+        && let Some(names) = request.replans()
+    {
+        // It is gone when the daemon ends.
+        let _ = keeper.send(names);
     }
 }
 
@@ -95,6 +109,8 @@ pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
         | StoreRequest::Workflow(_)
         | StoreRequest::App(_)
         | StoreRequest::Integration(_) => return,
+        StoreRequest::Schedule(request) if request.replans().is_none() => return,
+        StoreRequest::Schedule(_) => "schedules were changed",
     };
     // Beside the change: whoever made it does not wait for the log.
     let diary = diary.clone();

@@ -34,7 +34,7 @@ pub struct Daemon {
     home: TempDir,
     pub paths: Paths,
     options: Options,
-    client: Mutex<Client>,
+    client: Mutex<Option<Client>>,
 }
 
 fn connect(paths: &Paths, options: &Options) -> Client {
@@ -60,16 +60,22 @@ impl Daemon {
         };
         let options = Options { hello: Hello::new(Mode::Call, "test"), starter };
         let client = connect(&paths, &options);
-        Self { home, paths, options, client: Mutex::new(client) }
+        Self { home, paths, options, client: Mutex::new(Some(client)) }
     }
 
     /// Starts it anew after it was killed.
     pub fn restart(&self) {
-        *self.client.lock().unwrap() = connect(&self.paths, &self.options);
+        *self.client.lock().unwrap() = Some(connect(&self.paths, &self.options));
+    }
+
+    /// Lets go of the connection, so that the daemon is needed by nobody here; `restart` takes it up again.
+    pub fn hang_up(&self) {
+        *self.client.lock().unwrap() = None;
     }
 
     pub fn try_ask(&self, request: impl Into<Request>) -> Result<Reply> {
-        self.client.lock().unwrap().call(&request.into(), &mut |_| {})
+        let mut client = self.client.lock().unwrap();
+        client.as_mut().expect("not hung up").call(&request.into(), &mut |_| {})
     }
 
     pub fn ask(&self, request: impl Into<Request>) -> Reply {
