@@ -19,7 +19,7 @@ const WHILE_MS: u64 = 600_000;
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  umcp approve\n  umcp approve 3\n  umcp approve 3 --for 10m\n  umcp approve 3 --deny"
+    after_help = "Examples:\n  umcp approve\n  umcp approve 415276031\n  umcp approve 415276031 --for 10m\n  umcp approve 415276031 --deny"
 )]
 pub struct Approve {
     #[command(subcommand)]

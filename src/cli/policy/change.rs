@@ -17,9 +17,12 @@ use std::path::PathBuf;
 ///
 /// A rule of the same name is replaced. Conditions that are given must all hold; of the words of one condition, one
 /// is enough. Deny beats ask, ask beats allow.
+///
+/// A rule that names no tool, prompt or resource is about all of them; one that names some is about those alone. To deny
+/// or redact all tools of a server (`SERVER.*`) goes for its prompts and resources, too.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  umcp policy set no-push --effect deny --tool 'git.push*' --client cursor\n  umcp policy set etc --effect deny --server files --argument 'path=/etc/*'\n  umcp policy set slow --effect limit --tool 'web.*' --calls 30 --per 1m\n  umcp policy set -f policy.yaml --replace"
+    after_help = "Examples:\n  umcp policy set no-push --effect deny --tool 'git.push*' --client cursor\n  umcp policy set etc --effect deny --server files --argument 'path=/etc/*'\n  umcp policy set no-etc --effect deny --resource 'file:///etc/*'\n  umcp policy set slow --effect limit --tool 'web.*' --calls 30 --per 1m\n  umcp policy set -f policy.yaml --replace"
 )]
 pub struct Set {
     #[arg(value_name = "RULE", required_unless_present = "file", conflicts_with = "file")]
@@ -79,6 +82,12 @@ struct Conditions {
     /// These tools, as SERVER.TOOL or the tool's own name
     #[arg(long, value_name = "TOOL", value_delimiter = ',')]
     tool: Vec<String>,
+    /// These prompts, as SERVER.PROMPT or the prompt's own name
+    #[arg(long, value_name = "PROMPT", value_delimiter = ',')]
+    prompt: Vec<String>,
+    /// These resources, by their URIs; patterns may hold `*`
+    #[arg(long, value_name = "URI")]
+    resource: Vec<String>,
     /// Tools with one of these labels
     #[arg(long, value_name = "LABEL", value_delimiter = ',')]
     label: Vec<String>,
@@ -176,6 +185,8 @@ impl Conditions {
             profiles: self.profile,
             servers: self.server,
             tools: self.tool,
+            prompts: self.prompt,
+            resources: self.resource,
             arguments: self.argument.into_iter().collect(),
             labels: self.label,
             after: self.after,
@@ -204,7 +215,7 @@ impl Delete {
 
 /// Set what becomes of calls that no rule decides
 ///
-/// At first it is `allow`. With `deny` clients see only the tools that some rule allows.
+/// At first it is `allow`. With `deny` clients see only the tools, prompts and resources that some rule allows.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  umcp policy default ask")]
 pub struct Default {
