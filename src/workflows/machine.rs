@@ -157,6 +157,19 @@ impl Machine {
         self.status
     }
 
+    /// How the run stands for whoever looks at it: one that only waits for a person says so.
+    pub fn standing(&self) -> Status {
+        let rests = |leaf: &Leaf| matches!(leaf.phase, Phase::Waiting(_));
+        match self.status {
+            Status::Running
+                if self.running == 0 && self.leaves.values().all(rests) && !self.approvals().is_empty() =>
+            {
+                Status::Waiting
+            }
+            status => status,
+        }
+    }
+
     /// Steps being done, for a runner that has lost them: they are interrupted.
     pub fn unfinished(&self) -> Vec<Path> {
         self.open(|_, _, leaf| leaf.phase == Phase::Running)

@@ -188,7 +188,7 @@ impl Drive {
                 run: self.run.id.clone(),
                 entry: self.entry,
                 at,
-                status: self.machine.status(),
+                status: self.machine.standing(),
                 events: events.clone(),
             };
             match self.runner.store(record).await {

@@ -4,7 +4,9 @@
 use super::super::context::Context;
 use super::ask;
 use crate::documents;
+use crate::engine::Reply;
 use crate::error::{Error, Result, codes};
+use crate::policy;
 use crate::policy::rules::model::{Hints, Limit};
 use crate::policy::rules::{self, Document, Effect, Request, Rule, presets};
 use crate::servers::formats::own::parse_time;
@@ -157,6 +159,11 @@ impl Set {
             }
             _ => return Err(Error::new(&codes::USAGE, "a rule has a name and an effect")),
         };
+        let tokens = document.roles.values().flat_map(|role| role.tokens.clone()).collect::<Vec<_>>();
+        if let Err(error) = check_tokens(ctx, &tokens) {
+            // A file may come before the keys it speaks of.
+            ctx.ui.warn(&error.to_string());
+        }
         let names = document.rules.iter().map(|rule| rule.name.clone()).collect();
         put(ctx, document, self.replace, "set", names)
     }
@@ -268,10 +275,31 @@ impl Role {
             ask(ctx, Request::DeleteRole { name: self.name })?;
             return ctx.ui.show(&Changed { done: "deleted role", names });
         }
+        check_tokens(ctx, &self.token)?;
         let role = rules::model::Role { clients: self.client, tokens: self.token };
         let document = Document { roles: [(self.name, role)].into(), ..Document::default() };
         put(ctx, document, false, "set role", names)
     }
+}
+
+/// A role of a key that does not exist would be nobody's, or somebody's who is given that name later.
+fn check_tokens(ctx: &Context, names: &[String]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let Reply::Token(policy::Reply::Tokens(tokens)) = ctx.call(policy::Request::List)? else {
+        return Err(Error::bug("no list of keys in the reply"));
+    };
+    let known: Vec<&str> =
+        tokens.iter().filter(|it| it.revoked.is_none()).map(|it| it.name.as_str()).collect();
+    for name in names.iter().filter(|name| !known.contains(&name.as_str())) {
+        let error = Error::new(&codes::TOKEN_NOT_FOUND, format!("no token named `{name}`"));
+        return Err(match documents::near(name, known.iter().copied()) {
+            Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+            None => error.hint(format!("umcp token create {name}")),
+        });
+    }
+    Ok(())
 }
 
 /// Give tools a label, for rules with `--label` and `--after`

@@ -247,3 +247,26 @@ fn they_leave_records_that_hold_no_values() {
     };
     assert!(history.is_empty());
 }
+
+#[test]
+fn a_slip_of_the_pen_is_told_where_a_decision_is_explained() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    client(&daemon, Door::Bridge, Era::Legacy, "ann", everything()).tools();
+    let explain = |words: &[&str]| {
+        let mut command = std::process::Command::new(crate::support::daemon::UMCP);
+        command.args(["policy", "explain"]).args(words).env("UMCP_HOME", daemon.folder());
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    for (words, meant) in [
+        (&["fx.ecko"][..], Some("did you mean `fx.echo`?")),
+        (&["fx.echo"], None),
+        (&["fx.test_simple_promt", "--kind", "prompt"], Some("did you mean `fx.test_simple_prompt`?")),
+        (&["fx.test_simple_prompt", "--kind", "prompt"], None),
+        (&["fx.test://static-txt", "--kind", "resource"], Some("did you mean `fx.test://static-text`?")),
+    ] {
+        let told = explain(words);
+        let line = told.lines().find(|line| line.starts_with("did you mean"));
+        assert_eq!(line, meant, "{told}");
+    }
+}
