@@ -98,6 +98,8 @@ impl Drive {
                 self.stop();
                 return;
             }
+            // A walk that was long enough goes on when others have had their turn.
+            tokio::task::yield_now().await;
             let nap = next
                 .wake
                 .map_or(NAP, |wake| Duration::from_millis(wake.since_ms(self.runner.now())).min(NAP));
