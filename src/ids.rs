@@ -13,6 +13,11 @@ pub fn random_hex(length: usize) -> String {
     hex(&bytes)
 }
 
+/// A random number, from the same generator.
+pub fn random_number() -> u64 {
+    u64::from_str_radix(&random_hex(8), 16).expect("eight bytes in hex are a number")
+}
+
 /// Lower-case hex of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {

@@ -54,7 +54,11 @@ pub struct Call {
     /// `stdio`, `http` or `cli`.
     pub door: String,
     pub server: String,
+    /// Name of the tool or prompt; of a resource its URI, or its template, or its scheme.
     pub tool: String,
+    /// `prompt`, `resource` or `completion`; empty for a tool.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kind: String,
     /// `allow`, `approved`, `approved by client`, `granted`, or `refused`.
     pub decision: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

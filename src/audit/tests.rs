@@ -136,6 +136,7 @@ fn a_list_is_filtered_and_a_report_counts() {
             door: "stdio".into(),
             server: "git".into(),
             tool: tool.into(),
+            kind: String::new(),
             decision: decision.into(),
             rule: (decision != "allow").then(|| "r".into()),
             outcome: outcome.into(),

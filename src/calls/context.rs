@@ -17,6 +17,8 @@ pub struct Context {
     pub client: Arc<str>,
     /// Name of the key an HTTP client came with.
     pub token: Option<Arc<str>>,
+    /// Who calls as far as umcp itself knows, whatever the client says: a key, a client's entry, a session.
+    pub identity: Arc<str>,
     pub door: Door,
     pub profile: Option<Arc<str>>,
     /// Number of the client's session; 0 for the command line.
@@ -133,6 +135,7 @@ impl Context {
         Self {
             client: client.into(),
             token: None,
+            identity: "local".into(),
             door,
             profile: None,
             session: 0,

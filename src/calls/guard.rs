@@ -3,47 +3,38 @@
 //! Long because before a call, at its question and after it the same memory is needed.
 
 use super::approvals::{Answered, Desk, Key};
+use super::memory::{Counted, Memory, Who};
 use super::{Context, Params, Reply};
 use crate::audit;
 use crate::clock::Timestamp;
 use crate::engine::live::Approval;
 use crate::error::{Error, Result, codes};
-use crate::policy::rules::Effect;
 use crate::policy::rules::compile::Compiled;
-use crate::policy::rules::decide::{Caller, Circumstances, Decision, Gate, Passage};
+use crate::policy::rules::decide::{Called, Caller, Circumstances, Decision, Gate, Passage, hints_of};
+use crate::policy::rules::model::Hints;
 use crate::policy::rules::redact;
+use crate::policy::rules::{Effect, Kind};
 use crate::tools::Era;
 use crate::upstream::link::{Ask, Listener};
 use crate::upstream::message::{Answer, quote};
 use crate::upstream::view::{ViewTool, refusal};
-use crate::upstream::{Happening, Shared, World};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::upstream::{Happening, Shared, Upstream, World};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Use of a label counts for rules with `after` for this long.
-const MEMORY_MS: u64 = 3_600_000;
 /// What "for a while" means where the client's user answers.
 const WHILE_MS: u64 = 600_000;
-/// Clients, and counters of calls, kept at once.
-const MOST: usize = 10_000;
 /// Characters of arguments that a question shows.
 const SHOWN: usize = 2_000;
 const CHOICES: [&str; 3] = ["allow once", "allow for 10 minutes", "deny"];
-
-/// Label -> when a tool with it was last called.
-type Trail = BTreeMap<String, Timestamp>;
-/// Rule, client, server, tool.
-type Counter = (String, Arc<str>, String, String);
 
 /// What has to be remembered between calls.
 #[derive(Default)]
 pub struct Guard {
     pub desk: Desk,
-    trails: Mutex<HashMap<Arc<str>, Trail>>,
-    /// Calls left, and when they were counted.
-    counters: Mutex<HashMap<Counter, (f64, Instant)>>,
+    memory: Memory,
 }
 
 /// A call that may go on, and what to do with its result.
@@ -52,7 +43,7 @@ pub struct Passed {
     /// Who or what let it through, for the records: `allow`, or how it was approved.
     pub decision: &'static str,
     pub rule: Option<String>,
-    redactions: Vec<Arc<Compiled>>,
+    pub redactions: Vec<Arc<Compiled>>,
     /// Bytes of the result, and the rule that says so.
     result_bytes: Option<(u64, String)>,
     /// It was asked for and allowed this once.
@@ -69,6 +60,11 @@ impl Passed {
             ..Self::default()
         }
     }
+
+    /// An error may quote what its server said.
+    pub fn hide_in(&self, error: Error) -> Error {
+        redact::redact_error(error, &self.redactions)
+    }
 }
 
 /// A call that may not go on: why, and the rule.
@@ -78,34 +74,95 @@ pub struct Refused {
     pub rule: Option<String>,
 }
 
+/// What is called: a tool, a prompt or a resource of a server.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    pub upstream: &'a Arc<Upstream>,
+    pub kind: Kind,
+    /// Its own name, or the URI.
+    pub name: &'a str,
+    /// What stands for it in records, which hold no values.
+    pub recorded: &'a str,
+    /// The definition of a tool, for its hints.
+    pub json: &'a str,
+}
+
+impl<'a> Subject<'a> {
+    pub fn of(tool: &'a ViewTool) -> Self {
+        let ViewTool { upstream, tool: name, json, .. } = tool;
+        Self { upstream, kind: Kind::Tool, name, recorded: name, json }
+    }
+
+    /// As a question and a list of grants name it.
+    fn shown(&self) -> String {
+        match self.kind {
+            Kind::Tool => self.name.into(),
+            kind => format!("{} {}", kind.word(), self.name),
+        }
+    }
+
+    fn path(&self) -> String {
+        format!("{}.{}", self.upstream.name(), self.name)
+    }
+}
+
 /// One call on its way through the guard.
 pub struct Passing<'a> {
     pub world: &'a World,
     pub shared: &'a Shared,
     pub gate: &'a Gate,
-    pub tool: &'a ViewTool,
+    pub subject: Subject<'a>,
+    /// Arguments as JSON text.
+    pub arguments: &'a str,
     pub params: &'a Params<'a>,
     pub context: &'a Context,
 }
 
 impl Passing<'_> {
-    fn arguments(&self) -> &str {
-        self.params.raw("arguments").unwrap_or("{}")
+    /// Whose call it is, and of what: nobody else's grant or count is its own. A server that was replaced by another
+    /// of its name has another id, one that runs something else another fingerprint.
+    fn key(&self) -> Key {
+        let Subject { upstream, kind, name, .. } = self.subject;
+        Key {
+            who: self.context.identity.clone(),
+            client: self.context.client.clone(),
+            server: upstream.id().into(),
+            print: upstream.entry.fingerprint(),
+            kind,
+            name: name.into(),
+        }
     }
 
-    fn key(&self) -> Key {
-        (self.context.client.clone(), self.tool.upstream.name().into(), self.tool.tool.clone())
+    /// Counted by the id of the server alone: nothing that changes within it may begin a count anew.
+    fn counted(&self, rule: &str) -> Counted {
+        let Subject { upstream, kind, name, .. } = self.subject;
+        Counted {
+            rule: rule.into(),
+            server: upstream.id().into(),
+            kind,
+            name: name.into(),
+            who: Some(self.who()),
+        }
+    }
+
+    fn who(&self) -> Who {
+        match self.context.token {
+            Some(_) => (true, self.context.identity.clone()),
+            None => (false, self.context.client.clone()),
+        }
     }
 
     fn decide<'g>(&self, gate: &'g Gate, used: &BTreeSet<String>, now: Timestamp) -> Decision<'g> {
-        gate.decide(&Circumstances { arguments: self.arguments(), time: now.local(), used })
+        gate.decide(&Circumstances { arguments: self.arguments, time: now.local(), used })
     }
 
     /// What stands before the tool by the policy as it is now; `None` when nothing does any more.
     fn gate_now(&self) -> Result<Option<Arc<Gate>>, Refused> {
         let (client, token) = (self.context.client.clone(), self.context.token.clone());
         let caller = Caller { client, token, profile: self.gate.profile.clone() };
-        match self.world.passage(caller, self.tool) {
+        let Subject { upstream, kind, name, json, .. } = self.subject;
+        let hints = if kind.is_tool() { hints_of(json) } else { Hints::default() };
+        match self.world.passage(caller, &Called { server: upstream.name(), kind, tool: name, hints }) {
             None | Some(Passage::Open) => Ok(None),
             Some(Passage::Gate(gate)) => Ok(Some(gate)),
             Some(Passage::Closed(rule)) => Err(self.denied(rule.as_deref())),
@@ -113,12 +170,13 @@ impl Passing<'_> {
     }
 
     fn denied(&self, rule: Option<&Compiled>) -> Refused {
-        let error = refusal(self.tool.upstream.name(), &self.tool.tool, &self.context.client, rule);
+        let Subject { upstream, kind, name, .. } = self.subject;
+        let error = refusal(kind, (upstream.name(), name), &self.context.client, rule);
         Refused { error, rule: rule.map(|it| it.rule.name.clone()) }
     }
 
     fn path(&self) -> String {
-        format!("{}.{}", self.tool.upstream.name(), self.tool.tool)
+        self.subject.path()
     }
 }
 
@@ -126,14 +184,14 @@ impl Guard {
     /// Lets a call through, or says why not. Waits where the user has to be asked.
     pub async fn pass(&self, call: &Passing<'_>) -> Result<Passed, Refused> {
         let now = call.shared.engine.now();
-        let decision = call.decide(call.gate, &self.used(&call.context.client, now), now);
+        let decision = call.decide(call.gate, &self.memory.used(&call.who(), now), now);
         if decision.effect == Effect::Deny {
             return Err(call.denied(decision.rule.map(Arc::as_ref)));
         }
         self.bound(call, &decision)?;
         let rule = decision.rule.map(|it| it.rule.name.clone());
         if decision.effect != Effect::Ask {
-            self.note(&call.context.client, &call.gate.notes, now);
+            self.memory.note(&call.who(), &call.context.client, &call.gate.notes, now);
             return Ok(Passed { rule, ..Passed::by("allow", &decision) });
         }
         let asked = self.ask(call, decision.rule, now).await;
@@ -145,11 +203,11 @@ impl Guard {
     fn pass_asked(&self, call: &Passing<'_>, how: &'static str) -> Result<Passed, Refused> {
         let now = call.shared.engine.now();
         let Some(gate) = call.gate_now()? else { return Ok(Passed { decision: how, ..Passed::default() }) };
-        let decision = call.decide(&gate, &self.used(&call.context.client, now), now);
+        let decision = call.decide(&gate, &self.memory.used(&call.who(), now), now);
         if decision.effect == Effect::Deny {
             return Err(call.denied(decision.rule.map(Arc::as_ref)));
         }
-        self.note(&call.context.client, &gate.notes, now);
+        self.memory.note(&call.who(), &call.context.client, &gate.notes, now);
         Ok(Passed::by(how, &decision))
     }
 
@@ -163,13 +221,12 @@ impl Guard {
         }
         // Only now, so that no other call goes on in its place while it runs, nor after it failed.
         if passed.once && asks_for_input(&reply) {
-            self.desk.goes_on(call.key(), call.arguments(), call.shared.engine.now());
+            self.desk.goes_on(call.key(), call.arguments, call.shared.engine.now());
         }
         if passed.redactions.is_empty() {
             return Ok(reply);
         }
-        let rules: Vec<&Arc<Compiled>> = passed.redactions.iter().collect();
-        match redact::redact(reply.answer.text(), &rules) {
+        match redact::redact(reply.answer.text(), &passed.redactions) {
             Some(body) => Ok(Reply { answer: Answer { ok: reply.answer.ok, body: body.into() }, ..reply }),
             None => Ok(reply),
         }
@@ -179,46 +236,30 @@ impl Guard {
     pub fn release_later(&self, call: &Passing<'_>, reply: Reply) -> Result<Reply> {
         let now = call.shared.engine.now();
         // The call itself may have left a label that would deny it now.
-        let decision = call.decide(call.gate, &BTreeSet::new(), now);
-        if decision.effect == Effect::Deny {
-            return Err(call.denied(decision.rule.map(Arc::as_ref)).error);
+        if let Some(refused) = self.denies(call) {
+            return Err(refused.error);
         }
-        let decision = call.decide(call.gate, &self.used(&call.context.client, now), now);
+        let decision = call.decide(call.gate, &self.memory.used(&call.who(), now), now);
         self.release(call, &Passed::by("allow", &decision), reply)
     }
 
-    /// Labels of the tools a client has called of late.
-    fn used(&self, client: &Arc<str>, now: Timestamp) -> BTreeSet<String> {
-        let trails = self.trails.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = |(_, at): &(&String, &Timestamp)| now.since_ms(**at) < MEMORY_MS;
-        let trail = trails.get(client).into_iter().flatten();
-        trail.filter(recent).map(|(label, _)| label.clone()).collect()
-    }
-
-    fn note(&self, client: &Arc<str>, labels: &[String], now: Timestamp) {
-        if labels.is_empty() {
-            return;
-        }
-        let mut trails = self.trails.lock().unwrap_or_else(PoisonError::into_inner);
-        if trails.len() >= MOST && !trails.contains_key(client) {
-            trails.retain(|_, trail| trail.values().any(|at| now.since_ms(*at) < MEMORY_MS));
-        }
-        let trail = trails.entry(client.clone()).or_default();
-        trail.extend(labels.iter().map(|label| (label.clone(), now)));
+    /// Whether what a call left behind, or hears without calling, is denied by now. Nobody is asked for it.
+    pub fn denies(&self, call: &Passing<'_>) -> Option<Refused> {
+        let decision = call.decide(call.gate, &BTreeSet::new(), call.shared.engine.now());
+        (decision.effect == Effect::Deny).then(|| call.denied(decision.rule.map(Arc::as_ref)))
     }
 
     /// Takes back grants, and forgets which labels a client has used; nobody means everybody.
     pub fn forget(&self, client: Option<&str>) {
         self.desk.forget(client);
-        let mut trails = self.trails.lock().unwrap_or_else(PoisonError::into_inner);
-        trails.retain(|known, _| client.is_some_and(|client| **known != *client));
+        self.memory.forget(client);
     }
 
     fn bound(&self, call: &Passing<'_>, decision: &Decision<'_>) -> Result<(), Refused> {
         for it in &decision.limits {
             let Some(limit) = &it.rule.limit else { continue };
             let refused = |error| Refused { error, rule: Some(it.rule.name.clone()) };
-            let arguments = call.arguments();
+            let arguments = call.arguments;
             let too_much = |what: String| {
                 let message =
                     format!("{what}; the rule `{}` forbids that for `{}`", it.rule.name, call.path());
@@ -233,7 +274,8 @@ impl Guard {
                 return Err(too_much(format!("the arguments are {depth} levels deep")));
             }
             if let (Some(calls), Some(seconds)) = (limit.calls, limit.per_seconds)
-                && let Err(wait) = self.count(call, &it.rule.name, calls, seconds)
+                && let Err(wait) =
+                    self.memory.count(&call.counted(&it.rule.name), calls, seconds, Instant::now())
             {
                 let wait = wait.as_secs() + 1;
                 let message = format!(
@@ -249,26 +291,6 @@ impl Guard {
         Ok(())
     }
 
-    /// Counts a call; the error is how long to wait. A bucket that fills evenly and begins full.
-    fn count(&self, call: &Passing<'_>, rule: &str, calls: u32, seconds: u32) -> Result<(), Duration> {
-        let key = call.key();
-        let now = Instant::now();
-        let rate = f64::from(calls) / f64::from(seconds);
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        if counters.len() >= MOST {
-            counters.retain(|_, (_, at)| now.duration_since(*at) < Duration::from_secs(3600));
-        }
-        let counter = counters.entry((rule.into(), key.0, key.1, key.2));
-        let (left, at) = counter.or_insert((f64::from(calls), now));
-        *left = (*left + now.duration_since(*at).as_secs_f64() * rate).min(f64::from(calls));
-        *at = now;
-        if *left < 1.0 {
-            return Err(Duration::from_secs_f64((1.0 - *left) / rate));
-        }
-        *left -= 1.0;
-        Ok(())
-    }
-
     /// Asks the user, through every way there is; the first answer counts. Gives how it was allowed, and whether
     /// only this once.
     async fn ask(
@@ -278,17 +300,18 @@ impl Guard {
         now: Timestamp,
     ) -> Result<(&'static str, bool)> {
         let key = call.key();
+        let named = (call.subject.upstream.name().to_string(), call.subject.shown());
         if self.desk.is_granted(&key, now) {
             return Ok(("granted", false));
         }
         let goes_on =
             call.params.raw("requestState").is_some() || call.params.raw("inputResponses").is_some();
-        if goes_on && self.desk.take_going_on(&key, call.arguments(), now) {
+        if goes_on && self.desk.take_going_on(&key, call.arguments, now) {
             return Ok(("approved", true));
         }
         let patience = call.shared.settings.policy.ask_timeout_ms;
         let approval = question(call, rule, now, now.plus_ms(patience));
-        let mut waiting = self.desk.put(approval.clone());
+        let mut waiting = self.desk.put(approval.clone(), crate::ids::random_number);
         let approval = Approval { id: waiting.id, ..approval };
         let (client, server, tool) =
             (approval.client.clone(), approval.server.clone(), approval.tool.clone());
@@ -329,7 +352,7 @@ impl Guard {
         }
         let now = call.shared.engine.now();
         if let Some(time) = answered.for_ms {
-            self.desk.grant(key, now.plus_ms(time));
+            self.desk.grant(key, named, now, now.plus_ms(time));
         }
         let how = if answered.by == "client" { "approved by client" } else { "approved" };
         Ok((how, answered.for_ms.is_none()))
@@ -340,9 +363,9 @@ fn question(call: &Passing<'_>, rule: Option<&Arc<Compiled>>, now: Timestamp, un
     Approval {
         id: 0,
         client: call.context.client.to_string(),
-        server: call.tool.upstream.name().into(),
-        tool: call.tool.tool.clone(),
-        arguments: shown(call.arguments()),
+        server: call.subject.upstream.name().into(),
+        tool: call.subject.shown(),
+        arguments: shown(call.arguments),
         rule: rule.map(|it| it.rule.name.clone()),
         reason: rule.and_then(|it| it.rule.reason.clone()),
         since: now,
@@ -382,7 +405,11 @@ fn elicit(
     let by =
         rule.as_ref().map_or("the policy's default asks".into(), |rule| format!("the rule `{rule}` asks"));
     let why = reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
-    let message = format!("umcp: may `{client}` call {server}.{tool}? ({by}{why})\narguments: {arguments}");
+    let what = match tool.split_once(' ') {
+        Some((kind @ ("prompt" | "resource"), name)) => format!("use the {kind} {server}.{name}"),
+        _ => format!("call {server}.{tool}"),
+    };
+    let message = format!("umcp: may `{client}` {what}? ({by}{why})\narguments: {arguments}");
     let schema = format!(
         r#"{{"type":"object","properties":{{"decision":{{"type":"string","title":"Decision","enum":{}}}}},"required":["decision"]}}"#,
         serde_json::json!(CHOICES)

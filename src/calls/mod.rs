@@ -5,22 +5,28 @@ pub mod approvals;
 pub mod cache;
 pub mod context;
 pub mod guard;
+mod memory;
+mod obtain;
 mod record;
 pub mod results;
 pub mod runner;
+mod veil;
 
 use crate::error::{Error, Kind, Result, codes};
+use crate::policy::rules::decide::Gate;
 use crate::tools::Era;
 use crate::upstream::link::Outgoing;
 use crate::upstream::message::{Answer, member, quote};
-use crate::upstream::view::{Denied, ViewTool};
+use crate::upstream::view::ViewTool;
 use crate::upstream::{Upstream, World};
 use crate::usage::Class;
 use cache::Cache;
 pub use context::{Context, Params};
-use guard::{Guard, Passing};
+pub use guard::Subject;
+use guard::{Guard, Passed, Passing};
+pub use obtain::Item;
 pub use record::Ended;
-use record::{Note, Recorder, Watcher};
+use record::{Recorder, Watcher};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -53,16 +59,23 @@ impl Caller {
 
     /// Calls a tool of a view. `params` are those of `tools/call` as the client sent them.
     pub async fn call(&self, tool: &ViewTool, params: &Params<'_>, context: &Context) -> Result<Reply> {
-        let mut recorder = Recorder::new(self, tool, params, context);
-        let Some(gate) = &tool.gate else { return self.run(params, &mut recorder).await };
-        let call = Passing { world: &self.world, shared: &self.world.shared, gate, tool, params, context };
+        let arguments = params.raw("arguments").unwrap_or("{}");
+        let mut recorder = Recorder::new(self, Subject::of(tool), "", arguments, context);
+        let Some(gate) = &tool.gate else { return self.run(tool, params, &mut recorder, context).await };
+        let call = self.passing(gate, Subject::of(tool), arguments, params, context);
+        let passed = self.pass(&call, &mut recorder).await?;
+        let veiled = veil::over(context, &passed);
+        let reply = self.run(tool, params, &mut recorder, veiled.as_ref().unwrap_or(context)).await;
+        self.guard.release(&call, &passed, reply.map_err(|error| passed.hide_in(error))?)
+    }
+
+    async fn pass(&self, call: &Passing<'_>, recorder: &mut Recorder<'_>) -> Result<Passed> {
         // What a call is recorded with that its client gives up while it waits.
         recorder.decision = ("unanswered", None);
-        match self.guard.pass(&call).await {
+        match self.guard.pass(call).await {
             Ok(passed) => {
                 recorder.decision = (passed.decision, passed.rule.clone());
-                let reply = self.run(params, &mut recorder).await?;
-                self.guard.release(&call, &passed, reply)
+                Ok(passed)
             }
             Err(refused) => {
                 recorder.decision = ("refused", refused.rule);
@@ -72,32 +85,26 @@ impl Caller {
         }
     }
 
-    /// What the client gets of what a server tells later of a call, such as the result of a task.
-    pub fn release_later(
-        &self,
-        tool: &ViewTool,
-        params: &Params<'_>,
-        context: &Context,
-        reply: Reply,
-    ) -> Result<Reply> {
-        let Some(gate) = &tool.gate else { return Ok(reply) };
-        let call = Passing { world: &self.world, shared: &self.world.shared, gate, tool, params, context };
-        self.guard.release_later(&call, reply)
-    }
-
-    /// Refuses a call of a tool that the policy does not even list.
-    pub fn refuse(&self, denied: &Denied, params: &Params<'_>, context: &Context) -> Error {
-        let error = denied.error(&context.client);
-        let arguments = params.raw("arguments").unwrap_or("{}");
-        let mut note = Note::new(context, (denied.upstream.name(), &denied.tool), arguments);
-        (note.decision, note.rule, note.error) = ("refused", denied.rule(), Some(error.code.code));
-        self.record(note);
-        error
+    fn passing<'a>(
+        &'a self,
+        gate: &'a Gate,
+        subject: Subject<'a>,
+        arguments: &'a str,
+        params: &'a Params<'a>,
+        context: &'a Context,
+    ) -> Passing<'a> {
+        Passing { world: &self.world, shared: &self.world.shared, gate, subject, arguments, params, context }
     }
 
     /// Runs a call that may run.
-    async fn run(&self, params: &Params<'_>, recorder: &mut Recorder<'_>) -> Result<Reply> {
-        let Recorder { tool, context, arguments, .. } = *recorder;
+    async fn run(
+        &self,
+        tool: &ViewTool,
+        params: &Params<'_>,
+        recorder: &mut Recorder<'_>,
+        context: &Context,
+    ) -> Result<Reply> {
+        let Recorder { arguments, .. } = *recorder;
         // The wait for a person is no time of the server.
         recorder.started = Instant::now();
         let key = |ttl| Some((ttl, Cache::key(&tool.upstream.entry, &tool.tool, params, context.session)?));

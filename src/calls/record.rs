@@ -2,10 +2,9 @@
 //! to those who watch.
 //! Rule: on the call's path only what may be gone later is copied; the store's writer thread makes the records of it.
 
-use super::{Caller, Context, Params, says_error};
+use super::{Caller, Context, Subject, says_error};
 use crate::audit;
 use crate::clock::Timestamp;
-use crate::upstream::view::ViewTool;
 use crate::usage::{Call, Class, Door};
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -59,6 +58,8 @@ pub(super) struct Note {
     profile: Option<Arc<str>>,
     server: String,
     tool: String,
+    /// `prompt`, `resource` or `completion`; empty for a tool.
+    kind: &'static str,
     arguments: Arguments,
     request_bytes: u64,
     /// What the policy said, and its rule.
@@ -81,6 +82,7 @@ impl Note {
             profile: context.profile.clone(),
             server: server.into(),
             tool: tool.into(),
+            kind: "",
             arguments: Arguments::of(arguments),
             request_bytes: arguments.len() as u64,
             decision: "allow",
@@ -93,8 +95,8 @@ impl Note {
         }
     }
 
-    /// The records: that of the usage, and that of the audit trail where there is one.
-    fn records(self) -> (Call, Option<audit::Event>) {
+    /// The records: that of the usage, which is that of tools, and that of the audit trail where there is one.
+    fn records(self) -> (Option<Call>, Option<audit::Event>) {
         let event = self.arguments.shape().map(|arguments| {
             audit::Event::Call(Box::new(audit::Call {
                 client: self.client.to_string(),
@@ -102,6 +104,7 @@ impl Note {
                 door: self.door.word().into(),
                 server: self.server.clone(),
                 tool: self.tool.clone(),
+                kind: self.kind.into(),
                 decision: self.decision.into(),
                 rule: self.rule,
                 outcome: self.class.word().into(),
@@ -124,7 +127,7 @@ impl Note {
             error: self.error.map(Into::into),
             cached: self.cached,
         };
-        (call, event)
+        (self.kind.is_empty().then_some(call), event)
     }
 }
 
@@ -152,10 +155,11 @@ impl Caller {
     }
 
     pub(super) fn record(&self, mut note: Note) {
-        self.calls.fetch_add(1, Relaxed);
         let shared = &self.world.shared;
         let now = shared.engine.now();
-        if let Some(watcher) = self.watcher.get() {
+        let is_tool = note.kind.is_empty();
+        self.calls.fetch_add(u64::from(is_tool), Relaxed);
+        if let Some(watcher) = self.watcher.get().filter(|_| is_tool) {
             let Note { client, server, tool, class, duration_us, .. } = &note;
             let ended = Ended { client, server, tool, class: *class, duration_us: *duration_us };
             watcher(now, &ended);
@@ -174,7 +178,9 @@ fn micros(started: Instant) -> u64 {
 /// Leaves the records when the call ends, however it ends: a dropped call was cancelled.
 pub(super) struct Recorder<'a> {
     caller: &'a Caller,
-    pub tool: &'a ViewTool,
+    subject: Subject<'a>,
+    /// What it is, in the audit trail; nothing for a tool.
+    what: &'static str,
     pub context: &'a Context,
     pub arguments: &'a str,
     /// What the policy said, and its rule.
@@ -186,12 +192,19 @@ pub(super) struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    pub fn new(caller: &'a Caller, tool: &'a ViewTool, params: &Params<'a>, context: &'a Context) -> Self {
+    pub fn new(
+        caller: &'a Caller,
+        subject: Subject<'a>,
+        what: &'static str,
+        arguments: &'a str,
+        context: &'a Context,
+    ) -> Self {
         Self {
             caller,
-            tool,
+            subject,
+            what,
             context,
-            arguments: params.raw("arguments").unwrap_or("{}"),
+            arguments,
             decision: ("allow", None),
             started: Instant::now(),
             outcome: None,
@@ -202,8 +215,9 @@ impl<'a> Recorder<'a> {
 
 impl Drop for Recorder<'_> {
     fn drop(&mut self) {
-        let path = (self.tool.upstream.name(), self.tool.tool.as_str());
+        let path = (self.subject.upstream.name(), self.subject.recorded);
         let mut note = Note::new(self.context, path, self.arguments);
+        note.kind = self.what;
         let (class, result_bytes, error) = self.outcome.take().unwrap_or((Class::Cancelled, 0, None));
         (note.class, note.result_bytes, note.error) = (class, result_bytes as u64, error);
         (note.decision, note.rule) = std::mem::take(&mut self.decision);

@@ -5,8 +5,21 @@ use crate::error::{Error, Result, codes};
 use crate::ids;
 use crate::paths::{Paths, create_private_dir, io_error, private_options};
 use crate::upstream::message::quote;
+use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::time::Duration;
+
+/// Where a stored result came from: it is read by whoever called, as long as the policy lets the call pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Who called, in a word that says nothing else.
+    pub whose: String,
+    /// Id of the server.
+    pub server: String,
+    pub tool: String,
+    /// JSON text; rules may look at them. They lie where the result does, and go with it.
+    pub arguments: String,
+}
 
 /// Kept this long.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
@@ -16,6 +29,7 @@ pub const PAGE: usize = 16_000;
 /// Stores the text of a result and gives the result that stands for it.
 pub fn shorten(
     paths: &Paths,
+    origin: &Origin,
     result: &serde_json::Value,
     limit: usize,
     now: Timestamp,
@@ -31,7 +45,7 @@ pub fn shorten(
         return Ok(None);
     }
     let handle = format!("res-{}", ids::random_hex(8));
-    store(paths, &handle, &text)?;
+    store(paths, &handle, origin, &text)?;
     sweep(paths, now);
     let head = cut(&text, 0, (limit / 2).clamp(200, PAGE));
     let pages = text.len().div_ceil(PAGE);
@@ -48,23 +62,37 @@ pub fn shorten(
     Ok(Some(format!(r#"{{"content":[{}]{error}}}"#, items.join(","))))
 }
 
-fn store(paths: &Paths, handle: &str, text: &str) -> Result<()> {
+fn store(paths: &Paths, handle: &str, origin: &Origin, text: &str) -> Result<()> {
+    let origin = serde_json::to_string(origin)
+        .map_err(|error| Error::bug("where a result came from cannot be written").because(error))?;
     let dir = paths.results();
     create_private_dir(&dir)?;
     let path = dir.join(handle);
     let file = private_options().write(true).create_new(true).open(&path);
-    file.and_then(|mut file| file.write_all(text.as_bytes()))
+    file.and_then(|mut file| file.write_all(format!("{origin}\n{text}").as_bytes()))
         .map_err(|error| io_error("write", &path, &error))
 }
 
-/// One page of a stored result, counted from 1, and how many there are.
-pub fn read(paths: &Paths, handle: &str, page: usize) -> Result<(String, usize)> {
+/// A stored result, and where it came from.
+pub fn read(paths: &Paths, handle: &str) -> Result<(Origin, String)> {
     let good = handle.strip_prefix("res-").is_some_and(|rest| rest.chars().all(|c| c.is_ascii_hexdigit()));
-    let missing = || Error::new(&codes::RESULT_NOT_FOUND, format!("no stored result `{handle}`"));
     if !good {
-        return Err(missing());
+        return Err(missing(handle));
     }
-    let text = std::fs::read_to_string(paths.results().join(handle)).map_err(|_| missing())?;
+    let whole = std::fs::read_to_string(paths.results().join(handle)).map_err(|_| missing(handle))?;
+    let (origin, text) = whole.split_once('\n').ok_or_else(|| missing(handle))?;
+    // What an older version stored does not say whose it is.
+    let origin = serde_json::from_str(origin).map_err(|_| missing(handle))?;
+    Ok((origin, text.into()))
+}
+
+/// "No stored result …": also for one of somebody else.
+pub fn missing(handle: &str) -> Error {
+    Error::new(&codes::RESULT_NOT_FOUND, format!("no stored result `{handle}`"))
+}
+
+/// One page, counted from 1, and how many there are.
+pub fn page<'a>(text: &'a str, handle: &str, page: usize) -> Result<(&'a str, usize)> {
     let pages = text.len().div_ceil(PAGE).max(1);
     if page == 0 || page > pages {
         return Err(Error::new(
@@ -73,7 +101,7 @@ pub fn read(paths: &Paths, handle: &str, page: usize) -> Result<(String, usize)>
         )
         .hint(format!("pages go from 1 to {pages}")));
     }
-    Ok((cut(&text, (page - 1) * PAGE, PAGE).to_string(), pages))
+    Ok((cut(text, (page - 1) * PAGE, PAGE), pages))
 }
 
 /// `length` bytes from `start`, widened to whole characters.
@@ -113,15 +141,26 @@ mod tests {
         let long = "ä".repeat(20_000);
         let result =
             serde_json::json!({"content": [{"type": "text", "text": long}, {"type": "image", "data": ""}]});
-        assert!(shorten(&paths, &result, 50_000, Timestamp(0)).unwrap().is_none());
-        let short = shorten(&paths, &result, 1000, Timestamp(0)).unwrap().unwrap();
+        let origin = Origin {
+            whose: "w".into(),
+            server: "srv_1".into(),
+            tool: "t".into(),
+            arguments: r#"{"a":"b\nc"}"#.into(),
+        };
+        assert!(shorten(&paths, &origin, &result, 50_000, Timestamp(0)).unwrap().is_none());
+        let short = shorten(&paths, &origin, &result, 1000, Timestamp(0)).unwrap().unwrap();
         let short: serde_json::Value = serde_json::from_str(&short).unwrap();
         let text = short["content"][0]["text"].as_str().unwrap();
         assert_eq!(short["content"][1]["type"], "image");
         let handle = text.split('`').nth(1).unwrap();
-        let pages: Vec<String> = (1..=3).map(|page| read(&paths, handle, page).unwrap().0).collect();
+        let (from, text) = read(&paths, handle).unwrap();
+        assert_eq!(from, origin);
+        let pages: Vec<&str> = (1..=3).map(|number| page(&text, handle, number).unwrap().0).collect();
         assert_eq!(pages.concat(), long);
-        assert!(read(&paths, handle, 4).is_err());
-        assert!(read(&paths, "../etc/passwd", 1).is_err());
+        assert!(page(&text, handle, 4).is_err());
+        assert!(read(&paths, "../etc/passwd").is_err());
+        // One of an older version, which says nothing of where it came from.
+        std::fs::write(paths.results().join("res-00"), "only\ntext").unwrap();
+        assert!(read(&paths, "res-00").is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! `umcp approve`: answers calls that wait for the user, wherever they came from.
 
 use super::context::{self, Context};
+use super::workflow::{Asking, asking};
 use crate::clock::Timestamp;
 use crate::engine::live::{Approval, Approvals, Grant, Live, LiveReply};
 use crate::error::{Error, Result, codes};
@@ -19,7 +20,7 @@ const WHILE_MS: u64 = 600_000;
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  umcp approve\n  umcp approve 3\n  umcp approve 3 --for 10m\n  umcp approve 3 --deny"
+    after_help = "Examples:\n  umcp approve\n  umcp approve 415276031\n  umcp approve 415276031 --for 10m\n  umcp approve 415276031 --deny"
 )]
 pub struct Approve {
     #[command(subcommand)]
@@ -37,7 +38,7 @@ pub struct Approve {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List calls that wait, and what was granted for a while
+    /// List calls and steps of workflows that wait, and what was granted for a while
     #[command(alias = "ls")]
     List,
     /// Take back what was granted, and forget which labelled tools clients have used
@@ -68,7 +69,7 @@ impl Approve {
                 Err(Error::new(&codes::USAGE, "which call is meant?").hint("umcp approve list"))
             }
             (Some(Verb::List) | None, _) => {
-                ctx.ui.show(&List { approvals: waiting(ctx)?, now: ctx.clock.now() })
+                ctx.ui.show(&List { approvals: waiting(ctx)?, runs: asking(ctx)?, now: ctx.clock.now() })
             }
         }
     }
@@ -125,6 +126,8 @@ fn not_found(id: u64) -> Error {
 struct List {
     #[serde(flatten)]
     approvals: Approvals,
+    /// Steps of workflows that wait.
+    runs: Vec<Asking>,
     #[serde(skip)]
     now: Timestamp,
 }
@@ -154,6 +157,10 @@ impl Output for List {
             ]);
         }
         page.table(table);
+        for Asking { run, workflow, step, message } in &self.runs {
+            page.mark(State::Warn, format!("{workflow} waits at {step}: {message}"));
+            page.text(format!("answer: umcp workflow approve {run} --step {step}"));
+        }
         for Grant { client, server, tool, until } in granted {
             let ends = text::ago(self.now, *until);
             page.mark(

@@ -262,8 +262,7 @@ impl Jobs {
         }
         let plain = Context::plain(&call.client, Door::Cli);
         if let Some(denied) = view.denied(&call.target) {
-            let text = format!(r#"{{"arguments":{}}}"#, call.arguments);
-            return Err(self.gateway.caller.refuse(denied, &Params::parse(&text)?, &plain));
+            return Err(self.gateway.caller.refuse(denied, &call.arguments, &plain));
         }
         let tool = view.target(&call.target).ok_or_else(|| self.not_shown(&view, &call.target))?;
         let text = format!(r#"{{"name":{},"arguments":{}}}"#, quote(&tool.tool), call.arguments);

@@ -102,12 +102,14 @@ impl Engine {
     pub fn append_call(
         &self,
         at: Timestamp,
-        make: impl FnOnce() -> (usage::Call, Option<audit::Event>) + Send + 'static,
+        make: impl FnOnce() -> (Option<usage::Call>, Option<audit::Event>) + Send + 'static,
     ) {
         // As `append`.
         let _ = self.store.append_later(move |batch| {
             let (call, event) = make();
-            batch.push(&usage::CALLS, at, &call);
+            if let Some(call) = call {
+                batch.push(&usage::CALLS, at, &call);
+            }
             if let Some(event) = event {
                 batch.link(&audit::AUDIT, at, audit::body(at, event));
             }

@@ -77,11 +77,11 @@ impl Gateway {
                 self.task(&incoming, &params, &asker).await
             }
             ("server/discover", Era::Modern) => self.discover(&incoming.session).await,
-            ("subscriptions/listen", Era::Modern) => self.hold_listen(&incoming, &params).await,
+            ("subscriptions/listen", Era::Modern) => self.hold_listen(&incoming, &params, &asker).await,
             ("ping", Era::Legacy) => Answer::result("{}"),
             ("logging/setLevel", Era::Legacy) => self.set_level(&incoming.session, &params),
-            ("resources/subscribe", Era::Legacy) => self.subscribe(&incoming.session, &params, true).await,
-            ("resources/unsubscribe", Era::Legacy) => self.subscribe(&incoming.session, &params, false).await,
+            ("resources/subscribe", Era::Legacy) => self.subscribe(&incoming, &params, &asker).await,
+            ("resources/unsubscribe", Era::Legacy) => self.unsubscribe(&incoming.session, &params).await,
             (method, _) => Answer::error(code::METHOD_NOT_FOUND, &format!("method not found: {method}")),
         }
     }
@@ -250,16 +250,27 @@ impl Gateway {
         Answer::result("{}")
     }
 
-    async fn subscribe(&self, session: &Session, params: &Params<'_>, on: bool) -> Answer {
+    async fn subscribe(&self, incoming: &Incoming<'_>, params: &Params<'_>, asker: &Asker) -> Answer {
+        let uri = params.text("uri").unwrap_or_default();
+        let view = self.view_of(&incoming.session);
+        let owner = match self.heard_from(&view, incoming, params, asker, &uri) {
+            Some(Ok(owner)) => owner,
+            Some(Err(error)) => return as_answer(&error),
+            None => return not_found(&uri, Era::Legacy),
+        };
+        if incoming.session.subscribe(&uri) {
+            owner.subscribe(incoming.session.id, &uri).await;
+        }
+        Answer::result("{}")
+    }
+
+    /// What a client may not hear of any more it may still leave.
+    async fn unsubscribe(&self, session: &Session, params: &Params<'_>) -> Answer {
         let uri = params.text("uri").unwrap_or_default();
         let view = self.view_of(session);
-        let Some(owner) = view.owner(&uri) else {
-            return not_found(&uri, Era::Legacy);
-        };
-        match on {
-            true if session.subscribe(&uri) => owner.subscribe(session.id, &uri).await,
-            false if session.unsubscribe(&uri) => owner.unsubscribe(session.id, &uri).await,
-            _ => {}
+        let Some(owner) = view.owner(&uri) else { return not_found(&uri, Era::Legacy) };
+        if session.unsubscribe(&uri) {
+            owner.unsubscribe(session.id, &uri).await;
         }
         Answer::result("{}")
     }

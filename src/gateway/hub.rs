@@ -3,7 +3,8 @@
 use super::Gateway;
 use super::session::{Session, level_word, severity};
 use crate::engine::live::Event;
-use crate::upstream::{Happening, View};
+use crate::policy::rules::redact::redact;
+use crate::upstream::{Happening, Upstream, View};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -75,8 +76,11 @@ impl Gateway {
             Happening::Account { connection, state, detail } => {
                 self.tell(|at| Event::Account { at, connection, state, detail })
             }
-            Happening::Ask { session, ask } => {
+            Happening::Ask { server, session, mut ask } => {
                 if let Some(session) = self.hub.get(session) {
+                    if let Some(upstream) = self.world().by_id(&server) {
+                        ask.params = self.hidden(&upstream, &session, &ask.params).unwrap_or(ask.params);
+                    }
                     let abilities = session.peer().map(|peer| peer.abilities).unwrap_or_default();
                     session.ask(&abilities, ask, &session.outbox);
                 }
@@ -136,9 +140,14 @@ impl Gateway {
                 && !self.world().is_closed(upstream.name(), &profile, &session.client(), token)
         };
         for session in sessions.into_iter().filter(hears) {
+            let hidden = self.hidden(&upstream, &session, params);
+            let params = hidden.as_deref().unwrap_or(params);
             match method {
                 "notifications/resources/updated" => {
-                    session.resource_updated(value["uri"].as_str().unwrap_or_default(), params);
+                    let uri = value["uri"].as_str().unwrap_or_default();
+                    if session.waits_for(uri) && self.may_hear(&session, uri) {
+                        session.resource_updated(uri, params);
+                    }
                 }
                 // Outside a call a log message is for those who asked for the server's log.
                 "notifications/message" => {
@@ -157,5 +166,17 @@ impl Gateway {
             let level = level_word(severity(value["level"].as_str().unwrap_or("info"))).to_string();
             self.tell(|_| Event::Log { level, message: format!("{}: {message}", upstream.name()) });
         }
+    }
+
+    /// What a server says outside any call without what the policy redacts; `None` when there is nothing to hide.
+    fn hidden(&self, upstream: &Upstream, session: &Session, params: &str) -> Option<String> {
+        let (profile, token) = (session.profile(), session.arrival.token.as_ref());
+        let rules = self.world().redactions(upstream.name(), &profile, &session.client(), token);
+        if rules.is_empty() { None } else { redact(params, &rules) }
+    }
+
+    /// Whether the policy, as it is now, lets a client hear of a resource it once subscribed to.
+    fn may_hear(&self, session: &Session, uri: &str) -> bool {
+        !matches!(self.view_of(session).reach(uri), Some(Err(_)))
     }
 }

@@ -2,7 +2,7 @@
 //! told on the way stands in `session.rs`.
 
 use super::Gateway;
-use super::handler::Incoming;
+use super::handler::{Asker, Incoming};
 use super::session::{Listen, Session, with_subscription};
 use crate::calls::Params;
 use crate::upstream::message::{self, Answer};
@@ -21,6 +21,7 @@ impl Gateway {
         self: &Arc<Self>,
         incoming: &Incoming<'_>,
         params: &Params<'_>,
+        asker: &Asker,
     ) -> Answer {
         let asked: Value =
             params.raw("notifications").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
@@ -31,7 +32,7 @@ impl Gateway {
         let uris: Vec<String> = uris
             .iter()
             .filter_map(Value::as_str)
-            .filter(|uri| view.owner(uri).is_some())
+            .filter(|uri| matches!(self.heard_from(&view, incoming, params, asker, uri), Some(Ok(_))))
             .map(Into::into)
             .collect();
         let listen = Listen {

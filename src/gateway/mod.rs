@@ -99,7 +99,7 @@ impl Gateway {
         let profile = self.profile_of(&arrival, &arrival.client)?;
         let id = self.next_session.fetch_add(1, Relaxed);
         let now = self.world().shared.engine.now();
-        let session = Session::new(id, arrival, profile, outbox, now);
+        let session = self.with_key(Session::new(id, arrival, profile, outbox, now));
         self.hub.insert(session.clone());
         Ok(session)
     }
@@ -111,7 +111,18 @@ impl Gateway {
         }
         let profile = self.profile_of(&arrival, &arrival.client)?;
         let id = self.next_session.fetch_add(1, Relaxed);
-        Ok(Session::new(id, arrival, profile, outbox, self.world().shared.engine.now()))
+        Ok(self.with_key(Session::new(id, arrival, profile, outbox, self.world().shared.engine.now())))
+    }
+
+    /// Notes the id of the key a session came with: names of keys can be given again.
+    fn with_key(&self, session: Arc<Session>) -> Arc<Session> {
+        if let Some(name) = &session.arrival.token
+            && let Ok(tokens) = self.tokens()
+            && let Some(token) = tokens.iter().find(|it| it.name == **name && it.revoked.is_none())
+        {
+            session.came_with(&token.id);
+        }
+        session
     }
 
     /// The request of `visit` is over.

@@ -3,10 +3,11 @@
 
 use super::Gateway;
 use super::handler::{Asker, Incoming};
-use super::relay::for_era;
-use crate::calls::{self, Params, results};
+use super::relay::{for_era, whose};
+use super::session::Session;
+use crate::calls::{self, Context, Params, results};
 use crate::engine::{Reply, StoreRequest};
-use crate::environments::{Mode, Profile};
+use crate::environments::Mode;
 use crate::error::{Error, Result, codes};
 use crate::tools::model::Facts;
 use crate::upstream::View;
@@ -213,7 +214,11 @@ impl Gateway {
                 self.beside(move |gateway| gateway.find(&view, &arguments, 8)).await
             }
             "describe_tool" if view.is_searched() => describe(view, &arguments),
-            "read_result" => self.beside(move |gateway| gateway.read_stored(&arguments)).await,
+            "read_result" => {
+                let (view, session) = (view.clone(), incoming.session.clone());
+                let context = super::relay::context(incoming, params, asker, None);
+                self.beside(move |gateway| gateway.read_stored(&view, &session, &context, &arguments)).await
+            }
             name if name.starts_with("umcp__") && !self.world().shared.settings.gateway.own_tools => {
                 return None;
             }
@@ -223,8 +228,8 @@ impl Gateway {
             }
             "umcp__server_list" => Ok(self.server_list(view)),
             "umcp__tool_history" => {
-                let profile = view.profile.clone();
-                self.beside(move |gateway| gateway.history(&profile, &arguments)).await
+                let view = view.clone();
+                self.beside(move |gateway| gateway.history(&view, &arguments)).await
             }
             _ => return None,
         };
@@ -265,11 +270,28 @@ impl Gateway {
         Ok(found.iter().map(line).collect::<Vec<_>>().join("\n"))
     }
 
-    fn read_stored(&self, arguments: &Value) -> Result<String> {
-        let page = arguments["page"].as_u64().unwrap_or(1) as usize;
+    /// A page of a stored result, by the policy as it is now: whoever may not call the tool does not read what an
+    /// earlier call of it left, and what is redacted now stays out.
+    fn read_stored(
+        &self,
+        view: &View,
+        session: &Session,
+        context: &Context,
+        arguments: &Value,
+    ) -> Result<String> {
+        let number = arguments["page"].as_u64().unwrap_or(1) as usize;
         let handle = arguments["handle"].as_str().unwrap_or_default();
-        let (text, pages) = results::read(&self.world().shared.paths, handle, page)?;
-        Ok(format!("{text}\n\n[page {page} of {pages}]"))
+        let (origin, text) = results::read(&self.world().shared.paths, handle)?;
+        if origin.whose != whose(session) {
+            return Err(results::missing(handle));
+        }
+        let Some(tool) = view.own(&origin.server, &origin.tool) else {
+            let denied = view.denied_own(&origin.server, &origin.tool);
+            return Err(denied.map_or_else(|| results::missing(handle), |it| it.error(&context.client)));
+        };
+        let text = self.caller.release_stored(tool, &origin.arguments, text, context)?;
+        let (page, pages) = results::page(&text, handle, number)?;
+        Ok(format!("{page}\n\n[page {number} of {pages}]"))
     }
 
     /// The servers of the client's profile.
@@ -296,7 +318,7 @@ impl Gateway {
         }
     }
 
-    fn history(&self, profile: &Profile, arguments: &Value) -> Result<String> {
+    fn history(&self, view: &View, arguments: &Value) -> Result<String> {
         let text = |key: &str| arguments[key].as_str().map(ToString::to_string);
         let request = usage::Request::History {
             server: text("server"),
@@ -319,9 +341,12 @@ impl Gateway {
                     )
                 };
                 let all = self.world().all();
+                let profile = &view.profile;
+                // Neither of servers of other profiles, nor of what the policy keeps from this client.
                 let hidden = |entry: &&usage::Entry| {
-                    all.iter()
-                        .any(|upstream| upstream.name() == entry.call.server && !upstream.is_of(profile))
+                    let (server, tool) = (&entry.call.server, &entry.call.tool);
+                    view.keeps_back(server, tool)
+                        || all.iter().any(|upstream| upstream.name() == server && !upstream.is_of(profile))
                 };
                 let shown = entries.iter().filter(|entry| !hidden(entry));
                 Ok(shown.map(line).collect::<Vec<_>>().join("\n"))

@@ -1,22 +1,23 @@
 //! Requests that reach a server: tools, prompts, resources, completion, tasks. One way through for all of them.
 //! Questions that a server puts to the client on the way stand in `relay/questions.rs`.
 
+mod obtain;
 mod questions;
 mod tasks;
 
 use super::Gateway;
-use super::handler::{Asker, Incoming, as_answer, count, door, not_found};
+use super::handler::{Asker, Incoming, as_answer, count, door};
 use super::listener::CallListener;
 use super::session::level_word;
-use crate::calls::{self, Context, Params, Relayed, Reply};
+use crate::calls::{self, Context, Params, Relayed, Reply, results};
 use crate::error::Result;
 use crate::tools::Era;
 use crate::upstream::link::Ask;
-use crate::upstream::message::{self, Answer, code, quote};
+use crate::upstream::message::{self, Answer, code};
 use crate::upstream::view::Denied;
 use crate::upstream::{Upstream, View, names};
+use obtain::Obtained;
 use questions::Exchanged;
-use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -30,6 +31,8 @@ enum Target {
         method: Arc<str>,
         replaced: Vec<(&'static str, String)>,
         name: Option<Arc<str>>,
+        /// What the policy decides about; nothing where that was decided before.
+        subject: Option<Arc<Obtained>>,
     },
 }
 
@@ -47,7 +50,9 @@ impl Target {
             Self::Tool { view, exposed } => {
                 view.tool(exposed).and_then(|tool| tool.gate.as_ref()).is_some_and(|gate| gate.may_ask())
             }
-            Self::Other { .. } => false,
+            Self::Other { subject, .. } => {
+                subject.as_ref().and_then(|it| it.gate.as_ref()).is_some_and(|gate| gate.may_ask())
+            }
         }
     }
 
@@ -65,12 +70,15 @@ impl Target {
                 Some(tool) => gateway.caller.call(tool, params, context).await,
                 None => Err(crate::error::Error::bug("a tool left its own view")),
             },
-            Self::Other { upstream, method, replaced, name } => {
+            Self::Other { upstream, method, replaced, name, subject } => {
                 let replaced: Vec<(&str, &str)> =
                     replaced.iter().map(|(key, value)| (*key, value.as_str())).collect();
                 let request =
                     Relayed { method, params, replaced: &replaced, name: name.as_deref(), headers: &[] };
-                gateway.caller.relay(upstream, request, context).await
+                match subject {
+                    Some(subject) => gateway.caller.obtain(&subject.item(upstream), request, context).await,
+                    None => gateway.caller.relay(upstream, request, context).await,
+                }
             }
         }
     }
@@ -117,7 +125,7 @@ impl Gateway {
         asker: &Asker,
     ) -> Answer {
         let context = context(incoming, params, asker, None);
-        let error = self.caller.refuse(denied, params, &context);
+        let error = self.caller.refuse(denied, params.raw("arguments").unwrap_or("{}"), &context);
         Answer::result(for_era(calls::as_tool_result(&error).into_bytes(), asker.peer.era))
     }
 
@@ -131,6 +139,7 @@ impl Gateway {
         asker: &Asker,
     ) -> Answer {
         let limit = view.profile.result_limit.unwrap_or(self.world().shared.settings.gateway.result_limit);
+        let called = view.clone();
         let target = Target::Tool { view, exposed: name.into() };
         let reply = match self.exchange(&target, incoming, params, asker).await {
             Ok(reply) => reply,
@@ -140,102 +149,39 @@ impl Gateway {
                 return Answer::result(for_era(result.into_bytes(), asker.peer.era));
             }
         };
-        let answer = self.shortened(reply, limit).await;
+        let origin = |view: &View| {
+            let tool = view.tool(name)?;
+            Some(results::Origin {
+                whose: whose(&incoming.session),
+                server: tool.upstream.id().into(),
+                tool: tool.tool.clone(),
+                arguments: params.raw("arguments").unwrap_or("{}").into(),
+            })
+        };
+        let answer = self.shortened(reply, limit, || origin(&called)).await;
         self.finish(answer, asker.peer.era, "")
     }
 
     /// Replaces a result above the limit by its head and a handle.
-    async fn shortened(&self, reply: Reply, limit: u64) -> Reply {
+    async fn shortened(
+        &self,
+        reply: Reply,
+        limit: u64,
+        origin: impl FnOnce() -> Option<results::Origin>,
+    ) -> Reply {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         if limit == 0 || !reply.answer.ok || reply.answer.body.len() <= limit {
             return reply;
         }
+        let Some(origin) = origin() else { return reply };
         let shared = &self.world().shared;
         let (paths, now, answer) = (shared.paths.clone(), shared.engine.now(), reply.answer.clone());
-        let shorten = move || calls::results::shorten(&paths, &answer.json(), limit, now);
+        let shorten = move || results::shorten(&paths, &origin, &answer.json(), limit, now);
         match tokio::task::spawn_blocking(shorten).await {
             Ok(Ok(Some(short))) => Reply { answer: Answer::result(short), era: Era::Legacy },
             // A result that cannot be stored is better whole than lost.
             _ => reply,
         }
-    }
-
-    pub(super) async fn get_prompt(
-        self: &Arc<Self>,
-        incoming: &Incoming<'_>,
-        params: &Params<'_>,
-        asker: &Asker,
-    ) -> Answer {
-        let name = params.text("name").unwrap_or_default();
-        let view = self.view_of(&incoming.session);
-        let Some(prompt) = view.prompt(&name) else {
-            return Answer::error(code::INVALID_PARAMS, &format!("unknown prompt: {name}"));
-        };
-        let target = Target::Other {
-            upstream: prompt.upstream.clone(),
-            method: "prompts/get".into(),
-            replaced: vec![("name", quote(&prompt.key))],
-            name: Some(prompt.key.as_str().into()),
-        };
-        self.plain(&target, incoming, params, asker, "").await
-    }
-
-    pub(super) async fn read_resource(
-        self: &Arc<Self>,
-        incoming: &Incoming<'_>,
-        params: &Params<'_>,
-        asker: &Asker,
-    ) -> Answer {
-        let uri = params.text("uri").unwrap_or_default();
-        let view = self.view_of(&incoming.session);
-        let Some(owner) = view.owner(&uri) else { return not_found(&uri, asker.peer.era) };
-        let target = Target::Other {
-            upstream: owner.clone(),
-            method: "resources/read".into(),
-            replaced: Vec::new(),
-            name: Some(uri.as_str().into()),
-        };
-        let answer =
-            self.plain(&target, incoming, params, asker, r#","ttlMs":0,"cacheScope":"private""#).await;
-        match (answer.ok, asker.peer.era) {
-            (false, Era::Modern) if answer.code() == code::RESOURCE_NOT_FOUND => not_found(&uri, Era::Modern),
-            // The modern era has no code of its own for it; the URI in the data tells it from other mistakes.
-            (false, Era::Legacy)
-                if answer.code() == code::INVALID_PARAMS && answer.json()["data"]["uri"] == uri.as_str() =>
-            {
-                not_found(&uri, Era::Legacy)
-            }
-            _ => answer,
-        }
-    }
-
-    pub(super) async fn complete(
-        self: &Arc<Self>,
-        incoming: &Incoming<'_>,
-        params: &Params<'_>,
-        asker: &Asker,
-    ) -> Answer {
-        let mut reference: Value =
-            params.raw("ref").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
-        let view = self.view_of(&incoming.session);
-        let (name, uri) = (reference["name"].as_str(), reference["uri"].as_str());
-        let upstream = match (name.and_then(|name| view.prompt(name)), uri.and_then(|uri| view.owner(uri))) {
-            (Some(prompt), _) => {
-                reference["name"] = prompt.key.as_str().into();
-                prompt.upstream.clone()
-            }
-            (None, Some(owner)) => owner.clone(),
-            (None, None) => {
-                return Answer::error(code::INVALID_PARAMS, "`ref` names no known prompt or resource");
-            }
-        };
-        let target = Target::Other {
-            upstream,
-            method: "completion/complete".into(),
-            replaced: vec![("ref", reference.to_string())],
-            name: None,
-        };
-        self.plain(&target, incoming, params, asker, "").await
     }
 
     async fn plain(
@@ -293,6 +239,7 @@ pub(super) fn context(
     Context {
         client: session.client(),
         token: session.arrival.token.clone(),
+        identity: session.identity(),
         door: door(session),
         profile: session.arrival.profile.as_deref().map(Into::into),
         session: session.id,
@@ -304,6 +251,15 @@ pub(super) fn context(
         // A modern server logs only when the request asks for it: a legacy client asked once, for all of them.
         log_level: asker.level.clone().or_else(|| session.level().map(|level| level_word(level).into())),
     }
+}
+
+/// Whose a stored result is, as one word.
+pub(super) fn whose(session: &super::session::Session) -> String {
+    let owner = session.owner();
+    let key = session.arrival.token.as_ref().map(|_| session.identity());
+    crate::ids::digest(
+        format!("{}\n{}\n{}", owner.profile, owner.client, key.as_deref().unwrap_or("")).as_bytes(),
+    )
 }
 
 /// A result umcp made itself, in the client's era.

@@ -13,7 +13,7 @@ use futures_util::future::AbortHandle;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::oneshot;
 
 /// What a client can be asked.
@@ -122,6 +122,8 @@ pub struct Session {
     /// Where messages outside any request go.
     pub outbox: Arc<Outbox>,
     pub calls: AtomicU64,
+    /// See [`Session::identity`].
+    identity: OnceLock<Arc<str>>,
     state: Mutex<State>,
     in_flight: Mutex<HashMap<String, AbortHandle>>,
     asks: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
@@ -148,11 +150,31 @@ impl Session {
             since: now,
             outbox,
             calls: AtomicU64::new(0),
+            identity: OnceLock::new(),
             state: Mutex::new(state),
             in_flight: Mutex::default(),
             asks: Mutex::default(),
             next_ask: AtomicU64::new(1),
         })
+    }
+
+    /// Whose session this is, as far as umcp itself knows: what was granted to somebody is granted to no one else who
+    /// takes the same name. A key counts by its id, a client by the name its entry gave it, any other by its connection;
+    /// over HTTP without a key, where each request may be a session, by what it says.
+    pub fn identity(&self) -> Arc<str> {
+        let arrival = &self.arrival;
+        let made = || match (&arrival.token, arrival.client.as_str()) {
+            (Some(token), _) => format!("key named {token}").into(),
+            (None, "") if arrival.door == Door::Http => format!("http {}", self.client()).into(),
+            (None, "") => format!("session {}", self.id).into(),
+            (None, given) => format!("client {given}").into(),
+        };
+        self.identity.get_or_init(made).clone()
+    }
+
+    /// The key this session came with, by its id.
+    pub fn came_with(&self, key: &str) {
+        let _ = self.identity.set(format!("key {key}").into());
     }
 
     /// The legacy peer of this session, once it has said hello.
@@ -313,6 +335,13 @@ impl Session {
     /// Remembers the lists the client starts from.
     pub fn saw(&self, tags: [u64; 3]) {
         locked(&self.state).seen = tags;
+    }
+
+    /// Whether the client wants to hear of changes of a resource.
+    pub fn waits_for(&self, uri: &str) -> bool {
+        let state = locked(&self.state);
+        let listed = |(listen, _): &(Listen, Arc<Outbox>)| listen.uris.iter().any(|one| one == uri);
+        state.subscribed.contains(uri) || state.listens.values().any(listed)
     }
 
     /// Passes on that a resource changed, to whoever waits for it.

@@ -34,6 +34,8 @@ pub enum Happening {
     },
     /// A question outside any call, for the one client the connection belongs to.
     Ask {
+        /// Id of the server.
+        server: String,
         session: u64,
         ask: Ask,
     },

@@ -55,7 +55,10 @@ impl Inbox for ServerInbox {
         let Some(upstream) = self.upstream.upgrade() else { return };
         match (ask.method.as_str(), self.session) {
             ("ping", _) => _ = ask.reply.send(Answer::result("{}")),
-            (_, Some(session)) => upstream.shared().happened(Happening::Ask { session, ask }),
+            (_, Some(session)) => {
+                let server = upstream.id().into();
+                upstream.shared().happened(Happening::Ask { server, session, ask });
+            }
             ("roots/list", None) => _ = ask.reply.send(Answer::result(roots(&upstream.entry.roots))),
             (method, None) => {
                 let message = format!(

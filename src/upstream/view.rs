@@ -2,9 +2,11 @@
 //! where they lead, the lists, the search index, the merged instructions. Pure: values in, a view out.
 
 mod definition;
+mod items;
 mod list;
 mod merged;
 mod passage;
+mod reach;
 
 use super::mirror::Mirrored;
 use super::names::{Named, assign};
@@ -12,18 +14,21 @@ use super::supervisor::Upstream;
 use super::views::Governed;
 use super::{Preferences, Shared, message};
 use crate::environments::{Mode, Profile};
-use crate::policy::rules::decide::Gate;
+use crate::policy::rules::Kind;
+use crate::policy::rules::decide::{Bound, Gate};
 use crate::search::{Document, Field, Index};
 use crate::servers::model::matches;
-use crate::tools::model::{Facts, Listed};
+use crate::tools::model::Facts;
 use crate::tools::{Catalogue, Era, Held, Pins};
 use bytes::Bytes;
 use definition::{needs_tasks, redefine};
+use items::{items_of, once_each, prompts_of, sole_of};
 pub use list::List;
 use merged::{declares, extensions_of, instructions_of};
-use passage::let_through;
 pub use passage::{Denied, refusal};
-use std::collections::{BTreeMap, HashMap};
+use passage::{let_items_through, let_through};
+pub use reach::Reached;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 /// A tool as a client sees it.
@@ -51,6 +56,8 @@ pub struct ViewItem {
     /// The server's own name or URI.
     pub key: String,
     pub json: String,
+    /// As with a tool.
+    pub gate: Option<Arc<Gate>>,
 }
 
 /// Everything one profile shows.
@@ -58,7 +65,11 @@ pub struct View {
     pub profile: Arc<Profile>,
     pub tools: Vec<ViewTool>,
     denied: Vec<Denied>,
-    /// Servers that the policy closes as a whole.
+    /// Prompts, resources and templates that are kept back.
+    denied_items: [Vec<Denied>; 3],
+    /// What decides over resources that no list names.
+    bound: Option<Bound>,
+    /// Servers of which the policy lets nothing through.
     pub closed: Vec<String>,
     by_name: HashMap<String, u32>,
     pub tool_list: List,
@@ -104,13 +115,27 @@ impl View {
         let mut warnings = Vec::new();
         let all_tools = tools_of(profile, &shown, preferences, &governed.pins, &mut warnings);
         let (tools, denied) = let_through(all_tools, governed, shared, &mut warnings);
-        let closes = |name: &str| bound.is_some_and(|bound| bound.closes(name));
-        let closed = shown.iter().map(|(upstream, _)| upstream.name()).filter(|name| closes(name));
-        let closed: Vec<String> = closed.map(Into::into).collect();
-        shown.retain(|(upstream, _)| !closes(upstream.name()));
-        let prompts = prompts_of(&shown);
-        let resources = items_of(&shown, |catalogue| &catalogue.resources, &mut warnings);
-        let templates = items_of(&shown, |catalogue| &catalogue.templates, &mut warnings);
+        let (prompts, denied_prompts) = let_items_through(prompts_of(&shown), Kind::Prompt, bound);
+        let items = |items| let_items_through(items, Kind::Resource, bound);
+        let (resources, denied_resources) = items(items_of(&shown, |it| &it.resources));
+        let (templates, denied_templates) = items(items_of(&shown, |it| &it.templates));
+        let resources = once_each(resources, &mut warnings);
+        let templates = once_each(templates, &mut warnings);
+        let seen: HashSet<&str> = (tools.iter().map(|it| it.upstream.id()))
+            .chain([&prompts, &resources, &templates].into_iter().flatten().map(|it| it.upstream.id()))
+            .collect();
+        let closes = |upstream: &Upstream| {
+            let listed = || upstream.catalogue().is_none() || seen.contains(upstream.id());
+            bound.is_some_and(|bound| {
+                let name = upstream.name();
+                bound.closes(name)
+                    || (bound.denies_by_default() && !listed() && !bound.may_open_unlisted(name))
+            })
+        };
+        let closed: HashSet<&str> =
+            all.iter().filter(|it| it.is_shown(profile) && closes(it)).map(|it| it.id()).collect();
+        shown.retain(|(upstream, _)| !closed.contains(upstream.id()));
+        let closed = all.iter().filter(|it| closed.contains(it.id())).map(|it| it.name().into()).collect();
         let page = settings.gateway.page_size.max(1) as usize;
         let by_name = tools.iter().enumerate().map(|(i, tool)| (tool.exposed.clone(), i as u32)).collect();
         let tag = tools
@@ -138,6 +163,8 @@ impl View {
             profile: profile.clone(),
             tools,
             denied,
+            denied_items: [denied_prompts, denied_resources, denied_templates],
+            bound: governed.bound.clone(),
             closed,
             by_name,
             prompts,
@@ -160,6 +187,17 @@ impl View {
         self.denied.iter().find(|it| {
             it.exposed == target || dotted.is_some_and(|pair| pair == (it.upstream.name(), it.tool.as_str()))
         })
+    }
+
+    /// A tool that is kept back, by the id of its server and its own name.
+    pub fn denied_own(&self, server: &str, tool: &str) -> Option<&Denied> {
+        self.denied.iter().find(|it| it.upstream.id() == server && it.tool == tool)
+    }
+
+    /// Whether the policy keeps a tool from this view's clients, by the names of server and tool.
+    pub fn keeps_back(&self, server: &str, tool: &str) -> bool {
+        self.closed.iter().any(|name| name == server)
+            || self.denied.iter().any(|it| it.upstream.name() == server && it.tool == tool)
     }
 
     /// A tool by the id of its server and its own name.
@@ -185,14 +223,6 @@ impl View {
 
     pub fn prompt(&self, exposed: &str) -> Option<&ViewItem> {
         self.prompts.iter().find(|prompt| prompt.exposed == exposed)
-    }
-
-    /// The server a URI belongs to: one that lists it, else one with a fitting template, else the only one there is.
-    pub fn owner(&self, uri: &str) -> Option<&Arc<Upstream>> {
-        let listed = self.resources.iter().find(|resource| resource.key == uri);
-        let fitting =
-            || self.templates.iter().find(|template| template.key == uri || fits(&template.key, uri));
-        listed.or_else(fitting).map(|item| &item.upstream).or(self.sole.as_ref())
     }
 
     /// The search index over the tools, built at its first use. Numbers of documents are places in `tools`.
@@ -253,11 +283,6 @@ fn shows_tool(profile: &Profile, upstream: &Upstream, tool: &str) -> bool {
         && !hit(&profile.exclude)
 }
 
-fn sole_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)]) -> Option<Arc<Upstream>> {
-    let mut having = shown.iter().filter(|(_, catalogue)| declares(catalogue, "resources"));
-    having.next().filter(|_| having.next().is_none()).map(|(upstream, _)| (*upstream).clone())
-}
-
 fn tools_of(
     profile: &Profile,
     shown: &[(&Arc<Upstream>, Arc<Catalogue>)],
@@ -308,86 +333,7 @@ fn tools_of(
         .collect()
 }
 
-fn prompts_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)]) -> Vec<ViewItem> {
-    let all =
-        || shown.iter().flat_map(|(upstream, it)| it.prompts.iter().map(move |prompt| (*upstream, prompt)));
-    let named: Vec<Named<'_>> = all()
-        .map(|(upstream, prompt)| Named {
-            server: upstream.name(),
-            tool: &prompt.key,
-            alias: None,
-            verbatim: upstream.entry.verbatim,
-        })
-        .collect();
-    let assigned = assign(&named);
-    all()
-        .zip(assigned)
-        .map(|((upstream, prompt), assigned)| ViewItem {
-            json: redefine(&prompt.json, &prompt.key, &assigned.exposed, upstream.name()).0,
-            exposed: assigned.exposed,
-            upstream: upstream.clone(),
-            key: prompt.key.clone(),
-        })
-        .collect()
-}
-
-/// Resources and templates keep their URIs; of two servers with the same URI the first one has it.
-fn items_of(
-    shown: &[(&Arc<Upstream>, Arc<Catalogue>)],
-    list: impl Fn(&Catalogue) -> &Vec<Listed>,
-    warnings: &mut Vec<String>,
-) -> Vec<ViewItem> {
-    let mut owners: HashMap<&str, &str> = HashMap::new();
-    let mut items = Vec::new();
-    for (upstream, catalogue) in shown {
-        for item in list(catalogue) {
-            if let Some(owner) = owners.get(item.key.as_str()) {
-                warnings.push(format!(
-                    "`{}` of `{}` is hidden by that of `{owner}`",
-                    item.key,
-                    upstream.name()
-                ));
-                continue;
-            }
-            owners.insert(&item.key, upstream.name());
-            items.push(ViewItem {
-                exposed: item.key.clone(),
-                upstream: (*upstream).clone(),
-                key: item.key.clone(),
-                json: item.json.clone(),
-            });
-        }
-    }
-    items
-}
-
-/// Whether a URI fits a URI template: literal parts in order, something without limits of its own between them.
-fn fits(template: &str, uri: &str) -> bool {
-    let mut pattern = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        pattern.push_str(before);
-        pattern.push('*');
-        rest = after.split_once('}').map_or("", |(_, rest)| rest);
-    }
-    pattern.push_str(rest);
-    pattern.contains('*') && matches(&pattern, uri)
-}
-
 /// Adds what every modern list result must say to a legacy one.
 pub fn as_modern_list(body: &[u8]) -> Bytes {
     message::prepend(body, r#""resultType":"complete","ttlMs":5000,"cacheScope":"private""#).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn templates_fit_their_uris() {
-        assert!(fits("test://template/{id}/data", "test://template/7/data"));
-        assert!(!fits("test://template/{id}/data", "test://template/7/date"));
-        assert!(fits("file:///{+path}", "file:///a/b"));
-        assert!(!fits("test://fixed", "test://fixed"));
-    }
 }

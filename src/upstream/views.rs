@@ -1,12 +1,13 @@
 //! Who sees what: the policy in force, and the views of profiles under it, each made once for all callers that the
 //! same rules concern. What a view holds is `view`; what a rule means is the noun `policy`.
 
-use super::view::{View, ViewTool};
+use super::view::View;
 use super::{World, put, read};
 use crate::engine::{Reply, StoreRequest, unexpected};
 use crate::environments::Profile;
 use crate::error::Result;
-use crate::policy::rules::decide::{Bound, Called, Caller, Passage, hints_of};
+use crate::policy::rules::compile::Compiled;
+use crate::policy::rules::decide::{Bound, Called, Caller, Passage};
 use crate::policy::rules::{self, Policy};
 use crate::tools::{self, Pins};
 use std::collections::{BTreeMap, HashMap};
@@ -69,10 +70,9 @@ impl World {
         self.bound_of(Caller { client: client.clone(), token: token.cloned(), profile })
     }
 
-    /// What stands between a caller and a tool by the policy as it is now; `None` when there is no policy.
-    pub fn passage(&self, caller: Caller, tool: &ViewTool) -> Option<Passage> {
-        let called = Called { server: tool.upstream.name(), tool: &tool.tool, hints: hints_of(&tool.json) };
-        Some(self.bound_of(caller)?.passage(&called))
+    /// What stands between a caller and what it calls by the policy as it is now; `None` when there is no policy.
+    pub fn passage(&self, caller: Caller, called: &Called<'_>) -> Option<Passage> {
+        Some(self.bound_of(caller)?.passage(called))
     }
 
     fn bound_of(&self, caller: Caller) -> Option<Bound> {
@@ -92,15 +92,27 @@ impl World {
         Some(bound)
     }
 
-    /// Whether the policy closes a whole server to a caller.
+    /// Whether the policy lets nothing of a server through to a caller.
     pub fn is_closed(
+        &self,
+        server: &str,
+        profile: &Arc<Profile>,
+        client: &Arc<str>,
+        token: Option<&Arc<str>>,
+    ) -> bool {
+        let Some(bound) = self.bound(profile, client, token) else { return false };
+        bound.closes(server) || self.view(profile, client, token).closed.iter().any(|name| name == server)
+    }
+
+    /// What is taken out of whatever a server tells a caller outside any call.
+    pub fn redactions(
         &self,
         server: &str,
         profile: &Profile,
         client: &Arc<str>,
         token: Option<&Arc<str>>,
-    ) -> bool {
-        self.bound(profile, client, token).is_some_and(|bound| bound.closes(server))
+    ) -> Vec<Arc<Compiled>> {
+        self.bound(profile, client, token).map(|bound| bound.redactions(server)).unwrap_or_default()
     }
 
     /// Everything a profile shows to a caller, as last made; made anew after a change.

@@ -160,6 +160,8 @@ pub enum Status {
     Completed,
     Failed,
     Cancelled,
+    /// Running, and all that is left now is the answer of a person. Last, since rows hold its number.
+    Waiting,
 }
 
 impl Status {
@@ -171,6 +173,7 @@ impl Status {
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
+            Self::Waiting => "waiting",
         }
     }
 

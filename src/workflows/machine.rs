@@ -50,7 +50,14 @@ pub struct Machine {
     /// When the run began, for its deadline.
     began: Timestamp,
     ended: Option<(Status, Value, Option<Failure>)>,
+    /// Steps that may still come to their end in this walk before loops rest.
+    patience: usize,
 }
+
+/// Steps that end within one walk, after which loops begin no further round before they are asked again: whoever walks
+/// has other work, and rounds that call nothing need no news to go on. Steps that stay open are not counted, so that
+/// every walk gets further.
+const PATIENCE: usize = 200;
 
 /// A step that does something itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,6 +147,7 @@ impl Machine {
             failed: None,
             began,
             ended: None,
+            patience: PATIENCE,
         };
         machine.render_templates();
         machine
@@ -155,6 +163,19 @@ impl Machine {
 
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// How the run stands for whoever looks at it: one that only waits for a person says so.
+    pub fn standing(&self) -> Status {
+        let rests = |leaf: &Leaf| matches!(leaf.phase, Phase::Waiting(_));
+        match self.status {
+            Status::Running
+                if self.running == 0 && self.leaves.values().all(rests) && !self.approvals().is_empty() =>
+            {
+                Status::Waiting
+            }
+            status => status,
+        }
     }
 
     /// Steps being done, for a runner that has lost them: they are interrupted.
@@ -257,6 +278,7 @@ impl Machine {
     /// Decides what is next. The events are taken in already; the caller writes them down before it acts.
     pub fn next(&mut self, now: Timestamp) -> Next {
         let mut next = Next::default();
+        self.patience = PATIENCE;
         if self.status.is_over() {
             return next;
         }
@@ -351,6 +373,7 @@ impl Machine {
 
     /// A step is over: its entry appears in the scope of its block.
     fn finish(&mut self, path: &str, outcome: Outcome) {
+        self.patience = self.patience.saturating_sub(1);
         let leaf = self.leaves.remove(path);
         self.running -= usize::from(leaf.as_ref().is_some_and(|leaf| leaf.phase == Phase::Running));
         let (prefix, id) = split(path);

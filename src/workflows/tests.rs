@@ -515,6 +515,31 @@ fn a_composite_that_took_too_long_is_caught_also_after_a_crash() {
 }
 
 #[test]
+fn a_long_loop_is_walked_in_pieces() {
+    let text = |most: usize, one: &str| {
+        format!(
+            "name: w\ninputs: {{all: {{type: array}}}}\nsteps:\n  - {{id: all, type: foreach, items: \"${{{{ inputs.all }}}}\", max_concurrency: {most}, steps: [{{id: one, {one}tool: a.b}}]}}\n"
+        )
+    };
+    let items = |count: usize| Map::from_iter([("all".to_string(), json!(vec![1; count]))]);
+    let skipped = text(1, "if: \"${{ item < 0 }}\", ");
+    let mut machine = Machine::new(workflow(&skipped), "run_1", items(5000), T0);
+    let (mut walks, mut most) = (0, 0);
+    while machine.ended().is_none() {
+        let next = machine.next(T0);
+        most = most.max(next.events.len());
+        walks += 1;
+        assert!(machine.ended().is_some() || next.wake == Some(T0), "a walk that rests is due at once");
+    }
+    assert_eq!(machine.ended().unwrap().0, Status::Completed);
+    assert!(walks >= 5000 / 200 && most <= 210, "{walks} walks, {most} events in one");
+    // Many rounds that stay open keep no other from coming to its end.
+    let inputs = Value::Object(items(1000));
+    let mut world = World::new(&text(256, ""), inputs, |_, _, _| done(Value::Null));
+    assert_eq!((world.finish().0, world.calls.len()), (Status::Completed, 1000));
+}
+
+#[test]
 fn each_interrupted_step_with_effects_is_decided_by_itself() {
     let text = "name: w\nsteps:\n  - id: both\n    type: parallel\n    steps:\n      \
         - {id: a, tool: s.a, idempotent: false}\n      - {id: b, tool: s.b, idempotent: false}\n";

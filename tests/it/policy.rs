@@ -4,7 +4,9 @@
 mod asking;
 mod calls;
 mod cli;
+mod items;
 mod pins;
+mod veil;
 
 use crate::support::daemon::Daemon;
 use crate::support::mcp::{Era, Mcp, agreeable};

@@ -1,6 +1,6 @@
 //! `umcp workflow`: documents on the command line, and runs in a real daemon against the fixture server.
 
-use crate::support::daemon::{Daemon, fixture_server};
+use crate::support::daemon::{Daemon, UMCP, fixture_server};
 use crate::support::sandbox::Sandbox;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -180,6 +180,19 @@ fn a_person_answers_and_a_run_is_cancelled() {
     let order = |order: RunOrder| daemon.try_ask(Live::OrderRun { run: begun.id.clone(), order });
     let waits = || load(&daemon, &begun.id).1.iter().any(|event| matches!(event, Event::Waiting { .. }));
     until("the step waits", waits);
+    // Whoever looks sees what the run waits for.
+    assert_eq!(load(&daemon, &begun.id).0.status, Status::Waiting);
+    let umcp = |words: &[&str]| {
+        let ran =
+            std::process::Command::new(UMCP).args(words).env("UMCP_HOME", daemon.folder()).output().unwrap();
+        String::from_utf8(if ran.stdout.is_empty() { ran.stderr } else { ran.stdout }).unwrap()
+    };
+    let listed = umcp(&["approve"]);
+    assert!(listed.contains("w waits at ask: go on?"), "{listed}");
+    assert!(listed.contains(&format!("umcp workflow approve {} --step ask", begun.id)), "{listed}");
+    let listed = umcp(&["workflow", "runs", "--status", "waiting"]);
+    assert!(listed.contains("waiting"), "{listed}");
+    assert!(umcp(&["workflow", "status", &begun.id]).contains("is waiting"));
     assert!(order(RunOrder::Resume).unwrap_err().is(&codes::RUN_STATE));
     order(RunOrder::Approve { step: None, yes: true, note: "fine".into() }).unwrap();
     let naps = || {
@@ -189,6 +202,8 @@ fn a_person_answers_and_a_run_is_cancelled() {
             .any(|event| matches!(event, Event::Started { path, .. } if path == "nap"))
     };
     until("the next step begins", naps);
+    assert_eq!(load(&daemon, &begun.id).0.status, Status::Running);
+    assert!(umcp(&["approve"]).contains("no call waits"));
     assert!(order(RunOrder::Approve { step: None, yes: true, note: String::new() }).is_err());
     order(RunOrder::Cancel).unwrap();
     let ended = run(daemon.live(Live::FollowRun { run: begun.id.clone() }));
@@ -211,6 +226,15 @@ fn a_failed_run_is_tried_again_from_where_it_failed() {
     let source = RunSource::Earlier { run: failed.id, keep: true };
     let again = run(daemon.live(Live::RunWorkflow(RunRequest { source, by: "test".into(), wait: true })));
     assert_eq!((again.status, outputs(&again)), (Status::Completed, json!({"both": "firstsecond"})));
+    let source = RunSource::Earlier { run: again.id.clone(), keep: true };
+    let request = RunRequest { source, by: "test".into(), wait: true };
+    let nothing = daemon.try_ask(Live::RunWorkflow(request)).unwrap_err();
+    assert!(nothing.is(&codes::RUN_STATE), "{nothing}");
+    assert_eq!(
+        nothing.message,
+        format!("the run `{}` is completed; there is nothing to try again", again.id)
+    );
+    assert_eq!(nothing.hints, [format!("umcp workflow replay {}", again.id)]);
     let begun = load(&daemon, &again.id).1;
     assert!(!begun.iter().any(|event| matches!(event, Event::Started { path, .. } if path == "one")));
 }

@@ -97,6 +97,8 @@ impl Drive {
                 self.stop();
                 return;
             }
+            // A walk that was long enough goes on when others have had their turn.
+            tokio::task::yield_now().await;
             let nap = next
                 .wake
                 .map_or(NAP, |wake| Duration::from_millis(wake.since_ms(self.runner.now())).min(NAP));
@@ -187,7 +189,7 @@ impl Drive {
                 run: self.run.id.clone(),
                 entry: self.entry,
                 at,
-                status: self.machine.status(),
+                status: self.machine.standing(),
                 events: events.clone(),
             };
             match self.runner.store(record).await {

@@ -180,7 +180,8 @@ impl Runner {
         let (run, _) = self.load(id).await?;
         let over = || {
             let message = format!("the run `{}` is {} and takes no orders", run.id, run.status.word());
-            Error::new(&codes::RUN_STATE, message).hint(format!("umcp workflow retry {}", run.id))
+            let verb = if run.status == Status::Completed { "replay" } else { "retry" };
+            Error::new(&codes::RUN_STATE, message).hint(format!("umcp workflow {verb} {}", run.id))
         };
         let handle = self.runs().get(&run.id).cloned().ok_or_else(over)?;
         let (reply, replied) = oneshot::channel();

@@ -51,8 +51,7 @@ async fn call(
     let missing =
         || Error::new(&codes::TOOL_NOT_FOUND, format!("no tool named `{target}`")).hint("umcp tool list");
     if let Some(denied) = view.denied(target) {
-        let text = format!(r#"{{"arguments":{arguments}}}"#);
-        return Err(caller.refuse(denied, &Params::parse(&text)?, &Context::plain(client, door)));
+        return Err(caller.refuse(denied, &arguments.to_string(), &Context::plain(client, door)));
     }
     let tool = view.target(target).ok_or_else(missing)?;
     let text = format!(r#"{{"name":{},"arguments":{arguments}}}"#, quote(&tool.tool));

@@ -45,7 +45,7 @@ impl Shown {
                     "allow" => call.outcome.clone(),
                     decision => format!("{decision}{by}, {}", call.outcome),
                 };
-                (state, call.client.clone(), format!("{}.{}", call.server, call.tool), outcome)
+                (state, call.client.clone(), what(call), outcome)
             }
             Some(Event::Change { what, names }) => (State::Ok, "you".into(), what.clone(), names.join(", ")),
             Some(Event::Approval { client, server, tool, allowed, by, .. }) => {
@@ -230,4 +230,10 @@ impl Output for Purged {
         let records = usize::try_from(self.records).unwrap_or(usize::MAX);
         page.mark(State::Ok, format!("{} removed", text::plural(records, "record")));
     }
+}
+
+/// What was called, by its kind.
+fn what(call: &audit::Call) -> String {
+    let path = format!("{}.{}", call.server, call.tool);
+    if call.kind.is_empty() { path } else { format!("{} {path}", call.kind) }
 }

@@ -4,7 +4,9 @@
 use super::super::context::Context;
 use super::ask;
 use crate::documents;
+use crate::engine::Reply;
 use crate::error::{Error, Result, codes};
+use crate::policy;
 use crate::policy::rules::model::{Hints, Limit};
 use crate::policy::rules::{self, Document, Effect, Request, Rule, presets};
 use crate::servers::formats::own::parse_time;
@@ -17,9 +19,12 @@ use std::path::PathBuf;
 ///
 /// A rule of the same name is replaced. Conditions that are given must all hold; of the words of one condition, one
 /// is enough. Deny beats ask, ask beats allow.
+///
+/// A rule that names no tool, prompt or resource is about all of them; one that names some is about those alone. To deny
+/// or redact all tools of a server (`SERVER.*`) goes for its prompts and resources, too.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  umcp policy set no-push --effect deny --tool 'git.push*' --client cursor\n  umcp policy set etc --effect deny --server files --argument 'path=/etc/*'\n  umcp policy set slow --effect limit --tool 'web.*' --calls 30 --per 1m\n  umcp policy set -f policy.yaml --replace"
+    after_help = "Examples:\n  umcp policy set no-push --effect deny --tool 'git.push*' --client cursor\n  umcp policy set etc --effect deny --server files --argument 'path=/etc/*'\n  umcp policy set no-etc --effect deny --resource 'file:///etc/*'\n  umcp policy set slow --effect limit --tool 'web.*' --calls 30 --per 1m\n  umcp policy set -f policy.yaml --replace"
 )]
 pub struct Set {
     #[arg(value_name = "RULE", required_unless_present = "file", conflicts_with = "file")]
@@ -79,6 +84,12 @@ struct Conditions {
     /// These tools, as SERVER.TOOL or the tool's own name
     #[arg(long, value_name = "TOOL", value_delimiter = ',')]
     tool: Vec<String>,
+    /// These prompts, as SERVER.PROMPT or the prompt's own name
+    #[arg(long, value_name = "PROMPT", value_delimiter = ',')]
+    prompt: Vec<String>,
+    /// These resources, by their URIs; patterns may hold `*`
+    #[arg(long, value_name = "URI")]
+    resource: Vec<String>,
     /// Tools with one of these labels
     #[arg(long, value_name = "LABEL", value_delimiter = ',')]
     label: Vec<String>,
@@ -148,6 +159,11 @@ impl Set {
             }
             _ => return Err(Error::new(&codes::USAGE, "a rule has a name and an effect")),
         };
+        let tokens = document.roles.values().flat_map(|role| role.tokens.clone()).collect::<Vec<_>>();
+        if let Err(error) = check_tokens(ctx, &tokens) {
+            // A file may come before the keys it speaks of.
+            ctx.ui.warn(&error.to_string());
+        }
         let names = document.rules.iter().map(|rule| rule.name.clone()).collect();
         put(ctx, document, self.replace, "set", names)
     }
@@ -176,6 +192,8 @@ impl Conditions {
             profiles: self.profile,
             servers: self.server,
             tools: self.tool,
+            prompts: self.prompt,
+            resources: self.resource,
             arguments: self.argument.into_iter().collect(),
             labels: self.label,
             after: self.after,
@@ -204,7 +222,7 @@ impl Delete {
 
 /// Set what becomes of calls that no rule decides
 ///
-/// At first it is `allow`. With `deny` clients see only the tools that some rule allows.
+/// At first it is `allow`. With `deny` clients see only the tools, prompts and resources that some rule allows.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  umcp policy default ask")]
 pub struct Default {
@@ -257,10 +275,31 @@ impl Role {
             ask(ctx, Request::DeleteRole { name: self.name })?;
             return ctx.ui.show(&Changed { done: "deleted role", names });
         }
+        check_tokens(ctx, &self.token)?;
         let role = rules::model::Role { clients: self.client, tokens: self.token };
         let document = Document { roles: [(self.name, role)].into(), ..Document::default() };
         put(ctx, document, false, "set role", names)
     }
+}
+
+/// A role of a key that does not exist would be nobody's, or somebody's who is given that name later.
+fn check_tokens(ctx: &Context, names: &[String]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let Reply::Token(policy::Reply::Tokens(tokens)) = ctx.call(policy::Request::List)? else {
+        return Err(Error::bug("no list of keys in the reply"));
+    };
+    let known: Vec<&str> =
+        tokens.iter().filter(|it| it.revoked.is_none()).map(|it| it.name.as_str()).collect();
+    for name in names.iter().filter(|name| !known.contains(&name.as_str())) {
+        let error = Error::new(&codes::TOKEN_NOT_FOUND, format!("no token named `{name}`"));
+        return Err(match documents::near(name, known.iter().copied()) {
+            Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+            None => error.hint(format!("umcp token create {name}")),
+        });
+    }
+    Ok(())
 }
 
 /// Give tools a label, for rules with `--label` and `--after`

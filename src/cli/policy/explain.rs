@@ -9,7 +9,7 @@ use crate::error::{Error, Result, codes};
 use crate::policy::rules::decide::{Called, Caller, Circumstances, hints_of};
 use crate::policy::rules::explain::{Explanation, explain};
 use crate::policy::rules::model::{Case, Hints};
-use crate::policy::rules::{self, Effect, Policy, Request};
+use crate::policy::rules::{self, Effect, Kind, Policy, Request};
 use crate::ui::{Output, Page, State, text};
 use clap::Args;
 use serde::Serialize;
@@ -52,11 +52,21 @@ enum Expect {
     Deny,
 }
 
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum KindWord {
+    Tool,
+    Prompt,
+    Resource,
+}
+
 #[derive(Debug, Args)]
 struct Call {
-    /// The tool, as SERVER.TOOL
+    /// The tool, as SERVER.TOOL; with --kind a prompt as SERVER.PROMPT, a resource as SERVER.URI
     #[arg(value_name = "TOOL")]
     tool: Option<String>,
+    /// What is called
+    #[arg(long, value_enum, default_value_t = KindWord::Tool)]
+    kind: KindWord,
     /// Arguments of the call, as PATH=TEXT
     #[arg(value_name = "PATH=TEXT")]
     arguments: Vec<String>,
@@ -88,6 +98,11 @@ impl Call {
         }
         Ok(Case {
             tool,
+            kind: match self.kind {
+                KindWord::Tool => Kind::Tool,
+                KindWord::Prompt => Kind::Prompt,
+                KindWord::Resource => Kind::Resource,
+            },
             client: self.client.clone(),
             token: self.token.clone(),
             profile: Some(self.profile.clone()),
@@ -101,21 +116,39 @@ impl Call {
         let policy = Arc::new(Policy::compile(&ask(ctx, Request::Show)?)?);
         let known = Known::read(ctx)?;
         let mut case = self.case()?;
-        let mut found = false;
-        match known.tool(&case.tool) {
-            Ok(tool) => {
+        let (mut found, mut meant) = (false, None);
+        match (case.kind, known.tool(&case.tool)) {
+            (Kind::Tool, Ok(tool)) => {
                 case.tool = tool.path();
                 case.hints = hints_of(&tool.tool.json);
                 found = true;
             }
-            Err(error) if !case.tool.contains('.') => return Err(error),
-            // A tool that no server offers is still decided about, by its name.
-            Err(_) => {}
+            (Kind::Tool, Err(error)) if !case.tool.contains('.') => return Err(error),
+            // What no server offers is still decided about, by its name.
+            (Kind::Tool, Err(error)) => {
+                meant = error.hints.into_iter().find(|hint| hint.starts_with("did you mean"));
+            }
+            (kind, _) => {
+                let paths = listed(&known, kind);
+                found = paths.contains(&case.tool);
+                let near = documents::near(&case.tool, paths.iter().map(String::as_str));
+                meant = near.filter(|_| !found).map(|near| format!("did you mean `{near}`?"));
+            }
         }
         let used = self.used.iter().cloned().collect();
         let explanation = decide(&policy, &case, ctx.clock.now().local(), &used)?;
-        Ok(Report { tool: case.tool, client: case.client, known: found, explanation })
+        Ok(Report { tool: case.tool, kind: case.kind, client: case.client, known: found, meant, explanation })
     }
+}
+
+/// Prompts or resources of all servers, as they are typed.
+fn listed(known: &Known, kind: Kind) -> Vec<String> {
+    let of = |server: &crate::servers::Server| {
+        let catalogue = known.catalogue(server)?;
+        let items = if kind == Kind::Prompt { &catalogue.prompts } else { &catalogue.resources };
+        Some(items.iter().map(|item| format!("{}.{}", server.name, item.key)).collect::<Vec<_>>())
+    };
+    known.servers.iter().filter_map(of).flatten().collect()
 }
 
 fn decide(
@@ -138,7 +171,7 @@ fn decide(
     }
     let arguments = Value::Object(arguments).to_string();
     let circumstances = Circumstances { arguments: &arguments, time, used };
-    Ok(explain(policy, &caller, &Called { server, tool, hints: case.hints }, &circumstances))
+    Ok(explain(policy, &caller, &Called { server, kind: case.kind, tool, hints: case.hints }, &circumstances))
 }
 
 /// Puts a value at a path of keys.
@@ -222,9 +255,14 @@ impl Test {
 #[derive(Serialize)]
 struct Report {
     tool: String,
+    #[serde(skip_serializing_if = "Kind::is_tool")]
+    kind: Kind,
     client: String,
-    /// Whether some server is known to offer the tool.
+    /// Whether some server is known to offer it.
     known: bool,
+    /// What may have been meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meant: Option<String>,
     #[serde(flatten)]
     explanation: Explanation,
 }
@@ -249,7 +287,13 @@ impl Output for Report {
             format!("{} {} for {}: {by}{why}", it.effect.word(), self.tool, self.client),
         );
         if !self.known {
-            page.text("no server is known to offer this tool; its hints count as not given");
+            page.text(match self.kind {
+                Kind::Tool => "no server is known to offer this tool; its hints count as not given".into(),
+                kind => format!("no server is known to list this {}", kind.word()),
+            });
+        }
+        if let Some(meant) = &self.meant {
+            page.text(meant);
         }
         if !it.listed {
             page.text("the client does not see it in lists");

@@ -126,7 +126,13 @@ fn who(rule: &Rule) -> String {
 
 /// The tools a rule is about, and what it looks at in their arguments.
 pub fn what(rule: &Rule) -> String {
-    let mut parts = joined(&[("server ", &rule.servers), ("", &rule.tools), ("label ", &rule.labels)]);
+    let mut parts = joined(&[
+        ("server ", &rule.servers),
+        ("", &rule.tools),
+        ("prompt ", &rule.prompts),
+        ("resource ", &rule.resources),
+        ("label ", &rule.labels),
+    ]);
     let hints = [
         ("read-only", rule.hints.read_only),
         ("destructive", rule.hints.destructive),

@@ -17,6 +17,7 @@ use crate::engine::{self, Reply};
 use crate::error::Result;
 use crate::workflows::{self, Definition, Request};
 use clap::{Args, Subcommand};
+pub use runs::{Asking, asking};
 pub use say::line;
 use std::path::Path;
 

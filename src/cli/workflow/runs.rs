@@ -22,7 +22,7 @@ pub struct Runs {
     /// Only runs of this workflow
     #[arg(value_name = "WORKFLOW")]
     workflow: Option<String>,
-    /// Only runs in this state: running, paused, uncertain, completed, failed, cancelled
+    /// Only runs in this state: running, waiting, paused, uncertain, completed, failed, cancelled
     #[arg(long, value_name = "STATE", value_parser = state)]
     status: Option<State_>,
     /// Show at most so many
@@ -32,7 +32,7 @@ pub struct Runs {
 
 fn state(word: &str) -> Result<State_, String> {
     serde_json::from_value(Value::from(word))
-        .map_err(|_| "it is running, paused, uncertain, completed, failed or cancelled".into())
+        .map_err(|_| "it is running, waiting, paused, uncertain, completed, failed or cancelled".into())
 }
 
 /// One run without its document.
@@ -75,7 +75,7 @@ impl View {
 fn shade(status: State_) -> State {
     match status {
         State_::Running => State::Busy,
-        State_::Paused | State_::Uncertain => State::Warn,
+        State_::Waiting | State_::Paused | State_::Uncertain => State::Warn,
         State_::Completed => State::Ok,
         State_::Failed => State::Fail,
         State_::Cancelled => State::Off,
@@ -190,10 +190,40 @@ impl Status {
 
 /// Says that runs stand still where no daemon is there to go on with them.
 fn tell_if_alone(ctx: &Context, runs: &[Run]) -> Result<()> {
-    if runs.iter().any(|run| run.status == State_::Running) && ctx.live_if_running(Live::Status)?.is_none() {
+    let goes_on = |run: &Run| matches!(run.status, State_::Running | State_::Waiting);
+    if runs.iter().any(goes_on) && ctx.live_if_running(Live::Status)?.is_none() {
         ctx.ui.warn("no daemon runs; what is under way goes on when one does: umcp gateway start --detach");
     }
     Ok(())
+}
+
+/// A step that waits for a person.
+#[derive(Serialize)]
+pub struct Asking {
+    pub run: String,
+    pub workflow: String,
+    pub step: String,
+    pub message: String,
+}
+
+/// Steps of all runs that wait for a person, also of runs that have something else to do meanwhile.
+pub fn asking(ctx: &Context) -> Result<Vec<Asking>> {
+    let Reply::Workflow(workflows::Reply::Runs(runs)) = ctx.call(Request::Unfinished)? else {
+        return Err(Error::bug("no list of runs in the reply"));
+    };
+    let mut found = Vec::new();
+    for run in runs {
+        let (run, journal) = load(ctx, &run.id)?;
+        let asks = |step: StepView| Some((step.path, step.message?));
+        let waiting = steps(&journal).into_iter().filter_map(asks);
+        found.extend(waiting.map(|(step, message)| Asking {
+            run: run.id.clone(),
+            workflow: run.workflow.clone(),
+            step,
+            message,
+        }));
+    }
+    Ok(found)
 }
 
 fn load(ctx: &Context, id: &str) -> Result<(Run, Vec<Entry>)> {

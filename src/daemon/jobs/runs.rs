@@ -4,7 +4,7 @@ use super::Jobs;
 use crate::calls::runner::{Start, compile};
 use crate::engine::live::{Event, RunRequest, RunSource};
 use crate::error::{Error, Result, codes};
-use crate::workflows::journal::{Event as Happened, Outcome};
+use crate::workflows::journal::{Event as Happened, Outcome, Status};
 use crate::workflows::machine::is_handler;
 use crate::workflows::{Definition, Run, read};
 use serde_json::{Map, Value};
@@ -63,6 +63,11 @@ impl Jobs {
                     );
                     return Err(Error::new(&codes::RUN_STATE, message)
                         .hint(format!("umcp workflow cancel {}", run.id)));
+                }
+                if keep && run.status == Status::Completed {
+                    let message = format!("the run `{}` is completed; there is nothing to try again", run.id);
+                    return Err(Error::new(&codes::RUN_STATE, message)
+                        .hint(format!("umcp workflow replay {}", run.id)));
                 }
                 let events = journal.into_iter().flat_map(|entry| entry.events);
                 let workflow = compile(&run.text)?;

@@ -30,6 +30,18 @@ impl Gateway {
         params: &Params<'_>,
         asker: &Asker,
     ) -> Result<Reply, Exchanged> {
+        let reply = self.led(target, incoming, params, asker).await?;
+        self.note_task(target, params, &reply, asker, &incoming.session);
+        Ok(reply)
+    }
+
+    async fn led(
+        self: &Arc<Self>,
+        target: &Target,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Result<Reply, Exchanged> {
         let state = params.text("requestState");
         if let Some(state) = state.filter(|state| Parked::is_ours(state)) {
             let seal = seal(target, incoming);
@@ -61,7 +73,6 @@ impl Gateway {
         if asker.peer.era == Era::Legacy && asks_for_input(&reply) {
             reply = self.lead(target, reply, incoming, params, asker, &context).await?;
         }
-        self.note_task(target, params, &reply, asker, &incoming.session);
         Ok(reply)
     }
 

@@ -35,6 +35,8 @@ impl Gateway {
             method: incoming.method.into(),
             replaced: Vec::new(),
             name: Some(id.as_str().into()),
+            // Decided by what made the task, when its result comes.
+            subject: None,
         };
         let reply = match self.exchange(&target, incoming, params, asker).await {
             Ok(reply) => reply,

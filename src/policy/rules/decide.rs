@@ -2,12 +2,15 @@
 //! made (`Bound`, `Gate`), and what of them holds for one call (`Gate::decide`).
 //! Lists and calls share both steps, so that they cannot differ. Pure: time and memory come in as arguments.
 
+mod whole;
+
 use super::compile::{Compiled, Policy};
-use super::model::{Effect, Hints};
+use super::model::{Effect, Hints, Kind, Rule};
 use super::pattern;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use whole::keeps_whole;
 
 /// Who calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -22,6 +25,8 @@ pub struct Caller {
 #[derive(Debug, Clone, Copy)]
 pub struct Called<'a> {
     pub server: &'a str,
+    pub kind: Kind,
+    /// The tool's or prompt's own name, or the resource's URI.
     pub tool: &'a str,
     pub hints: Hints,
 }
@@ -46,7 +51,7 @@ pub struct Bound {
     profile: Arc<str>,
 }
 
-/// What stands between a caller and a tool.
+/// What stands between a caller and what is called.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
     rules: Vec<Arc<Compiled>>,
@@ -108,17 +113,17 @@ impl Policy {
         None
     }
 
-    /// Which condition on the tool a rule's does not hold.
-    pub fn misses_tool(&self, it: &Compiled, called: &Called<'_>, dotted: &str) -> Option<&'static str> {
+    /// Which condition on what is called a rule's does not hold.
+    pub fn misses_called(&self, it: &Compiled, called: &Called<'_>, dotted: &str) -> Option<&'static str> {
         let rule = &it.rule;
         if !pattern::any(&rule.servers, called.server) {
             return Some("servers");
         }
-        let named = |it: &String| pattern::glob(it, dotted) || pattern::glob(it, called.tool);
-        if !rule.tools.is_empty() && !rule.tools.iter().any(named) {
-            return Some("tools");
+        if let Some(missed) = misses_name(rule, called, dotted) {
+            return Some(missed);
         }
-        if !hints_hold(&rule.hints, &called.hints) {
+        // Only tools have hints: a rule that looks at them is about no prompt.
+        if !rule.hints.is_empty() && !(called.kind.is_tool() && hints_hold(&rule.hints, &called.hints)) {
             return Some("hints");
         }
         if !rule.labels.is_empty() && !rule.labels.iter().any(|label| self.has_label(label, called, dotted)) {
@@ -141,6 +146,20 @@ impl Policy {
         let all: BTreeSet<String> = self.labels.keys().cloned().chain(told).collect();
         all.into_iter().filter(|label| self.has_label(label, called, &dotted)).collect()
     }
+}
+
+fn misses_name(rule: &Rule, called: &Called<'_>, dotted: &str) -> Option<&'static str> {
+    let (names, word) = match called.kind {
+        Kind::Tool => (&rule.tools, "tools"),
+        Kind::Prompt => (&rule.prompts, "prompts"),
+        Kind::Resource => (&rule.resources, "resources"),
+    };
+    let fits = |it: &String| pattern::glob(it, dotted) || pattern::glob(it, called.tool);
+    if !names.is_empty() {
+        return (!names.iter().any(fits)).then_some(word);
+    }
+    let names_nothing = rule.tools.is_empty() && rule.prompts.is_empty() && rule.resources.is_empty();
+    (!names_nothing && !(called.kind != Kind::Tool && keeps_whole(rule, called.server))).then_some(word)
 }
 
 /// Labels that the server's own words give.
@@ -168,9 +187,8 @@ impl Bound {
     pub fn passage(&self, called: &Called<'_>) -> Passage {
         let policy = &self.policy;
         let dotted = format!("{}.{}", called.server, called.tool);
-        let all = self.places.iter().map(|place| &policy.rules[*place as usize]);
         let rules: Vec<Arc<Compiled>> =
-            all.filter(|it| policy.misses_tool(it, called, &dotted).is_none()).cloned().collect();
+            self.rules().filter(|it| policy.misses_called(it, called, &dotted).is_none()).cloned().collect();
         let denies = |it: &&Arc<Compiled>| it.rule.effect == Effect::Deny && it.is_static();
         if let Some(rule) = rules.iter().find(denies) {
             return Passage::Closed(Some(rule.clone()));
@@ -194,23 +212,26 @@ impl Bound {
         Passage::Gate(Arc::new(Gate { rules, default: policy.default, notes, profile: self.profile.clone() }))
     }
 
-    /// Whether a rule closes the whole server, with its prompts and resources.
-    pub fn closes(&self, server: &str) -> bool {
-        let rules = self.places.iter().map(|place| &self.policy.rules[*place as usize]);
-        rules.into_iter().any(|it| {
-            let rule = &it.rule;
-            rule.effect == Effect::Deny
-                && it.is_static()
-                && rule.hints.is_empty()
-                && rule.labels.is_empty()
-                && pattern::any(&rule.servers, server)
-                && (rule.tools.is_empty()
-                    || rule.tools.iter().any(|tool| *tool == format!("{server}.*") || tool == "*"))
-        })
+    fn rules(&self) -> impl Iterator<Item = &Arc<Compiled>> {
+        self.places.iter().map(|place| &self.policy.rules[*place as usize])
     }
 }
 
 impl Gate {
+    /// What holds where both gates have to be passed: the rules of both, but of those that allow only the common ones.
+    pub fn and(&self, other: &Self) -> Arc<Self> {
+        let has = |gate: &Self, it: &Arc<Compiled>| gate.rules.iter().any(|other| Arc::ptr_eq(other, it));
+        let both = self.rules.iter().filter(|it| it.rule.effect != Effect::Allow || has(other, it));
+        let more = other.rules.iter().filter(|it| it.rule.effect != Effect::Allow && !has(self, it));
+        let notes: BTreeSet<&String> = self.notes.iter().chain(&other.notes).collect();
+        Arc::new(Self {
+            rules: both.chain(more).cloned().collect(),
+            default: self.default,
+            notes: notes.into_iter().cloned().collect(),
+            profile: self.profile.clone(),
+        })
+    }
+
     /// Decides one call: deny beats ask, ask beats allow, and what is left is the default.
     pub fn decide(&self, circumstances: &Circumstances<'_>) -> Decision<'_> {
         let mut parsed = None;
@@ -231,6 +252,11 @@ impl Gate {
             }
         }
         decision
+    }
+
+    /// Everything that may have to be taken out of a result, where it is not known any more what was called with.
+    pub fn redactions(&self) -> impl Iterator<Item = &Arc<Compiled>> {
+        self.rules.iter().filter(|it| it.rule.effect == Effect::Redact)
     }
 
     /// Whether some call may have to be asked for.

@@ -41,7 +41,7 @@ pub fn explain(
     let mut misses = |it: &Compiled| {
         policy
             .misses_caller(it, caller)
-            .or_else(|| policy.misses_tool(it, called, &dotted))
+            .or_else(|| policy.misses_called(it, called, &dotted))
             .or_else(|| misses_call(it, circumstances, &mut parsed))
     };
     let trace =

@@ -13,7 +13,7 @@ pub mod redact;
 use crate::error::{Error, Result, codes};
 use crate::store::{Reader, Row, Table, Writer, tables};
 pub use compile::Policy;
-pub use model::{Document, Effect, Rule};
+pub use model::{Document, Effect, Kind, Rule};
 use serde::{Deserialize, Serialize};
 
 const POLICY: Table<Stored> = Table::new(tables::POLICY);

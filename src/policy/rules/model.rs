@@ -31,6 +31,31 @@ impl Effect {
     }
 }
 
+/// What is called: most rules speak of tools, and all can speak of the other two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    #[default]
+    Tool,
+    Prompt,
+    /// Also one that only a template of its server describes.
+    Resource,
+}
+
+impl Kind {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tool => "tool",
+            Self::Prompt => "prompt",
+            Self::Resource => "resource",
+        }
+    }
+
+    pub fn is_tool(&self) -> bool {
+        *self == Self::Tool
+    }
+}
+
 /// Everything the user decided, as one document.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -61,6 +86,9 @@ pub struct Role {
 }
 
 /// One rule. Conditions that are given must all hold; of the words of one condition, one is enough.
+///
+/// A rule that names neither tools, prompts nor resources is about all three. One that names some is about those alone,
+/// but for one case: what denies or redacts all tools of a server (`server.*` or `*`) is also about its prompts and resources.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -77,6 +105,12 @@ pub struct Rule {
     /// `server.tool` or the tool's own name; patterns may hold `*` and `?`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
+    /// `server.prompt` or the prompt's own name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<String>,
+    /// The URI, or `server.` and the URI.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// Path inside the arguments, such as `repo.name` or `files.*.path` -> pattern of the value;
     /// `re:` begins a regular expression.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -147,8 +181,10 @@ pub struct Limit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// `server.tool`.
+    /// `server.tool`, or `server.` and the name of a prompt or the URI of a resource.
     pub tool: String,
+    #[serde(default, skip_serializing_if = "Kind::is_tool")]
+    pub kind: Kind,
     #[serde(default)]
     pub client: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

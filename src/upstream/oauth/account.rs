@@ -1,17 +1,15 @@
 //! One account at work: the header it adds to requests, and the life of its token.
-//! Not here: how it signed in. Rules: one refresh at a time, whatever the number of calls that need it; a new token
+//! Not here: how it signed in, and what a refresh comes to (`renewal.rs`). Rules: one refresh at a time, whatever the number of calls that need it; a new token
 //! lies in the vault before it is used; a refresh goes on when its caller has left, since the old token may be gone.
 
 use super::Ground;
 use super::challenge::Challenge;
-use super::token::{Refusal, Tokens};
+use super::header::header;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::integrations::life::{self, refresh_at};
-use crate::integrations::model::{Connection, Grant, Kind, Standing};
-use crate::integrations::oauth1;
-use base64::Engine as _;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use crate::integrations::model::{Connection, Kind, Standing};
+use hyper::header::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -53,21 +51,26 @@ impl Held {
     }
 }
 
-struct Now {
-    row: Connection,
-    held: Held,
+pub(super) struct Now {
+    pub row: Connection,
+    pub held: Held,
     refresh_at: Option<Timestamp>,
     /// When a refresh ahead of need was last begun.
     tried: Timestamp,
-    failed: Option<(Instant, Error)>,
+    pub failed: Option<(Instant, Error)>,
+    /// It was revoked or removed: nothing that is still under way brings it back.
+    pub ended: bool,
 }
 
 /// One connection in use. Shared by everything that sends in its name.
 pub struct Account {
     pub id: String,
-    ground: Arc<Ground>,
+    pub(super) ground: Arc<Ground>,
     now: Mutex<Now>,
-    refreshing: Arc<tokio::sync::Mutex<()>>,
+    pub(super) refreshing: Arc<tokio::sync::Mutex<()>>,
+    /// Held while the account is written down or forgotten: rows reach the store in the order in which they came to
+    /// be, and none after the end.
+    pub(super) storing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Account {
@@ -76,15 +79,15 @@ impl Account {
             Standing::Ready => Held::read(&ground, &row)?,
             _ => Held::default(),
         };
-        let now = Now { refresh_at: None, row, held, tried: Timestamp(0), failed: None };
+        let now = Now { refresh_at: None, row, held, tried: Timestamp(0), failed: None, ended: false };
         ground.keep.hide("", &now.held.access);
-        let account =
-            Self { id: now.row.id.clone(), ground, now: Mutex::new(now), refreshing: Arc::default() };
+        let (id, now) = (now.row.id.clone(), Mutex::new(now));
+        let account = Self { id, ground, now, refreshing: Arc::default(), storing: Arc::default() };
         account.plan();
         Ok(Arc::new(account))
     }
 
-    fn now(&self) -> MutexGuard<'_, Now> {
+    pub(super) fn now(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,6 +112,24 @@ impl Account {
         let mut now = self.now();
         now.row.standing = Standing::Revoked;
         now.held = Held::default();
+        now.ended = true;
+    }
+
+    /// Writes the row down as it is when its turn comes. In a task of its own: who asked for it may leave, and a write
+    /// that is under way must not outlive its turn.
+    pub(super) fn write_down(self: &Arc<Self>) -> tokio::task::JoinHandle<()> {
+        let account = self.clone();
+        tokio::spawn(async move {
+            let _turn = account.storing.lock().await;
+            let row = {
+                let now = account.now();
+                if now.ended {
+                    return;
+                }
+                now.row.clone()
+            };
+            let _ = account.ground.store(row, None).await;
+        })
     }
 
     /// Takes over a new sign-in, or what was changed about the connection.
@@ -125,7 +146,7 @@ impl Account {
         self.plan();
     }
 
-    fn plan(&self) {
+    pub(super) fn plan(&self) {
         let share = super::random_share();
         let mut now = self.now();
         now.refresh_at = match now.row.refreshable {
@@ -142,10 +163,11 @@ impl Account {
         headers: &mut HeaderMap,
     ) -> Result<String> {
         let mut used = self.usable().await?;
+        let consumer = self.consumer_secret().await?;
         let (name, value) = {
             let now = self.now();
             used.clone_from(&now.held.access);
-            header(&now, &self.ground, method, url)?
+            header(&now, &consumer, (method, url), self.ground.engine.now())?
         };
         if let Some(value) = value {
             let mut value = HeaderValue::try_from(value).map_err(|_| {
@@ -163,6 +185,18 @@ impl Account {
         let token = self.usable().await?;
         self.note_use();
         Ok(token)
+    }
+
+    /// What OAuth 1 signs with besides the token; nothing for all others.
+    async fn consumer_secret(&self) -> Result<String> {
+        let (row, held) = {
+            let now = self.now();
+            if now.row.kind != Kind::Oauth1 {
+                return Ok(String::new());
+            }
+            (now.row.clone(), now.held.clone())
+        };
+        Ok(self.ground.client_secret(&row, &held).await?.unwrap_or_default())
     }
 
     async fn usable(self: &Arc<Self>) -> Result<String> {
@@ -226,7 +260,8 @@ impl Account {
         match (another || row.refreshable, row.kind) {
             (true, _) => self.renew(used).await.map(|()| true),
             (false, Kind::Oauth2) => {
-                self.fail(&row, "the server no longer takes the token, and it cannot be renewed", true).await;
+                let why = "the server no longer takes the token, and it cannot be renewed";
+                self.fail(used, why, true).await;
                 Ok(false)
             }
             (false, _) => Ok(false),
@@ -234,8 +269,8 @@ impl Account {
     }
 
     /// Notes the rights a server asks for beyond those granted: the next sign-in asks for them.
-    pub async fn wants_more(&self, challenge: &Challenge) {
-        let row = {
+    pub async fn wants_more(self: &Arc<Self>, challenge: &Challenge) {
+        {
             let mut now = self.now();
             let new: Vec<String> =
                 challenge.scopes().into_iter().filter(|scope| !now.row.wanted.contains(scope)).collect();
@@ -244,136 +279,21 @@ impl Account {
             }
             now.row.wanted.extend(new);
             now.row.wanted.truncate(64);
-            now.row.clone()
-        };
-        let _ = self.ground.store(row, None).await;
-    }
-
-    async fn exchange(self: &Arc<Self>) -> Result<()> {
-        let (row, held) = {
-            let now = self.now();
-            (now.row.clone(), now.held.clone())
-        };
-        let time = self.ground.engine.now();
-        let desk = self.ground.desk(&row, &held).await?;
-        let outcome = match (&held.refresh, row.grant) {
-            (Some(token), _) => desk.refresh(token, time).await,
-            (None, Grant::ClientCredentials) => desk.client_credentials(&row.scopes, time).await,
-            (None, _) => {
-                return Err(self
-                    .fail(&row, "the token has ended and the provider gave none to renew it", true)
-                    .await);
-            }
-        };
-        match outcome {
-            Ok(tokens) => self.renewed(row, held, tokens).await,
-            Err(Refusal::Said { error, words }) if is_final(&error) => {
-                let said = if words.is_empty() { error } else { format!("{error}: {words}") };
-                Err(self.fail(&row, &format!("the provider refused to renew the token ({said})"), true).await)
-            }
-            Err(refusal) => {
-                let error = Error::from(refusal);
-                Err(self.fail(&row, &error.to_string(), false).await)
-            }
         }
+        let _ = self.write_down().await;
     }
 
-    async fn renewed(&self, mut row: Connection, held: Held, tokens: Tokens) -> Result<()> {
+    fn note_use(self: &Arc<Self>) {
         let time = self.ground.engine.now();
-        let held =
-            Held { access: tokens.access_token, refresh: tokens.refresh_token.or(held.refresh), ..held };
-        row.obtained = time;
-        row.expires = tokens.expires_in.map(|seconds| time.plus_ms(seconds.saturating_mul(1000)));
-        row.refreshes += 1;
-        row.failures = 0;
-        row.last_error = None;
-        row.last_used = Some(time);
-        let stored = self.ground.store(row.clone(), Some(held.clone())).await;
-        // The old token may be gone at the provider: the new one is used even where it could not be kept.
-        if let Err(error) = &stored {
-            row.last_error = Some(format!("the renewed token could not be stored: {error}"));
-        }
-        self.replace(row, Some(held));
-        stored
-    }
-
-    /// Notes a failed refresh. `for_good`: only a new sign-in helps, which is told once.
-    async fn fail(&self, row: &Connection, why: &str, for_good: bool) -> Error {
-        let mut row = row.clone();
-        row.failures += 1;
-        row.last_error = Some(why.into());
-        let error = if for_good {
-            row.standing = Standing::NeedsSignIn;
-            needs_sign_in(&row)
-        } else {
-            let message = format!("the token of `{}` could not be renewed", row.name);
-            Error::new(&codes::UPSTREAM_SIGN_IN, message)
-                .because(why)
-                .hint(format!("umcp connection refresh {}", row.name))
-        };
-        let told = {
-            let mut now = self.now();
-            let told = for_good && now.row.standing == Standing::Ready;
-            now.row = row.clone();
-            now.failed = Some((Instant::now(), error.clone()));
-            told
-        };
-        let name = row.name.clone();
-        let _ = self.ground.store(row, None).await;
-        if told {
-            self.ground.tell(&name, "needs sign-in", Some(why));
-        }
-        error
-    }
-
-    fn note_use(&self) {
-        let time = self.ground.engine.now();
-        let row = {
+        {
             let mut now = self.now();
             if now.row.last_used.is_some_and(|last| time.since_ms(last) < NOTE_USE_MS) {
                 return;
             }
             now.row.last_used = Some(time);
-            now.row.clone()
-        };
-        let ground = self.ground.clone();
-        tokio::spawn(async move { ground.store(row, None).await });
+        }
+        self.write_down();
     }
-}
-
-/// Words of a provider after which trying again is of no use.
-fn is_final(error: &str) -> bool {
-    ["invalid_grant", "bad_refresh_token", "invalid_client", "unauthorized_client", "token_revoked"]
-        .contains(&error)
-}
-
-/// What the account adds to a request.
-fn header(now: &Now, ground: &Ground, method: &str, url: &url::Url) -> Result<(HeaderName, Option<String>)> {
-    let (row, held) = (&now.row, &now.held);
-    let name = HeaderName::try_from(&row.key_place.header)
-        .map_err(|_| Error::new(&codes::VALUE_INVALID, "the account's header has no valid name"))?;
-    let value = match row.kind {
-        Kind::None => None,
-        Kind::Basic => {
-            let login = format!("{}:{}", held.username.as_deref().unwrap_or_default(), held.access);
-            Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(login)))
-        }
-        Kind::Oauth1 => {
-            let secret = ground.client_secret(row, held)?.unwrap_or_default();
-            let signer = oauth1::Signer {
-                consumer: row.client_id.as_deref().unwrap_or_default(),
-                consumer_secret: &secret,
-                token: Some((&held.access, held.token_secret.as_deref().unwrap_or_default())),
-            };
-            let nonce = crate::ids::random_hex(16);
-            let stamp = oauth1::Stamp { seconds: ground.engine.now().millis() / 1000, nonce: &nonce };
-            Some(oauth1::header(signer, oauth1::Method::HmacSha1, method, url, &[], &[], stamp))
-        }
-        Kind::ApiKey | Kind::Bearer | Kind::Oauth2 => {
-            Some(format!("{}{}", row.key_place.prefix, held.access))
-        }
-    };
-    Ok((name, value))
 }
 
 /// The error of an account whose tokens are no longer taken.

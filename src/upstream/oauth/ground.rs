@@ -41,24 +41,41 @@ impl Ground {
         stored.await.map_err(|error| Error::bug("storing a token did not end").because(error))?
     }
 
+    /// Reads beside the runtime what waits for the disk or the vault.
+    pub(super) async fn beside<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Arc<Self>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let ground = self.clone();
+        let done = tokio::task::spawn_blocking(move || read(&ground)).await;
+        done.map_err(|error| Error::bug("reading of an account did not end").because(error))?
+    }
+
     /// The secret of the client a connection uses: its own, or the integration's.
-    pub(super) fn client_secret(&self, row: &Connection, held: &Held) -> Result<Option<String>> {
+    pub(super) async fn client_secret(
+        self: &Arc<Self>,
+        row: &Connection,
+        held: &Held,
+    ) -> Result<Option<String>> {
         match (&held.client_secret, &row.target) {
             (Some(own), _) => Ok(Some(own.clone())),
-            (None, Target::Integration(id)) => self.keep.get(&format!("integration/{id}")),
+            (None, Target::Integration(id)) => {
+                let name = format!("integration/{id}");
+                self.beside(move |ground| ground.keep.get(&name)).await
+            }
             (None, Target::Server(_)) => Ok(None),
         }
     }
 
     /// The token endpoint of a connection.
-    pub(super) async fn desk(&self, row: &Connection, held: &Held) -> Result<Desk> {
+    pub(super) async fn desk(self: &Arc<Self>, row: &Connection, held: &Held) -> Result<Desk> {
         let endpoint = row.endpoints.token.clone().ok_or_else(|| {
             Error::new(&codes::SIGN_IN_FAILED, format!("the connection `{}` has no token endpoint", row.name))
         })?;
         let client = Client {
             id: row.client_id.clone().unwrap_or_default(),
             auth: row.client_auth,
-            secret: self.client_secret(row, held)?,
+            secret: self.client_secret(row, held).await?,
         };
         let net = match &row.target {
             Target::Integration(_) => Net::anywhere(),

@@ -14,10 +14,12 @@ mod end;
 mod flow;
 mod follow;
 mod ground;
+mod header;
 mod keep;
 mod loopback;
 mod oauth1;
 mod plan;
+mod renewal;
 mod token;
 mod web;
 
@@ -174,9 +176,16 @@ impl Accounts {
 
     /// Stores the tokens of a sign-in, and has the account used from now on.
     async fn admit(&self, row: Connection, held: Held) -> Result<Connection> {
-        self.ground.store(row.clone(), Some(held.clone())).await?;
-        if let Some(account) = locked(&self.open).get(&row.id) {
-            account.replace(row.clone(), Some(held));
+        let account = locked(&self.open).get(&row.id).cloned();
+        {
+            let _turn = match &account {
+                Some(account) => Some(account.storing.clone().lock_owned().await),
+                None => None,
+            };
+            self.ground.store(row.clone(), Some(held.clone())).await?;
+            if let Some(account) = &account {
+                account.replace(row.clone(), Some(held));
+            }
         }
         self.ground.tell(&row.name, "signed in", None);
         self.entered(&row.target);
@@ -196,8 +205,8 @@ impl Accounts {
     }
 
     /// Gets a new token now, needed or not.
-    pub async fn refresh(&self, name: &str) -> Result<Connection> {
-        let account = self.named(name, Place::default())?;
+    pub async fn refresh(self: &Arc<Self>, name: &str) -> Result<Connection> {
+        let account = self.named_beside(name).await?;
         let row = account.row();
         if row.kind != Kind::Oauth2 || !row.refreshable {
             let message = format!("`{}` has nothing that could be renewed", row.name);

@@ -1,24 +1,31 @@
-//! What the policy leaves of a list: tools that pass, with what is decided at each call, and tools that nobody of
-//! the view is shown. It decides nothing itself.
+//! What the policy leaves of a list: what passes, with what is decided at each call, and what nobody of the view is
+//! shown. It decides nothing itself.
 
-use super::ViewTool;
+use super::{ViewItem, ViewTool};
 use crate::error::{Error, codes};
+use crate::policy::rules::Kind;
 use crate::policy::rules::compile::Compiled;
-use crate::policy::rules::decide::{Called, Passage, hints_of};
+use crate::policy::rules::decide::{Bound, Called, Passage, hints_of};
+use crate::policy::rules::model::Hints;
 use crate::tools::Held;
 use crate::upstream::views::Governed;
 use crate::upstream::{Shared, Upstream};
 use std::sync::Arc;
 
-/// A tool that the policy shows to nobody of this view.
+/// A tool, prompt or resource that the policy shows to nobody of this view.
+#[derive(Clone)]
 pub struct Denied {
+    pub kind: Kind,
+    /// The name clients would see; for a resource what stands for it in records.
     pub exposed: String,
     pub upstream: Arc<Upstream>,
+    /// Its own name, or the resource's URI.
     pub tool: String,
     pub why: Why,
 }
 
-/// What keeps a tool back.
+/// What keeps it back.
+#[derive(Clone)]
 pub enum Why {
     /// A rule of the policy; nothing when it is the default.
     Rule(Option<Arc<Compiled>>),
@@ -31,7 +38,9 @@ impl Denied {
     pub fn error(&self, client: &str) -> Error {
         let path = || format!("{}.{}", self.upstream.name(), self.tool);
         match &self.why {
-            Why::Rule(rule) => refusal(self.upstream.name(), &self.tool, client, rule.as_deref()),
+            Why::Rule(rule) => {
+                refusal(self.kind, (self.upstream.name(), &self.tool), client, rule.as_deref())
+            }
             Why::Held(held) => holding(&path(), self.upstream.name(), *held),
         }
     }
@@ -46,7 +55,7 @@ impl Denied {
 }
 
 /// The error of a call that the policy forbids.
-pub fn refusal(server: &str, tool: &str, client: &str, rule: Option<&Compiled>) -> Error {
+pub fn refusal(kind: Kind, (server, tool): (&str, &str), client: &str, rule: Option<&Compiled>) -> Error {
     let by = match rule {
         Some(it) => match &it.rule.reason {
             Some(reason) => format!("the rule `{}`: {reason}", it.rule.name),
@@ -55,9 +64,14 @@ pub fn refusal(server: &str, tool: &str, client: &str, rule: Option<&Compiled>) 
         None => "the policy's default".into(),
     };
     let client = if client.is_empty() { "unknown" } else { client };
-    Error::new(&codes::POLICY_DENIED, format!("`{server}.{tool}` is denied to `{client}` by {by}")).hint(
-        format!("the user can see why and change it: umcp policy explain {server}.{tool} --client {client}"),
-    )
+    let (what, flag) = match kind {
+        Kind::Tool => (String::new(), String::new()),
+        kind => (format!("the {} ", kind.word()), format!(" --kind {}", kind.word())),
+    };
+    let message = format!("{what}`{server}.{tool}` is denied to `{client}` by {by}");
+    Error::new(&codes::POLICY_DENIED, message).hint(format!(
+        "the user can see why and change it: umcp policy explain {server}.{tool}{flag} --client {client}"
+    ))
 }
 
 fn holding(path: &str, server: &str, held: Held) -> Error {
@@ -90,7 +104,7 @@ pub(super) fn let_through(
     let (mut through, mut denied) = (Vec::with_capacity(tools.len()), Vec::new());
     let mut deny = |tool: ViewTool, why: Why| {
         let ViewTool { exposed, upstream, tool, .. } = tool;
-        denied.push(Denied { exposed, upstream, tool, why });
+        denied.push(Denied { kind: Kind::Tool, exposed, upstream, tool, why });
     };
     for mut tool in tools {
         if let Some(held) = tool.held {
@@ -107,13 +121,43 @@ pub(super) fn let_through(
             continue;
         };
         let hints = hints_of(&tool.json);
-        match bound.passage(&Called { server: tool.upstream.name(), tool: &tool.tool, hints }) {
+        match bound.passage(&Called {
+            server: tool.upstream.name(),
+            kind: Kind::Tool,
+            tool: &tool.tool,
+            hints,
+        }) {
             Passage::Open => through.push(tool),
             Passage::Gate(gate) => {
                 tool.gate = Some(gate);
                 through.push(tool);
             }
             Passage::Closed(rule) => deny(tool, Why::Rule(rule)),
+        }
+    }
+    (through, denied)
+}
+
+/// The same for prompts, resources and templates; the text of a template stands for it.
+pub(super) fn let_items_through(
+    items: Vec<ViewItem>,
+    kind: Kind,
+    bound: Option<&Bound>,
+) -> (Vec<ViewItem>, Vec<Denied>) {
+    let Some(bound) = bound else { return (items, Vec::new()) };
+    let (mut through, mut denied) = (Vec::with_capacity(items.len()), Vec::new());
+    for mut item in items {
+        let called = Called { server: item.upstream.name(), kind, tool: &item.key, hints: Hints::default() };
+        match bound.passage(&called) {
+            Passage::Open => through.push(item),
+            Passage::Gate(gate) => {
+                item.gate = Some(gate);
+                through.push(item);
+            }
+            Passage::Closed(rule) => {
+                let ViewItem { exposed, upstream, key: tool, .. } = item;
+                denied.push(Denied { kind, exposed, upstream, tool, why: Why::Rule(rule) });
+            }
         }
     }
     (through, denied)

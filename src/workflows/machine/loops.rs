@@ -24,7 +24,7 @@ impl Machine {
         let mut cursor = self.cursors.get(&key).copied().unwrap_or(0);
         let mut active = 0;
         for (place, item) in items.iter().enumerate().skip(cursor) {
-            if active >= most {
+            if active >= most || self.rests(now, next) {
                 break;
             }
             let round = format!("{path}[{place}]/");
@@ -54,6 +54,14 @@ impl Machine {
         Found::Done(results.collect())
     }
 
+    /// Whether this walk was long enough; the next one is due at once.
+    fn rests(&self, now: Timestamp, next: &mut Next) -> bool {
+        if self.patience == 0 {
+            next.wake = Some(now);
+        }
+        self.patience == 0
+    }
+
     /// A round is over: only its result is kept.
     fn close_round(&mut self, round: &str, value: Value) {
         self.layers.retain(|prefix, _| !prefix.starts_with(round));
@@ -68,6 +76,9 @@ impl Machine {
         let Action::Repeat { steps, until, max, pause_ms } = &step.action else { return Found::Open };
         let key = format!("{path}[");
         loop {
+            if self.rests(now, next) {
+                return Found::Open;
+            }
             let place = self.cursors.get(&key).copied().unwrap_or(0);
             let round = format!("{path}[{place}]/");
             self.layers.entry(round.clone()).or_default().entry("round").or_insert_with(|| place.into());

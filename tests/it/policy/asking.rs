@@ -116,6 +116,91 @@ fn a_client_that_cannot_be_asked_waits_for_the_user() {
 }
 
 #[test]
+fn a_grant_is_inherited_by_nobody() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    put(&daemon, vec![rule("ask", Effect::Ask, &["fx.echo"])]);
+    let connect = || {
+        let for_a_while = |method: &str, params: &Value| match params["requestedSchema"]["properties"]["decision"]
+        {
+            Value::Null => agreeable(method, params),
+            _ => Some(json!({"action": "accept", "content": {"decision": "allow for 10 minutes"}})),
+        };
+        Mcp::new(&daemon, Door::Bridge, Era::Legacy, "ann", everything(), Box::new(for_a_while))
+    };
+    let asked = |mcp: &mut Mcp| {
+        let answer = mcp.call("fx__echo", json!({"text": "x"}));
+        assert_eq!(answer.text(), "x");
+        answer.heard("elicitation/create").len()
+    };
+    let mut ann = connect();
+    assert_eq!([asked(&mut ann), asked(&mut ann)], [1, 0]);
+    assert_eq!(asked(&mut connect()), 1, "another client under the same name");
+    // The same entry runs something else now.
+    let server = fixture_server("fx", EraChoice::Legacy, &[]);
+    let env = [("OTHER".to_string(), "1".to_string())].into();
+    daemon.add(umcp::servers::Server { env, ..server.clone() });
+    assert_eq!([asked(&mut ann), asked(&mut ann)], [1, 0]);
+    // Another server takes its name.
+    daemon.ask(umcp::servers::Request::Remove { names: vec!["fx".into()] });
+    let env = [("OTHER".to_string(), "1".to_string())].into();
+    daemon.add(umcp::servers::Server { id: umcp::ids::fresh("srv"), env, ..server });
+    assert_eq!(asked(&mut ann), 1);
+}
+
+#[test]
+fn an_id_means_one_question_even_after_a_new_start() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    put(&daemon, vec![rule("ask", Effect::Ask, &["fx.echo"])]);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        for _ in 0..2 {
+            let mut mcp = client(&daemon, Door::Bridge, Era::Legacy, "mute", json!({}));
+            let call = mcp.start("tools/call", json!({"name": "fx__echo", "arguments": {"text": "x"}}));
+            let id = waiting(&daemon).waiting[0].id;
+            daemon.live(Live::Approve { id, allow: true, for_ms: None });
+            mcp.wait(&call).result();
+            ids.push(id);
+        }
+        daemon.restart();
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+    assert!(ids.iter().all(|id| *id >= 1_000_000), "{ids:?}");
+}
+
+#[test]
+fn a_wait_that_is_given_up_leaves_its_record() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    put(&daemon, vec![rule("ask", Effect::Ask, &["fx.echo"])]);
+    let mut mcp = client(&daemon, Door::Bridge, Era::Legacy, "gone", json!({}));
+    let id = mcp.start("tools/call", json!({"name": "fx__echo", "arguments": {"text": "x"}}));
+    waiting(&daemon);
+    mcp.cancel(&id);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let call = loop {
+        let filter = umcp::audit::Filter { kind: Some("call".into()), ..Default::default() };
+        let umcp::engine::Reply::Audit(umcp::audit::Reply::Entries(entries)) =
+            daemon.ask(umcp::audit::Request::List { filter, limit: 10 })
+        else {
+            panic!()
+        };
+        if let Some(entry) = entries.first() {
+            break entry.record().unwrap().event;
+        }
+        assert!(std::time::Instant::now() < deadline, "no record");
+    };
+    let umcp::audit::Event::Call(call) = call else { panic!("{call:?}") };
+    assert_eq!(
+        (call.client.as_str(), call.tool.as_str(), call.decision.as_str(), call.outcome.as_str()),
+        ("gone", "echo", "unanswered", "cancelled")
+    );
+}
+
+#[test]
 fn a_rule_that_came_while_the_user_was_asked_counts() {
     let daemon = Daemon::start();
     daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));

@@ -100,6 +100,19 @@ fn rules_are_set_shown_explained_and_deleted() {
     error: rule `x`: the effect `limit` needs `limit` [UM0702]
     ");
     assert_snapshot!(sandbox.run(&["policy", "role", "guest", "--token", "ci"]), @"
+    exit: 4
+    --- stderr ---
+    error: no token named `ci` [UM0412]
+    hint: umcp token create ci
+    ");
+    sandbox.run(&["token", "create", "ci"]);
+    assert_snapshot!(sandbox.run(&["policy", "role", "guest", "--token", "cy,ci"]), @"
+    exit: 4
+    --- stderr ---
+    error: no token named `cy` [UM0412]
+    hint: umcp token create cy
+    ");
+    assert_snapshot!(sandbox.run(&["policy", "role", "guest", "--token", "ci"]), @"
     exit: 0
     --- stdout ---
     ok   set role guest

@@ -28,7 +28,7 @@ const MONDAY_NOON: (u8, u16) = (0, 720);
 
 /// `closed by RULE`, or the decision of the call.
 fn verdict(policy: &Arc<Policy>, client: &str, tool: (&str, &str), arguments: &str) -> String {
-    let called = Called { server: tool.0, tool: tool.1, hints: Hints::default() };
+    let called = Called { server: tool.0, tool: tool.1, kind: Kind::Tool, hints: Hints::default() };
     let circumstances = Circumstances { arguments, time: MONDAY_NOON, used: &BTreeSet::new() };
     told(policy.bind(&caller(client)).passage(&called), &circumstances)
 }
@@ -135,7 +135,7 @@ fn roles_profiles_and_keys_bind_callers() {
         ],
         ..Document::default()
     });
-    let called = Called { server: "s", tool: "t", hints: Hints::default() };
+    let called = Called { server: "s", tool: "t", kind: Kind::Tool, hints: Hints::default() };
     let circumstances = Circumstances { arguments: "{}", time: MONDAY_NOON, used: &BTreeSet::new() };
     for (client, token, profile, expected) in [
         ("chatter", None, "default", "closed by guests"),
@@ -173,7 +173,7 @@ fn hints_that_are_missing_count_as_the_protocol_says() {
 fn times_hold_in_their_span_and_over_midnight() {
     let gate = |hours: &str, days: &[&str]| {
         let rule = Rule { hours: Some(hours.into()), days: texts(days), ..rule("r", Effect::Deny) };
-        let called = Called { server: "s", tool: "t", hints: Hints::default() };
+        let called = Called { server: "s", tool: "t", kind: Kind::Tool, hints: Hints::default() };
         match of(vec![rule]).bind(&caller("x")).passage(&called) {
             Passage::Gate(gate) => gate,
             other => panic!("{other:?}"),
@@ -205,7 +205,8 @@ fn a_flow_asks_once_all_its_parts_are_there() {
     ];
     let policy = policy(Document { labels: labels.into(), rules: flow.rules, ..Document::default() });
     let bound = policy.bind(&caller("x"));
-    let passage = |server, tool| bound.passage(&Called { server, tool, hints: Hints::default() });
+    let passage =
+        |server, tool| bound.passage(&Called { server, tool, kind: Kind::Tool, hints: Hints::default() });
     let notes = |passage| match passage {
         Passage::Gate(gate) => gate.notes.clone(),
         _ => Vec::new(),
@@ -237,6 +238,63 @@ fn a_deny_of_all_its_tools_closes_a_server() {
 }
 
 #[test]
+fn what_a_rule_names_says_what_it_is_about() {
+    let set = |effect, tools: &[&str], prompts: &[&str], resources: &[&str]| Rule {
+        redact: texts(if effect == Effect::Redact { &["x"] } else { &[] }),
+        tools: texts(tools),
+        prompts: texts(prompts),
+        resources: texts(resources),
+        ..rule("r", effect)
+    };
+    use Effect::{Allow, Ask, Deny, Redact};
+    let (tool, prompt, resource) = (Kind::Tool, Kind::Prompt, Kind::Resource);
+    let fits = |rule: &Rule, kind, name| {
+        let policy = of(vec![rule.clone()]);
+        let called = Called { server: "s", kind, tool: name, hints: Hints::default() };
+        policy.misses_called(&policy.rules[0], &called, &format!("s.{name}")).is_none()
+    };
+    for (rule, expected) in [
+        (set(Deny, &[], &[], &[]), [true, true, true]),
+        (set(Allow, &["s.*"], &[], &[]), [true, false, false]),
+        (set(Deny, &["s.a"], &[], &[]), [true, false, false]),
+        // All tools of a server stand for the server, where something is kept back.
+        (set(Deny, &["s.*"], &[], &[]), [true, true, true]),
+        (set(Redact, &["*"], &[], &[]), [true, true, true]),
+        (set(Ask, &["*"], &[], &[]), [true, false, false]),
+        (set(Deny, &["other.*"], &[], &[]), [false, false, false]),
+        (set(Deny, &["s.*"], &["s.b"], &[]), [true, false, false]),
+        (set(Deny, &[], &["s.a"], &[]), [false, true, false]),
+        (set(Deny, &[], &["b"], &["file:///etc/*"]), [false, false, true]),
+        (set(Deny, &[], &[], &["s.file:*"]), [false, false, true]),
+        (
+            Rule { hints: Hints { read_only: Some(false), ..Hints::default() }, ..rule("r", Deny) },
+            [true, false, false],
+        ),
+    ] {
+        let names = [(tool, "a"), (prompt, "a"), (resource, "file:///etc/passwd")];
+        assert_eq!(names.map(|(kind, name)| fits(&rule, kind, name)), expected, "{rule:?}");
+    }
+}
+
+#[test]
+fn a_default_that_denies_closes_what_nothing_opens() {
+    let rules = vec![
+        Rule { servers: texts(&["docs"]), prompts: texts(&["greet"]), ..rule("p", Effect::Allow) },
+        Rule { tools: texts(&["git.log"]), servers: texts(&["git"]), ..rule("t", Effect::Ask) },
+    ];
+    let bound =
+        policy(Document { default: Some(Effect::Deny), rules, ..Document::default() }).bind(&caller("x"));
+    assert_eq!(["docs", "git", "mail"].map(|server| bound.closes(server)), [false, false, true]);
+    let closed = |server, kind, tool| {
+        let called = Called { server, kind, tool, hints: Hints::default() };
+        matches!(bound.passage(&called), Passage::Closed(None))
+    };
+    assert!(!closed("docs", Kind::Prompt, "greet") && closed("docs", Kind::Prompt, "other"));
+    assert!(closed("docs", Kind::Tool, "greet") && closed("docs", Kind::Resource, "docs://x"));
+    assert!(!closed("git", Kind::Tool, "log") && closed("git", Kind::Prompt, "log"));
+}
+
+#[test]
 fn a_decision_among_two_hundred_rules_takes_microseconds() {
     let mut rules = Vec::new();
     for number in 0..200 {
@@ -248,7 +306,12 @@ fn a_decision_among_two_hundred_rules_takes_microseconds() {
         });
     }
     let bound = of(rules).bind(&caller("client-7"));
-    let passage = bound.passage(&Called { server: "server7", tool: "tool_x", hints: Hints::default() });
+    let passage = bound.passage(&Called {
+        server: "server7",
+        tool: "tool_x",
+        kind: Kind::Tool,
+        hints: Hints::default(),
+    });
     let Passage::Gate(gate) = passage else { panic!("{passage:?}") };
     let (arguments, used) = (r#"{"path":"/home/ann/notes.txt","text":"hello"}"#, BTreeSet::new());
     let circumstances = Circumstances { arguments, time: MONDAY_NOON, used: &used };
