@@ -16,6 +16,7 @@ mod doctor;
 mod events;
 mod explain;
 mod gateway;
+mod generate;
 mod health;
 mod help;
 mod import;
@@ -38,6 +39,7 @@ mod suggest;
 mod token;
 mod tool;
 mod transport;
+mod trial;
 mod undo;
 mod version;
 mod workflow;
@@ -188,6 +190,8 @@ enum Noun {
     Workflow(workflow::Command),
     /// Show and change settings
     Config(config::Command),
+    Test(trial::Command),
+    Generate(generate::Generate),
     Doctor(doctor::Doctor),
     Import(import::Import),
     Undo(undo::Undo),
@@ -231,6 +235,8 @@ impl Noun {
             Self::Client(command) => command.run(ctx),
             Self::Workflow(command) => command.run(ctx),
             Self::Config(command) => command.run(ctx),
+            Self::Test(command) => command.run(ctx),
+            Self::Generate(command) => command.run(ctx),
             Self::Doctor(command) => command.run(ctx),
             Self::Import(command) => command.run(ctx),
             Self::Undo(command) => command.run(ctx),

@@ -105,7 +105,7 @@ pub fn oddities(connection: &Connection, now: Timestamp) -> Vec<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::super::model::{ClientAuth, Endpoints, Grant, KeyPlace, Kind, Target};
     use super::*;
 

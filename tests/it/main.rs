@@ -41,4 +41,5 @@ mod server;
 mod support;
 mod token;
 mod tool;
+mod trial;
 mod workflow;
