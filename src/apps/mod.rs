@@ -1,6 +1,7 @@
 //! The noun `app`: tools that are no MCP server themselves, one row for each set. A server entry offers them; it and
 //! its app come and go together, which is the engine's care.
 
+pub mod answer;
 pub mod exec;
 pub mod file;
 pub mod model;
@@ -8,6 +9,7 @@ pub mod openapi;
 pub mod request;
 pub mod shipped;
 pub mod template;
+pub mod trial;
 
 use crate::documents::near;
 use crate::error::{Error, Result, codes};

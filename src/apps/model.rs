@@ -1,5 +1,6 @@
 //! What an app is: tools that umcp itself runs by interpretation, each with one action (a program or an HTTP request).
 //! Pure data. How files become apps is in `commands` and `openapi`; how an action is run is the business of `upstream`.
+//! Long because every field of a definition stands here.
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
@@ -88,6 +89,9 @@ pub struct Definition {
     /// Values the user gives, named in `${NAME}`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
+    /// Rights its tools need of the account, asked for at the sign-in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
     /// How a document was converted, to do it again.
@@ -159,6 +163,23 @@ pub struct Tool {
 }
 
 impl Tool {
+    /// The request it sends, if it sends one.
+    pub fn http(&self) -> Option<&Http> {
+        match &self.action {
+            Action::Http(http) => Some(http),
+            Action::Exec(_) => None,
+        }
+    }
+
+    /// Gives arguments that are not there their defaults.
+    pub fn fill_defaults(&self, given: &mut serde_json::Map<String, Value>) {
+        for name in self.input["properties"].as_object().into_iter().flat_map(|known| known.keys()) {
+            if let (false, Some(default)) = (given.contains_key(name), self.default(name)) {
+                given.insert(name.clone(), default.clone());
+            }
+        }
+    }
+
     /// The default of one argument.
     pub fn default(&self, argument: &str) -> Option<&Value> {
         self.input.get("properties")?.get(argument)?.get("default")
@@ -277,6 +298,9 @@ pub struct Http {
     pub auth: Vec<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// The service speaks GraphQL, and says in its answer what went wrong.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub graphql: bool,
     /// JSON pointer to the part of the answer that is the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,

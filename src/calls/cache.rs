@@ -1,8 +1,9 @@
 //! Answers of tools the user marked as cacheable, for as long as the mark says. Nothing is cached unasked.
 
 use super::{Params, Reply};
-use crate::servers::model::{Server, Sharing};
+use crate::servers::model::Server;
 use crate::upstream::message::{Answer, member};
+use crate::upstream::supervisor::Seat;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,15 +20,15 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Equal tool of the same entry and equal arguments, as text. A server that each client has for itself answers
-    /// each client for itself. `None` for a call that goes on with an earlier one.
-    pub fn key(server: &Server, tool: &str, params: &Params<'_>, session: u64) -> Option<String> {
+    /// Equal tool of the same entry and equal arguments, as text, over the same connection: a server that each client
+    /// has for itself answers each client for itself, and one account gets nothing of another. `None` for a call that goes on with an earlier one.
+    pub fn key(server: &Server, tool: &str, params: &Params<'_>, seat: &Seat) -> Option<String> {
         if params.raw("requestState").is_some() || params.raw("inputResponses").is_some() {
             return None;
         }
-        let session = if server.sharing == Sharing::PerClient { session } else { 0 };
+        let (session, accounts) = (seat.session.unwrap_or(0), seat.accounts.as_deref().unwrap_or_default());
         let arguments = params.raw("arguments").unwrap_or("{}");
-        Some(format!("{}/{}/{session}/{tool}/{arguments}", server.id, server.revision))
+        Some(format!("{}/{}/{session}/{accounts}/{tool}/{arguments}", server.id, server.revision))
     }
 
     pub fn get(&self, key: &str) -> Option<Reply> {
@@ -74,17 +75,18 @@ mod tests {
     fn a_key_tells_entries_and_clients_apart() {
         let transport = Transport::Builtin { name: "time".into() };
         let mut server = Server::new("srv_1".into(), "a", transport, Timestamp(0));
-        let key = |server: &Server, params: &str, session| {
-            Cache::key(server, "t", &Params::parse(params).unwrap(), session)
+        let seat = |session, account: Option<&str>| Seat { session, accounts: account.map(Into::into) };
+        let key = |server: &Server, params: &str, seat: Seat| {
+            Cache::key(server, "t", &Params::parse(params).unwrap(), &seat)
         };
-        let shared = key(&server, r#"{"arguments":{"x":1}}"#, 1);
-        assert_eq!(shared, key(&server, r#"{"arguments":{"x":1}}"#, 2));
-        assert_ne!(shared, key(&server, r#"{"arguments":{"x":2}}"#, 1));
+        let shared = key(&server, r#"{"arguments":{"x":1}}"#, seat(None, None));
+        assert_eq!(shared, key(&server, r#"{"arguments":{"x":1}}"#, seat(None, None)));
+        assert_ne!(shared, key(&server, r#"{"arguments":{"x":2}}"#, seat(None, None)));
+        assert_ne!(shared, key(&server, r#"{"arguments":{"x":1}}"#, seat(Some(1), None)));
+        assert_ne!(shared, key(&server, r#"{"arguments":{"x":1}}"#, seat(None, Some("con_1"))));
         server.revision += 1;
-        assert_ne!(shared, key(&server, r#"{"arguments":{"x":1}}"#, 1));
-        server.sharing = Sharing::PerClient;
-        assert_ne!(key(&server, "{}", 1), key(&server, "{}", 2));
-        assert_eq!(key(&server, r#"{"requestState":"s"}"#, 1), None);
+        assert_ne!(shared, key(&server, r#"{"arguments":{"x":1}}"#, seat(None, None)));
+        assert_eq!(key(&server, r#"{"requestState":"s"}"#, seat(None, None)), None);
     }
 
     #[test]

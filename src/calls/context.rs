@@ -3,9 +3,11 @@
 
 use crate::error::{Error, Result, codes};
 use crate::tools::Era;
+use crate::upstream::app::RECORD;
 use crate::upstream::era;
 use crate::upstream::link::Listener;
 use crate::upstream::message::{push_quoted, quote};
+use crate::upstream::oauth::Whose;
 use crate::upstream::scan::{self, Members};
 use crate::usage::Door;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ pub struct Context {
     pub identity: Arc<str>,
     pub door: Door,
     pub profile: Option<Arc<str>>,
+    /// What an account is chosen by where several fit.
+    pub whose: Whose,
     /// Number of the client's session; 0 for the command line.
     pub session: u64,
     pub timeout: Option<Duration>,
@@ -30,12 +34,15 @@ pub struct Context {
     /// The client's capabilities and its name, as JSON text.
     pub capabilities: Arc<str>,
     pub client_info: Arc<str>,
+    /// Wants an app's service's answer as it was, for `umcp test`.
+    pub record: bool,
     /// Log level the caller asked for with this request (modern era).
     pub log_level: Option<Arc<str>>,
 }
 
 /// Keys of `_meta` that belong to one hop only.
-const PER_HOP: [&str; 6] = [
+const PER_HOP: [&str; 7] = [
+    RECORD,
     "progressToken",
     "io.modelcontextprotocol/protocolVersion",
     "io.modelcontextprotocol/clientInfo",
@@ -138,12 +145,14 @@ impl Context {
             identity: "local".into(),
             door,
             profile: None,
+            whose: Whose::default(),
             session: 0,
             timeout: None,
             listener: None,
             progress: false,
             capabilities: "{}".into(),
             client_info: era::own_info().to_string().into(),
+            record: false,
             log_level: None,
         }
     }
@@ -160,6 +169,9 @@ impl Context {
         };
         for (key, value) in sent.fields.iter().filter(|(key, _)| !PER_HOP.contains(&key.as_ref())) {
             more(&format!("{}:{}", quote(key), value));
+        }
+        if self.record {
+            more(&format!(r#""{}":true"#, RECORD));
         }
         if self.progress {
             more(&format!(r#""progressToken":{token}"#));
@@ -184,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_next_hop_gets_its_own_keys_and_everything_else_unchanged() {
-        let sent = r#"{"name":"s__t","arguments":{"a": 1.0},"odd":[1 ,2],"_meta":{"progressToken":"x","traceparent":"00-1"}}"#;
+        let sent = r#"{"name":"s__t","arguments":{"a": 1.0},"odd":[1 ,2],"_meta":{"progressToken":"x","umcp/record":true,"traceparent":"00-1"}}"#;
         let params = Params::parse(sent).unwrap();
         let mut context = Context::plain("test", Door::Cli);
         context.progress = true;

@@ -107,7 +107,10 @@ impl Caller {
         let Recorder { arguments, .. } = *recorder;
         // The wait for a person is no time of the server.
         recorder.started = Instant::now();
-        let key = |ttl| Some((ttl, Cache::key(&tool.upstream.entry, &tool.tool, params, context.session)?));
+        let key = |ttl| {
+            let seat = tool.upstream.seat(context.session, &context.whose).ok()?;
+            Some((ttl, Cache::key(&tool.upstream.entry, &tool.tool, params, &seat)?))
+        };
         let key = tool.cache_ms.and_then(key);
         if let Some(reply) = key.as_ref().and_then(|(_, key)| self.cache.get(key)) {
             recorder.cached = true;
@@ -147,7 +150,7 @@ impl Caller {
             None => None,
         };
         let _permit = upstream.admit().await?;
-        let running = upstream.connect(context.session).await?;
+        let running = upstream.connect_at(upstream.seat(context.session, &context.whose)?).await?;
         let era = running.agreement.era;
         let id = running.connection.next_id();
         let meta = context.meta(request.params.meta(), era, id);

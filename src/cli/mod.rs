@@ -17,6 +17,7 @@ mod doctor;
 mod events;
 mod explain;
 mod gateway;
+mod generate;
 mod health;
 mod help;
 mod import;
@@ -40,6 +41,7 @@ mod suggest;
 mod token;
 mod tool;
 mod transport;
+mod trial;
 mod undo;
 mod version;
 mod workflow;
@@ -194,6 +196,8 @@ enum Noun {
     Agent(agent::Command),
     /// Show and change settings
     Config(config::Command),
+    Test(trial::Command),
+    Generate(generate::Generate),
     Doctor(doctor::Doctor),
     Import(import::Import),
     Undo(undo::Undo),
@@ -239,6 +243,8 @@ impl Noun {
             Self::Schedule(command) => command.run(ctx),
             Self::Agent(command) => command.run(ctx),
             Self::Config(command) => command.run(ctx),
+            Self::Test(command) => command.run(ctx),
+            Self::Generate(command) => command.run(ctx),
             Self::Doctor(command) => command.run(ctx),
             Self::Import(command) => command.run(ctx),
             Self::Undo(command) => command.run(ctx),

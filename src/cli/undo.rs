@@ -247,6 +247,11 @@ impl Output for Report {
             for name in &entry.kept {
                 page.mark(State::Warn, format!("server {name} was changed since and stays"));
             }
+            if !entry.secrets.is_empty() {
+                let names = entry.secrets.join(" ");
+                page.mark(State::Warn, format!("the vault keeps {}", entry.secrets.join(", ")));
+                page.text(format!("umcp secret delete {names}"));
+            }
         }
         if self.dry_run {
             page.text("nothing was changed (--dry-run)");

@@ -17,10 +17,12 @@ use crate::calls::{Context, Params};
 use crate::clock::Timestamp;
 use crate::engine::live::{CallRequest, Called, Event, Found, Listening, Live, LiveReply, Mode, Refreshed};
 use crate::engine::{Reply, Request, StoreRequest};
+use crate::environments::Profile;
 use crate::error::{Error, Result, codes};
 use crate::gateway::{Gateway, guard};
 use crate::tools::model::Facts;
 use crate::upstream::message::quote;
+use crate::upstream::oauth::Whose;
 use crate::upstream::supervisor::Upstream;
 use crate::upstream::view::{View, ViewTool};
 use crate::usage::Door;
@@ -260,7 +262,8 @@ impl Jobs {
             }
             view = world.view(&profile, &client, None);
         }
-        let plain = Context::plain(&call.client, Door::Cli);
+        let mut plain = Context::plain(&call.client, Door::Cli);
+        plain.whose = Whose { account: call.account.as_deref().map(Into::into), ..whose(&profile, hello) };
         if let Some(denied) = view.denied(&call.target) {
             return Err(self.gateway.caller.refuse(denied, &call.arguments, &plain));
         }
@@ -270,6 +273,7 @@ impl Jobs {
         let mut context = plain;
         context.timeout = call.timeout_ms.map(Duration::from_millis);
         context.progress = true;
+        context.record = call.record;
         context.listener = Some(Arc::new(super::teller::Teller(events)));
         let started = Instant::now();
         let reply = self.gateway.caller.call(tool, &params, &context).await?;
@@ -294,7 +298,8 @@ impl Jobs {
         let closed = world.is_closed(upstream.name(), &profile, &client, None);
         may_send_raw(upstream.name(), method, closed.then_some(&hello.client))?;
         let params = Params::parse(params)?;
-        let context = Context::plain(&hello.client, Door::Cli);
+        let mut context = Context::plain(&hello.client, Door::Cli);
+        context.whose = whose(&profile, hello);
         let request =
             crate::calls::Relayed { method, params: &params, replaced: &[], name: None, headers: &[] };
         let reply = self.gateway.caller.relay(&upstream, request, &context).await?;
@@ -340,6 +345,15 @@ impl Jobs {
 }
 
 /// Refuses a raw request that would pass by the policy and the records; `closed_to` is who may not reach the server.
+/// What an account is chosen by for a caller at the local socket.
+fn whose(profile: &Profile, hello: &Hello) -> Whose {
+    Whose {
+        account: None,
+        profile: Some(profile.name.as_str().into()),
+        directory: hello.cwd.as_deref().map(Into::into),
+    }
+}
+
 fn may_send_raw(server: &str, method: &str, closed_to: Option<&String>) -> Result<()> {
     if let Some(client) = closed_to {
         let message = format!("the policy closes the server `{server}` to `{client}`");

@@ -154,6 +154,12 @@ pub struct CallRequest {
     pub timeout_ms: Option<u64>,
     pub client: String,
     pub profile: Option<String>,
+    /// The account to call with, by name.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// The answer of an app's service comes along as it was, in the result's `_meta`.
+    #[serde(default)]
+    pub record: bool,
 }
 
 /// How a workflow is to be run.

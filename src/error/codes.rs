@@ -43,6 +43,7 @@ codes! {
     FORMAT_UNKNOWN = "UM0105" "format_unknown" Invalid "The file is none of the known formats for servers.";
     SETTING_UNKNOWN = "UM0106" "setting_unknown" NotFound "There is no setting of that name. `umcp config show` lists them all.";
     FILE_NOT_FOUND = "UM0107" "file_not_found" NotFound "The named file does not exist.";
+    FILE_EXISTS = "UM0108" "file_exists" Conflict "A file of that name is there already, and nothing was written over it.";
 
     STORE_LOCKED = "UM0201" "store_locked" Unavailable "Another process has the store open. Short commands wait 250 ms for each other; the daemon answers for the store while it runs.";
     STORE_DAMAGED = "UM0202" "store_damaged" Unavailable "A record failed its checksum or the file cannot be opened. umcp never returns damaged data and does not touch the file; restore a backup or run `umcp doctor`.";

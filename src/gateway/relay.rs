@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::tools::Era;
 use crate::upstream::link::Ask;
 use crate::upstream::message::{self, Answer, code};
+use crate::upstream::oauth::Whose;
 use crate::upstream::view::Denied;
 use crate::upstream::{Upstream, View, names};
 use obtain::Obtained;
@@ -242,7 +243,13 @@ pub(super) fn context(
         identity: session.identity(),
         door: door(session),
         profile: session.arrival.profile.as_deref().map(Into::into),
+        whose: Whose {
+            account: None,
+            profile: Some(session.profile().name.as_str().into()),
+            directory: session.arrival.cwd.as_deref().map(Into::into),
+        },
         session: session.id,
+        record: false,
         timeout: None,
         listener: listener.map(|listener| listener as Arc<dyn crate::upstream::link::Listener>),
         progress: params.meta().raw("progressToken").is_some(),

@@ -2,6 +2,7 @@
 //! It knows no table, no noun and no daemon. Rules: a key lives in locked memory and is wiped when dropped; what a
 //! value belongs to is sealed in with it, so that values cannot trade places; `Debug` of a secret prints `***`.
 
+pub mod bundle;
 pub mod keyfile;
 mod memory;
 pub mod program;

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 const MEMORY_KIB: u32 = 64 * 1024;
 const PASSES: u32 = 3;
 /// A slot that asks for more than this is not ours.
-const MOST_MEMORY_KIB: u32 = 4 << 20;
+pub(super) const MOST_MEMORY_KIB: u32 = 4 << 20;
 
 /// What opens a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

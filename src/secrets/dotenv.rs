@@ -48,6 +48,23 @@ pub fn read(text: &str) -> Pairs {
     found
 }
 
+/// A file of these pairs, as [`read`] takes it.
+pub fn write(pairs: &[(String, Secret)]) -> String {
+    let line = |(name, value): &(String, Secret)| {
+        let mut line = format!("{name}=\"");
+        for c in value.reveal().chars() {
+            match c {
+                '\n' => line.push_str("\\n"),
+                '\r' => line.push_str("\\r"),
+                '"' | '\\' => line.extend(['\\', c]),
+                c => line.push(c),
+            }
+        }
+        line + "\"\n"
+    };
+    pairs.iter().map(line).collect()
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
 }
@@ -87,6 +104,14 @@ fn unescape(text: &str, quote: char) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let values = ["plain", "a b # c", "line\nbreak\r\ttab", r#"q"u'o\n$HOME\"#, " edges "];
+        let pairs: Vec<(String, Secret)> =
+            values.iter().enumerate().map(|(at, text)| (format!("N{at}"), Secret::new(*text))).collect();
+        assert_eq!(read(&write(&pairs)), Pairs { pairs, odd: vec![] });
+    }
 
     #[test]
     fn lines_are_read_and_odd_ones_are_counted() {

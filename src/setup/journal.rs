@@ -1,5 +1,6 @@
 //! The journal of edits outside the store: what a file was before is on disk before the file is touched.
 //! It does not decide what to take back; that is `undo.rs`.
+//! Long because writing, reading and taking back stand or fall with one layout on disk.
 //! Rule: an entry is complete and synced before the first byte of an edit is written.
 
 use super::hidden;
@@ -57,6 +58,9 @@ pub struct Manifest {
     /// Servers that left the store together with the edit, whole, to come back with the files.
     #[serde(default)]
     pub removed: Vec<Server>,
+    /// Secrets the command put into the vault; they stay when it is taken back.
+    #[serde(default)]
+    pub secrets: Vec<String>,
     /// The entry that was taken back, for the copies undo keeps; it stands again once this one is taken back.
     #[serde(default)]
     pub takes_back: Option<u64>,
@@ -212,6 +216,7 @@ pub fn prepare(
         files,
         servers: servers.iter().map(ServerRecord::of).collect(),
         removed: Vec::new(),
+        secrets: Vec::new(),
         takes_back: None,
         undone: None,
     };

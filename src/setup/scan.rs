@@ -2,6 +2,7 @@
 //! with a reference in their place. A client cannot read umcp's references, so a server of a client's file that holds
 //! keys moves into umcp, and the client gets umcp's entry.
 //! Rule: a value is in the vault before anything that held it is changed, and a report shows it masked.
+//! Long because files of clients and entries of the store are two ways to one vault.
 
 use super::clientfiles::{self, Connection};
 use super::import::{self, Added};
@@ -119,12 +120,27 @@ pub fn run(
         }
     }
     if change && !moved.is_empty() {
-        names.store()?;
+        let stored = names.store()?;
         let add = import::merge(&servers(call)?, moved).add;
         report.added = add.iter().map(Added::of).collect();
         report.undo = connect::perform(machine, now, "umcp secret scan --move", &edits, add, call)?;
+        if let Some(id) = report.undo {
+            note_stored(machine, id, stored)?;
+        }
     }
     Ok(report)
+}
+
+/// Has `undo` say what stays in the vault.
+fn note_stored(machine: &Machine<'_>, id: u64, stored: Vec<String>) -> Result<()> {
+    let entries = super::journal::entries(&machine.paths.undo())?;
+    match entries.into_iter().find(|entry| entry.id == id) {
+        Some(mut entry) => {
+            entry.manifest.secrets = stored;
+            entry.save()
+        }
+        None => Ok(()),
+    }
 }
 
 /// The files of a client that hold servers.
@@ -284,11 +300,14 @@ impl Names<'_> {
     }
 
     /// Puts everything named so far into the vault.
-    fn store(&self) -> Result<()> {
+    /// Gives the names that were not there before.
+    fn store(&self) -> Result<Vec<String>> {
+        let mut stored = Vec::new();
         for (name, value) in self.given.iter().filter(|(name, _)| !self.keep.has(name)) {
             self.keep.put(name, &Secret::new(value.as_str()))?;
+            stored.push(name.clone());
         }
-        Ok(())
+        Ok(stored)
     }
 }
 

@@ -40,6 +40,9 @@ pub struct Undone {
     pub servers: Vec<String>,
     /// Names of servers that are in umcp again.
     pub returned: Vec<String>,
+    /// Secrets that stay in the vault.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// Names of servers that were changed since and stay.
     pub kept: Vec<String>,
     /// Names of servers that stay because a file still leads to them through umcp.
@@ -137,7 +140,8 @@ fn take_back(
     call: &mut Call<'_>,
 ) -> Undone {
     let command = entry.manifest.command.clone();
-    let mut undone = Undone { id: entry.id, command, ..Undone::default() };
+    let secrets = entry.manifest.secrets.clone();
+    let mut undone = Undone { id: entry.id, command, secrets, ..Undone::default() };
     // Before the files: what a file then leads to has to be there.
     match put_back(&entry, options.dry_run, call) {
         Ok(returned) => undone.returned = returned,

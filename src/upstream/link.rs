@@ -1,5 +1,6 @@
 //! One connection over a stream of lines: framing, request ids, order and back pressure.
 //! It knows JSON-RPC and nothing of MCP's methods but the three that belong to calls: progress, log, cancel.
+//! Long because all of it is about one table, that of the calls which wait.
 //!
 //! Rules: the waiting call is registered before its request is written; reading and writing are separate tasks,
 //! and the reader never waits for anything; every wait has a deadline; what was not asked for is counted and dropped.
@@ -175,6 +176,14 @@ impl Link {
     /// Calls waiting for an answer.
     pub fn in_flight(&self) -> usize {
         self.pending().len()
+    }
+
+    /// Fails one call that waits, for a server within umcp that cannot say it in the protocol's words.
+    pub fn refuse(&self, id: u64, error: Error) {
+        let pending = self.pending().remove(&id);
+        if let Some(pending) = pending {
+            let _ = pending.done.send(Err(error));
+        }
     }
 
     /// Ends the link: every waiting call gets `error`.

@@ -1,6 +1,7 @@
 //! Where the values of entries come from in the running world, and what happens when a secret changes.
 //! How a text is read is decided by `values.rs`. Rule: whatever is handed out is known to the logs from then on.
 
+use super::oauth::{Chosen, REFERENCE};
 use super::{Shared, Upstream, World, put, read, values};
 use crate::engine::live::VaultKey;
 use crate::error::{Error, Result, codes};
@@ -18,8 +19,13 @@ impl Shared {
     /// Resolves the value of a variable or a header, which may also be `env://`, `file://`, `cmd://` or
     /// `connection://` as a whole. May block.
     pub fn resolve_value(&self, text: &str, place: &str) -> Result<String> {
-        if let Some(name) = text.strip_prefix(super::oauth::REFERENCE) {
-            return self.accounts.token_for_good(name);
+        self.resolve_for(text, place, &None)
+    }
+
+    /// The same over a connection that speaks for these accounts.
+    pub fn resolve_for(&self, text: &str, place: &str, chosen: &Chosen) -> Result<String> {
+        if let Some(name) = text.strip_prefix(REFERENCE) {
+            return self.accounts.token_for_good(name, chosen);
         }
         values::resolve(text, place, true, self)
     }

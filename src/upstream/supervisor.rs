@@ -5,11 +5,13 @@
 mod admission;
 mod listing;
 mod revival;
+mod seat;
 mod state;
 mod turns;
 
 use super::breaker::Breaker;
 use super::inbox::ServerInbox;
+use super::oauth::Need;
 use super::restart::{Restarts, Start};
 use super::subscriptions::{self, Subscribed};
 use super::transport;
@@ -19,11 +21,12 @@ use crate::error::{Error, Kind, Result, codes};
 use crate::servers::model::{Sharing, Transport};
 use crate::servers::{Server, references};
 use crate::tools::{Catalogue, Era};
+pub use seat::Seat;
 use state::Slot;
 pub use state::{Bounds, Note, Running, Stats};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 
@@ -42,7 +45,9 @@ pub struct Upstream {
     pub stats: Stats,
     shared: Arc<Shared>,
     slot: Arc<Slot>,
-    per_client: Mutex<HashMap<u64, Arc<Slot>>>,
+    /// Connections that belong to one client, or speak for one choice of accounts.
+    apart: Mutex<HashMap<Seat, Arc<Slot>>>,
+    needs: OnceLock<Vec<Need>>,
     breaker: Mutex<Breaker>,
     restarts: Mutex<Restarts>,
     note: Mutex<Note>,
@@ -86,7 +91,8 @@ impl Upstream {
             bounds,
             stats: Stats::default(),
             slot: Arc::default(),
-            per_client: Mutex::default(),
+            apart: Mutex::default(),
+            needs: OnceLock::new(),
             breaker: Mutex::default(),
             restarts: Mutex::default(),
             note: Mutex::new(Note { state, last_error: None, retry_at: None }),
@@ -145,24 +151,9 @@ impl Upstream {
         locked(&self.breaker).state()
     }
 
-    /// The running connection for a session, if there is one.
-    pub fn running(&self, session: u64) -> Option<Arc<Running>> {
-        match self.place(session) {
-            None => self.slot.current(),
-            Some(session) => locked(&self.per_client).get(&session)?.current(),
-        }
-    }
-
     /// The session whose own connection this is; `None` for one that all share.
     pub(super) fn place(&self, session: u64) -> Option<u64> {
         (self.entry.sharing == Sharing::PerClient).then_some(session)
-    }
-
-    fn slot_of(&self, session: u64) -> Arc<Slot> {
-        match self.place(session) {
-            None => self.slot.clone(),
-            Some(session) => locked(&self.per_client).entry(session).or_default().clone(),
-        }
     }
 
     /// A value of the entry with its references resolved.
@@ -204,9 +195,9 @@ impl Upstream {
         made.map_err(|error| Error::bug("resolving a server's values did not end").because(error))?
     }
 
-    /// The running connection for a session, starting the server if needed.
-    pub async fn connect(self: &Arc<Self>, session: u64) -> Result<Arc<Running>> {
-        let slot = self.slot_of(session);
+    /// The running connection of a seat, starting the server if needed.
+    pub async fn connect_at(self: &Arc<Self>, seat: Seat) -> Result<Arc<Running>> {
+        let slot = self.slot_of(&seat);
         if let Some(running) = slot.current() {
             running.touch();
             return Ok(running);
@@ -235,12 +226,11 @@ impl Upstream {
                 .hint(format!("umcp server enable {}", self.name())));
         }
         self.pause().await?;
-        let session = self.place(session);
         let this = self.clone();
         // A task of its own: a caller who gives up must not end a slow start that others, or he himself, need.
         let started = tokio::spawn(async move {
             let _starting = starting;
-            let outcome = this.start(&slot, session).await;
+            let outcome = this.start(&slot, seat).await;
             if let Err(error) = &outcome {
                 this.failed(error);
                 *locked(&slot.failed) = Some((Instant::now(), error.clone()));
@@ -282,16 +272,16 @@ impl Upstream {
         }
     }
 
-    async fn start(self: &Arc<Self>, slot: &Arc<Slot>, session: Option<u64>) -> Result<Arc<Running>> {
+    async fn start(self: &Arc<Self>, slot: &Arc<Slot>, seat: Seat) -> Result<Arc<Running>> {
         self.set_state(State::Starting, None);
         if self.is_process() {
             locked(&self.restarts).started(Instant::now());
         }
-        let inbox = Arc::new(ServerInbox::new(self, session));
+        let inbox = Arc::new(ServerInbox::new(self, seat.session));
         let remembered = self.catalogue().filter(|known| known.entry_revision == self.entry.revision);
         let mut stops = slot.stops.subscribe();
         let opened = tokio::select! {
-            opened = transport::connect(self, inbox, remembered.as_deref()) => opened,
+            opened = transport::connect(self, inbox, remembered.as_deref(), &seat.accounts) => opened,
             // Dropped half-way, it takes its process with it.
             _ = stops.changed() => return Err(self.called_off()),
         };
@@ -308,7 +298,7 @@ impl Upstream {
         });
         slot.set(Some(running.clone()));
         self.set_state(State::Ready, None);
-        tokio::spawn(self.clone().watch(slot.clone(), running.clone(), session));
+        tokio::spawn(self.clone().watch(slot.clone(), running.clone(), seat));
         if stops.has_changed().unwrap_or(true) || self.retired.load(Relaxed) || slot.abandoned.load(Relaxed) {
             let error =
                 Error::new(&codes::CANCELLED, format!("server `{}` is no longer needed", self.name()));
@@ -379,8 +369,9 @@ impl Upstream {
     }
 
     /// Owns one running connection until it ends: lists anew, stops it when idle, notes its death.
-    async fn watch(self: Arc<Self>, slot: Arc<Slot>, running: Arc<Running>, session: Option<u64>) {
-        let refresh = tokio::spawn(self.clone().settle(running.clone(), session));
+    async fn watch(self: Arc<Self>, slot: Arc<Slot>, running: Arc<Running>, seat: Seat) {
+        let session = seat.session;
+        let refresh = tokio::spawn(self.clone().settle(running.clone(), seat));
         let reason = loop {
             tokio::select! {
                 reason = running.connection.closed() => break Some(reason),
@@ -458,12 +449,14 @@ impl Upstream {
     }
 
     /// After every start: subscribe again to what clients wait for, and see whether the lists changed.
-    async fn settle(self: Arc<Self>, running: Arc<Running>, session: Option<u64>) {
+    async fn settle(self: Arc<Self>, running: Arc<Running>, seat: Seat) {
+        let session = seat.session;
         let uris = self.subscriptions().of(session);
         subscriptions::renew(&self, &running, &uris).await;
         let mut listening = self.listening.subscribe();
         let list = async {
-            if session.is_some() || self.probe {
+            // What clients are shown is what the usual account may see.
+            if session.is_some() || self.probe || seat != self.usual(0) {
                 return;
             }
             // Listed only when changes are told of, so that none falls in between.
@@ -501,11 +494,14 @@ impl Upstream {
         if self.place(session).is_some() {
             self.subscriptions().leave(session);
         }
-        let Some(slot) = locked(&self.per_client).remove(&session) else { return };
-        slot.abandoned.store(true, Relaxed);
-        slot.stop();
-        if let Some(running) = slot.current() {
-            running.connection.close(Error::new(&codes::CANCELLED, "the client left"));
+        let own = |seat: &Seat| seat.session == Some(session);
+        let gone: Vec<_> = locked(&self.apart).extract_if(|seat, _| own(seat)).collect();
+        for (_, slot) in gone {
+            slot.abandoned.store(true, Relaxed);
+            slot.stop();
+            if let Some(running) = slot.current() {
+                running.connection.close(Error::new(&codes::CANCELLED, "the client left"));
+            }
         }
     }
 
@@ -514,7 +510,7 @@ impl Upstream {
     }
 
     fn slots(&self) -> Vec<Arc<Slot>> {
-        let mut slots: Vec<Arc<Slot>> = locked(&self.per_client).values().cloned().collect();
+        let mut slots: Vec<Arc<Slot>> = locked(&self.apart).values().cloned().collect();
         slots.push(self.slot.clone());
         slots
     }

@@ -1,6 +1,8 @@
 //! `umcp app`: documents and manifests as tools, against stubs of their services.
 //! Long because of what the command says, word for word.
 
+mod accounts;
+mod graphql;
 mod shipped;
 
 use crate::command::{told, umcp};

@@ -62,6 +62,8 @@ impl Canary {
             timeout_ms: Some(20_000),
             client: "canary".into(),
             profile: None,
+            account: None,
+            record: false,
         };
         match self.daemon.try_ask(Request::Live(Live::Call(request))) {
             Ok(reply) => matches!(reply, Reply::Live(LiveReply::Called(_))),

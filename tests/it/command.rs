@@ -255,6 +255,8 @@ fn output_streams_as_progress() {
         timeout_ms: None,
         client: "test".into(),
         profile: None,
+        account: None,
+        record: false,
     };
     let reply = client.call(&Live::Call(request).into(), &mut |event| {
         if let Event::Progress { message: Some(message), .. } = event {

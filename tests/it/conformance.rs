@@ -265,6 +265,8 @@ impl Visitor<'_> {
                 timeout_ms: None,
                 client: "reference".into(),
                 profile: None,
+                account: None,
+                record: false,
             }))?;
         }
         Ok(())

@@ -2,6 +2,8 @@
 //! (`support/provider.mjs`), and a browser that is none.
 //! Long because every test stands on the same stage: provider, server, daemon and browser.
 
+mod apps;
+
 use crate::support::daemon::{Daemon, UMCP, server, stdio};
 use crate::support::http;
 use crate::support::mcp::{Era, Mcp, agreeable, everything};
@@ -149,6 +151,8 @@ impl Stage {
             timeout_ms: Some(20_000),
             client: "test".into(),
             profile: None,
+            account: None,
+            record: false,
         };
         match self.daemon.try_ask(Live::Call(call))? {
             Reply::Live(LiveReply::Called(called)) => {
@@ -468,6 +472,8 @@ fn a_fastmcp_server_with_oauth() {
             timeout_ms: Some(20_000),
             client: "test".into(),
             profile: None,
+            account: None,
+            record: false,
         });
         daemon.try_ask(live)
     };

@@ -42,4 +42,5 @@ mod server;
 mod support;
 mod token;
 mod tool;
+mod trial;
 mod workflow;

@@ -1,6 +1,8 @@
 //! `umcp secret`: the vault from the command line, what it refuses, and plain keys on their way into it.
 //! Long because the output of each verb stands here word for word.
 
+mod export;
+
 use crate::support::sandbox::Sandbox;
 use insta::assert_snapshot;
 use std::fs;
@@ -364,7 +366,11 @@ fn plain_keys_of_a_client_move_into_the_vault_and_back() {
     ");
 
     let id = moved["data"]["undo"].to_string();
-    assert_eq!(sandbox.run(&["undo", &id]).code, 0);
+    let undone = sandbox.run(&["undo", &id]);
+    assert_eq!(undone.code, 0);
+    let kept =
+        "the vault keeps GITHUB_TOKEN, docs_Authorization, search_api-key\numcp secret delete GITHUB_TOKEN";
+    assert!(undone.stdout.contains(kept), "{undone}");
     assert_eq!(fs::read_to_string(&file).unwrap(), CLIENT);
     assert_snapshot!(sandbox.run(&["undo", "--forget", &id, "--yes"]), @"
     exit: 0

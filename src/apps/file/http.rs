@@ -170,6 +170,7 @@ impl HttpFile {
             body,
             auth,
             retry,
+            graphql: false,
             result: self.result.filter(|pointer| !pointer.is_empty()),
         })
     }
@@ -225,7 +226,7 @@ fn check_header(source: &Source<'_>, key: &crate::documents::Key) -> Result<()> 
 }
 
 /// Fields of a map. Lists are repeated; a file is written as `file: "{{argument}}"` in a map of its own.
-fn fields(map: Map<String, Value>) -> Vec<Field> {
+pub fn fields(map: Map<String, Value>) -> Vec<Field> {
     let field = |(name, value): (String, Value)| match value {
         Value::Object(mut inner) if inner.len() == 1 && inner.contains_key("file") => {
             let value = inner.remove("file").unwrap_or_default();

@@ -4,6 +4,7 @@
 
 mod check;
 mod command;
+mod graphql;
 mod http;
 mod mcpfier;
 mod schema;
@@ -58,6 +59,8 @@ struct Head {
     #[serde(rename = "homepage")]
     _homepage: Option<String>,
     integration: Option<String>,
+    #[serde(default)]
+    scopes: Vec<String>,
     instructions: Option<String>,
     base: Option<String>,
     #[serde(default)]
@@ -66,6 +69,7 @@ struct Head {
     #[serde(default)]
     settings: Vec<Setting>,
     server: Option<ServerSource>,
+    graphql: Option<graphql::GraphQl>,
     #[serde(rename = "commands", alias = "tools")]
     _commands: Option<Value>,
 }
@@ -85,6 +89,7 @@ pub fn load(path: &str, text: &str) -> Result<Loaded> {
         base: head.base,
         settings: head.settings,
         instructions: head.instructions,
+        scopes: head.scopes,
         ..Definition::default()
     };
     let shared = http::Shared { headers: &head.headers, signed: head.auth.is_some() };
@@ -105,11 +110,15 @@ pub fn load(path: &str, text: &str) -> Result<Loaded> {
             }
             check::needs(&source, commands, &definition)?;
         }
-        None if head.server.is_none() => {
+        None if head.server.is_none() && head.graphql.is_none() => {
             let error = source.invalid(root.at, format!("`{path}` holds no commands"));
             return Err(error.hint("umcp command template"));
         }
         None => {}
+    }
+    if let Some(graphql) = head.graphql {
+        let node = root.get("graphql").unwrap_or(&root);
+        graphql.tools(&source, node, &shared, &mut definition)?;
     }
     Ok(Loaded {
         name: head.name,

@@ -58,6 +58,7 @@ async fn call(
     let params = Params::parse(&text)?;
     let mut context = Context::plain(client, door);
     context.timeout = timeout;
+    context.whose.profile = Some(profile.name.as_str().into());
     let reply = caller.call(tool, &params, &context).await?;
     if !reply.answer.ok {
         let message = reply.answer.message();

@@ -1,6 +1,7 @@
 //! `umcp app from-openapi`: an app out of a document.
 
-use super::change::{ALLOW_PRIVATE, assign, missing, told_plain};
+use super::account;
+use super::change::{ALLOW_PRIVATE, assign, told_plain};
 use super::install::{Done, Skipped};
 use super::known;
 use crate::apps::App;
@@ -35,6 +36,9 @@ pub struct FromOpenApi {
     /// Send requests here instead of to the document's own server
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
+    /// Use the account of this service, such as github, instead of keys in settings
+    #[arg(long, value_name = "SERVICE")]
+    integration: Option<String>,
     /// Give a setting its value; values may hold ${VAR} and secret://NAME
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
@@ -82,16 +86,17 @@ impl FromOpenApi {
             description: converted.description,
             definition: String::new(),
             origin: Some(absolute(&self.source)?),
-            integration: None,
+            integration: self.integration,
             created: now,
             updated: now,
         };
         app.define(&converted.definition)?;
         known::allow_time(&mut server, &converted.definition);
-        let tools = converted.definition.tools.len();
+        account::consent(ctx, &app, &converted.definition, &server)?;
+        let integration = app.integration.clone();
         let server = known::install(ctx, app, server, is_old)?;
-        let missing = missing(&server, &settings).into_iter().cloned().collect();
-        ctx.ui.show(&Done::new(&server, tools, missing).without(skipped))
+        let done = Done::installed(ctx, &server, &converted.definition, integration.as_deref())?;
+        ctx.ui.show(&done.without(skipped))
     }
 }
 

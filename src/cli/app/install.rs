@@ -1,10 +1,11 @@
 //! `umcp app install`: a shipped manifest or one of the user's own, as an app or as a server.
 
+use super::account;
 use super::change::{assign, missing, told_plain};
 use super::known;
 use crate::apps::App;
 use crate::apps::file::{self, Loaded, ServerSource};
-use crate::apps::model::{Kind, Setting};
+use crate::apps::model::{Definition, Kind, Setting};
 use crate::apps::shipped::{self, SHIPPED};
 use crate::cli::context::Context;
 use crate::documents::{near, read_file};
@@ -23,7 +24,7 @@ use std::path::Path;
 /// MCP server.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  umcp app install zenquotes\n  umcp app install github --set GITHUB_TOKEN=secret://GITHUB_TOKEN\n  umcp app install filesystem -- ~/notes"
+    after_help = "Examples:\n  umcp app install zenquotes\n  umcp app install github\n  umcp connection create github\n  umcp app install filesystem -- ~/notes"
 )]
 pub struct Install {
     #[arg(value_name = "APP|FILE")]
@@ -81,10 +82,11 @@ impl Install {
         told_plain(ctx, &server, &settings, &self.set);
         let app = app(ctx, &name, loaded, origin)?;
         let definition = app.definition()?;
+        account::consent(ctx, &app, &definition, &server)?;
         known::allow_time(&mut server, &definition);
+        let integration = app.integration.clone();
         let server = known::install(ctx, app, server, is_old)?;
-        let missing = missing(&server, &settings).into_iter().cloned().collect();
-        ctx.ui.show(&Done::new(&server, definition.tools.len(), missing))
+        ctx.ui.show(&Done::installed(ctx, &server, &definition, integration.as_deref())?)
     }
 }
 
@@ -159,6 +161,9 @@ pub struct Done {
     skipped: Vec<Skipped>,
     /// Settings without a value.
     missing: Vec<Setting>,
+    /// The service that nobody has signed in to yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sign_in: Option<String>,
 }
 
 /// An operation that became no tool.
@@ -170,7 +175,26 @@ pub struct Skipped {
 
 impl Done {
     pub fn new(server: &Server, tools: usize, missing: Vec<Setting>) -> Self {
-        Self { name: server.name.clone(), tools, skipped: Vec::new(), missing }
+        Self { name: server.name.clone(), tools, skipped: Vec::new(), missing, sign_in: None }
+    }
+
+    /// An app of ours. Where an account signs, its keys are not missing.
+    pub fn installed(
+        ctx: &Context,
+        server: &Server,
+        definition: &Definition,
+        integration: Option<&str>,
+    ) -> Result<Self> {
+        let mut missing: Vec<Setting> = missing(server, &definition.settings).into_iter().cloned().collect();
+        let by_hand = account::by_hand(definition, server);
+        let sign_in = match integration.filter(|_| !by_hand) {
+            Some(service) => {
+                missing.retain(|setting| !setting.secret);
+                (!account::exists(ctx, service)?).then(|| service.to_string())
+            }
+            None => None,
+        };
+        Ok(Self { sign_in, ..Self::new(server, definition.tools.len(), missing) })
     }
 
     pub fn without(mut self, skipped: Vec<Skipped>) -> Self {
@@ -200,6 +224,10 @@ impl Output for Done {
             page.mark(State::Warn, format!("`{}` has no value yet{about}", setting.name));
             let value = if setting.secret { format!("secret://{}", setting.name) } else { "VALUE".into() };
             page.text(format!("umcp app configure {} {}={value}", self.name, setting.name));
+        }
+        if let Some(service) = &self.sign_in {
+            page.mark(State::Warn, format!("nobody has signed in to {service} yet"));
+            page.text(format!("umcp connection create {service}"));
         }
     }
 

@@ -57,6 +57,11 @@ pub fn find(ctx: &Context, name: &str) -> Result<Installed> {
     }
 }
 
+/// The app of a name, if one is installed.
+pub fn installed(ctx: &Context, name: &str) -> Result<Option<Installed>> {
+    Ok(all(ctx)?.into_iter().find(|app| app.name() == name))
+}
+
 /// Writes an app and its server entry.
 pub fn install(ctx: &Context, mut app: App, server: Server, replace: bool) -> Result<Server> {
     // A renamed entry still offers its app under the name it was installed with.

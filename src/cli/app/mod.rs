@@ -1,6 +1,7 @@
 //! `umcp app`: tools of services, made of manifests and OpenAPI documents. What a manifest means is in `apps::file`,
 //! what a document means in `apps::openapi`.
 
+mod account;
 mod change;
 mod document;
 mod install;
@@ -8,6 +9,8 @@ pub mod known;
 mod list;
 mod show;
 mod update;
+
+pub use install::manifest;
 
 use super::context::Context;
 use crate::error::Result;

@@ -44,7 +44,11 @@ impl Update {
             };
             let (before, after) = (old.definition()?, new.definition()?);
             let change = Change::between(&server.name, &before, &after);
+            let moved = before.base != after.base || old.integration != new.integration;
             if before != after && !self.check {
+                if moved {
+                    super::account::consent(ctx, &new, &after, &server)?;
+                }
                 known::allow_time(&mut server, &after);
                 known::install(ctx, new, server, true)?;
             }

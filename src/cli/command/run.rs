@@ -42,11 +42,7 @@ impl Run {
             return Call::new(path, self.arguments, self.timeout).run(ctx);
         }
         let mut given = arguments::build(&self.arguments, &found.tool.input, &mut call::read)?;
-        for name in found.tool.input["properties"].as_object().into_iter().flat_map(|known| known.keys()) {
-            if let (false, Some(default)) = (given.contains_key(name), found.tool.default(name)) {
-                given.insert(name.clone(), default.clone());
-            }
-        }
+        found.tool.fill_defaults(&mut given);
         arguments::check(&given, &found.tool.input)
             .map_err(|error| error.hint(format!("umcp command show {path}")))?;
         let definition = &found.definition;

@@ -1,10 +1,10 @@
 //! `umcp secret import`: many values at once, from a file of variables or a keyring.
 
 use super::super::context::Context;
-use super::{CliVault, set};
+use super::{CliVault, export, set};
 use crate::error::{Error, Result, codes};
 use crate::paths::io_error;
-use crate::sealing::{Secret, program};
+use crate::sealing::{Secret, bundle, program};
 use crate::secrets::{self, dotenv};
 use crate::setup::doctor::vault::protection;
 use crate::ui::{Output, Page, State, text};
@@ -15,20 +15,24 @@ use std::path::{Path, PathBuf};
 /// The service under which universal-mcp keeps its keys in the keyring of the desktop.
 const UNIVERSAL_MCP: &str = "universal_mcp";
 /// Largest file that is read.
-const MOST: u64 = 1 << 20;
+const MOST: u64 = 8 << 20;
 
-/// Store the values of a file of NAME=VALUE lines, or of the keyring
+/// Store the values of a file of NAME=VALUE lines, of an export, or of the keyring
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   umcp secret import --from env .env
   umcp secret import --from env
+  umcp secret import --from export backup.json
   umcp secret import --from keyring TAVILY_API_KEY GITHUB_API_KEY")]
 pub struct Import {
-    /// `env`: a file, or umcp's own secrets.env if none is named; `keyring`: entries of universal-mcp, by name
+    /// `env`: a file, or umcp's own secrets.env if none is named; `export`: a file of `secret export`; `keyring`: entries of universal-mcp, by name
     #[arg(long, value_enum, default_value = "env")]
     from: From,
     #[arg(value_name = "FILE|NAME")]
     items: Vec<String>,
+    /// Take the passphrase of an export from this file instead of asking
+    #[arg(long, value_name = "FILE")]
+    file_passphrase: Option<PathBuf>,
     /// Replace secrets that are there already, rather than leaving them
     #[arg(long)]
     replace: bool,
@@ -40,6 +44,7 @@ pub struct Import {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum From {
     Env,
+    Export,
     Keyring,
 }
 
@@ -50,6 +55,7 @@ impl Import {
                 let (pairs, file) = self.of_file(ctx)?;
                 (pairs, Some(file))
             }
+            From::Export => (self.of_export(ctx)?, None),
             From::Keyring => (self.of_keyring()?, None),
         };
         let known = super::all(ctx, true)?;
@@ -93,6 +99,20 @@ impl Import {
         Ok((found.pairs, path))
     }
 
+    fn of_export(&self, ctx: &Context) -> Result<Vec<(String, Secret)>> {
+        let [path] = self.items.as_slice() else {
+            return Err(Error::new(&codes::USAGE, "`--from export` takes one file"));
+        };
+        let path = Path::new(path);
+        let text = read(path)?;
+        if !bundle::is_one(text.reveal()) {
+            let message = format!("`{}` is no export of secrets", path.display());
+            return Err(Error::new(&codes::FILE_INVALID, message)
+                .hint(format!("umcp secret import --from env {}", path.display())));
+        }
+        bundle::unlock(text.reveal(), &export::passphrase_of(ctx, self.file_passphrase.as_deref())?)
+    }
+
     fn of_keyring(&self) -> Result<Vec<(String, Secret)>> {
         if self.items.is_empty() {
             return Err(Error::new(&codes::USAGE, "a keyring does not tell its names; which ones?")
@@ -127,7 +147,7 @@ fn look_up(name: &str) -> Option<[&str; 6]> {
 fn read(path: &Path) -> Result<Secret> {
     let meta = std::fs::metadata(path).map_err(|error| io_error("read", path, &error))?;
     if meta.len() > MOST {
-        return Err(Error::new(&codes::FILE_TOO_LARGE, format!("`{}` is larger than 1 MiB", path.display())));
+        return Err(Error::new(&codes::FILE_TOO_LARGE, format!("`{}` is larger than 8 MiB", path.display())));
     }
     std::fs::read_to_string(path).map(Secret::new).map_err(|error| io_error("read", path, &error))
 }

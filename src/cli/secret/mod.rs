@@ -3,6 +3,7 @@
 
 mod backend;
 mod change;
+mod export;
 mod import;
 mod list;
 mod rotate;
@@ -45,6 +46,7 @@ enum Verb {
     Rotate(rotate::Rotate),
     Scan(scan::Scan),
     Import(import::Import),
+    Export(export::Export),
     /// Show and choose what opens the vault
     Backend(backend::Command),
     Unlock(backend::Unlock),
@@ -64,6 +66,7 @@ impl Command {
             Verb::Rotate(command) => command.run(ctx, &vault),
             Verb::Scan(command) => command.run(ctx, &vault),
             Verb::Import(command) => command.run(ctx, &vault),
+            Verb::Export(command) => command.run(ctx, &vault),
             Verb::Backend(command) => command.run(ctx, &vault),
             Verb::Unlock(command) => command.run(ctx, &vault),
             Verb::Lock(command) => command.run(ctx),

@@ -36,6 +36,9 @@ pub struct Call {
     /// Call with the rules of this profile
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
+    /// Call with this account of the server, where several signed in
+    #[arg(long, value_name = "CONNECTION")]
+    account: Option<String>,
     /// Save images, audio and other files of the result in this directory
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
@@ -43,7 +46,7 @@ pub struct Call {
 
 impl Call {
     pub fn new(tool: String, arguments: Vec<String>, timeout: Option<u64>) -> Self {
-        Self { tool, arguments, timeout, profile: None, save: None }
+        Self { tool, arguments, timeout, profile: None, account: None, save: None }
     }
 
     pub fn run(self, ctx: &Context) -> Result<()> {
@@ -60,6 +63,8 @@ impl Call {
             timeout_ms: self.timeout,
             client: CLIENT.into(),
             profile: self.profile,
+            account: self.account,
+            record: false,
         };
         let called = call(ctx, &target, request)?;
         let called = Called::new(called, self.save.as_deref())?;
@@ -89,7 +94,8 @@ impl Call {
     }
 }
 
-fn refresh(ctx: &Context, server: &str) -> Result<()> {
+/// Asks a server for its tools.
+pub fn refresh(ctx: &Context, server: &str) -> Result<()> {
     let bar = ctx.ui.progress(&format!("asking {server} for its tools"));
     let reply = ctx.live(Live::Refresh { names: vec![server.into()], bounded: false })?;
     drop(bar);
@@ -101,7 +107,8 @@ fn refresh(ctx: &Context, server: &str) -> Result<()> {
     }
 }
 
-fn call(ctx: &Context, target: &str, request: CallRequest) -> Result<crate::engine::live::Called> {
+/// One call, with what happens meanwhile shown.
+pub fn call(ctx: &Context, target: &str, request: CallRequest) -> Result<crate::engine::live::Called> {
     // Only a call that takes its time gets a bar: its first event makes one.
     let mut bar: Option<Progress> = None;
     let mut on_event = |event: Event| match event {

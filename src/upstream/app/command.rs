@@ -1,7 +1,7 @@
 //! Runs the program of a command: started by the one thread that starts children, bounded in time and output,
 //! gone with the call. What it may be told is decided in `apps::exec`.
 
-use super::result::{Outcome, block};
+use crate::apps::answer::{Outcome, block};
 use crate::apps::model::{Exec, Tool};
 use crate::error::{Error, Result, codes};
 use crate::upstream::link::Link;

@@ -1,17 +1,18 @@
 //! Apps: tools that umcp runs itself, spoken to through the same raw link as a child process, so that nothing above
 //! knows the difference. The definitions come from the store; `server` speaks the protocol, `command` runs programs,
-//! `http` sends requests, `values` knows the settings.
+//! `http` sends requests, `values` knows the settings, `sign` signs in the name of an account.
 //!
 //! A server lives in one task, which ends with its link, and every call and child with it.
 
 mod command;
 pub mod document;
 mod http;
-mod result;
 mod server;
+mod sign;
 mod values;
 
 use super::link::{Inbox, Link};
+use super::oauth::Chosen;
 use super::supervisor::Upstream;
 use crate::apps::{self, App};
 use crate::engine::{Reply, StoreRequest, unexpected};
@@ -19,15 +20,23 @@ use crate::error::{Error, Result};
 use server::Server;
 use std::sync::Arc;
 
+/// The key of `_meta` by which umcp itself asks for a service's answer as it was.
+pub const RECORD: &str = "umcp/record";
+
 /// Starts the server of an app. Closing the link ends it.
-pub async fn open(name: &str, upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>) -> Result<Arc<Link>> {
-    let (upstream, name) = (upstream.clone(), name.to_string());
+pub async fn open(
+    name: &str,
+    upstream: &Arc<Upstream>,
+    inbox: Arc<dyn Inbox>,
+    chosen: &Chosen,
+) -> Result<Arc<Link>> {
+    let (upstream, name, chosen) = (upstream.clone(), name.to_string(), chosen.clone());
     // Beside the runtime: a large document takes its time to be read, and a reference may be a command.
     let made = tokio::task::spawn_blocking(move || {
         let app = find(&upstream.shared().engine, &name)?;
         let definition = app.definition()?;
         let (link, queue) = Link::new(inbox);
-        let server = Server::new(app, definition, upstream, link.clone())?;
+        let server = Server::new(app, definition, upstream, link.clone(), chosen)?;
         Ok::<_, Error>((Arc::new(server), link, queue))
     });
     let made = made.await.map_err(|error| Error::bug("an app was not read").because(error))?;

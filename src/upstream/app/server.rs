@@ -2,20 +2,19 @@
 //! and with it the program it runs. It speaks the older era, which the gateway bridges.
 
 use super::command::{Runner, Streaming, container_engine};
-use super::http;
-use super::result::Outcome;
+use super::sign;
 use super::values::Values;
-use crate::apps::model::{Action, Definition, Exec, Http, Tool};
-use crate::apps::request::Prepared;
+use crate::apps::answer::Outcome;
+use crate::apps::model::{Action, Definition, Exec, Tool};
 use crate::apps::{self, App};
 use crate::error::{Error, Result, codes};
-use crate::ids;
 use crate::tools::arguments;
 use crate::upstream::builtin::Options;
 use crate::upstream::builtin::web::{Follow, Web};
 use crate::upstream::era::LEGACY;
 use crate::upstream::link::Link;
 use crate::upstream::message::{Answer, Envelope, code};
+use crate::upstream::oauth::Chosen;
 use crate::upstream::process::Spec;
 use crate::upstream::supervisor::Upstream;
 use bytes::Bytes;
@@ -28,21 +27,29 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 pub struct Server {
-    app: App,
-    definition: Definition,
-    values: Values,
-    web: Web,
+    pub(super) app: App,
+    pub(super) definition: Definition,
+    pub(super) values: Values,
+    pub(super) web: Web,
     runner: Runner,
+    /// The accounts it was opened for.
+    pub(super) chosen: Chosen,
     /// Where commands run that say nothing else.
     cwd: Option<PathBuf>,
     /// Answer of `tools/list`, made once.
     list: String,
-    upstream: Arc<Upstream>,
+    pub(super) upstream: Arc<Upstream>,
     link: Arc<Link>,
 }
 
 impl Server {
-    pub fn new(app: App, definition: Definition, upstream: Arc<Upstream>, link: Arc<Link>) -> Result<Self> {
+    pub fn new(
+        app: App,
+        definition: Definition,
+        upstream: Arc<Upstream>,
+        link: Arc<Link>,
+        chosen: Chosen,
+    ) -> Result<Self> {
         let shared = upstream.shared().clone();
         let entry = &upstream.entry;
         let resolve = |(name, value): (&String, &String)| {
@@ -59,6 +66,7 @@ impl Server {
             cwd: cwd.map(|cwd| values.path(&cwd, None)),
             list: json!({"tools": definition.tools.iter().map(described).collect::<Vec<_>>()}).to_string(),
             values,
+            chosen,
             app,
             definition,
             upstream,
@@ -85,21 +93,39 @@ impl Server {
         result.to_string()
     }
 
-    /// Answers a call. An unknown tool is an error of the protocol, everything else a result.
-    async fn call(self: &Arc<Self>, params: &str) -> Answer {
+    /// Answers a call. An unknown tool is an error of the protocol, everything else a result, but for the want of a
+    /// sign-in: that is the caller's own business and no word of the tool's.
+    async fn call(self: &Arc<Self>, params: &str) -> Result<Answer> {
         let params: CallParams = match serde_json::from_str(params) {
             Ok(params) => params,
-            Err(error) => return Answer::error(code::INVALID_PARAMS, &format!("no call: {error}")),
+            Err(error) => return Ok(Answer::error(code::INVALID_PARAMS, &format!("no call: {error}"))),
         };
         let Some(tool) = self.definition.tool(&params.name) else {
-            return Answer::error(code::INVALID_PARAMS, &format!("there is no tool `{}`", params.name));
+            let message = format!("there is no tool `{}`", params.name);
+            return Ok(Answer::error(code::INVALID_PARAMS, &message));
         };
+        let record = params.meta.as_ref().is_some_and(|meta| meta.record);
         let streaming =
             params.meta.and_then(|meta| meta.token).map(|token| Streaming::new(&self.link, token));
-        let outcome = self.run(tool, params.arguments.unwrap_or_default(), streaming).await;
+        let outcome = self.run(tool, params.arguments.unwrap_or_default(), streaming, record).await;
         // An error may repeat the key that was sent, and as a result it passes by what hides keys in errors.
-        let hidden = |error| Outcome::from(self.values.shared.known.hide_in(error));
-        Answer::result(outcome.unwrap_or_else(hidden).json())
+        match outcome.map_err(|error| self.values.shared.known.hide_in(error)) {
+            Err(error) if sign::is_wanted(&error) => Err(error),
+            outcome => {
+                let mut outcome = outcome.unwrap_or_else(Outcome::from);
+                outcome.recorded = outcome.recorded.map(|recorded| self.without_secrets(recorded));
+                Ok(Answer::result(outcome.json()))
+            }
+        }
+    }
+
+    /// What was recorded, without the values of secrets in use.
+    fn without_secrets(&self, recorded: Value) -> Value {
+        let text = recorded.to_string();
+        match self.values.shared.known.hide(text.as_bytes()) {
+            Some(hidden) => serde_json::from_slice(&hidden).unwrap_or_default(),
+            None => recorded,
+        }
     }
 
     async fn run(
@@ -107,15 +133,11 @@ impl Server {
         tool: &Tool,
         mut given: Map<String, Value>,
         mut streaming: Option<Streaming>,
+        record: bool,
     ) -> Result<Outcome> {
         // A model may say `null` for what it does not want to say.
         given.retain(|_, value| !value.is_null());
-        let properties = tool.input["properties"].as_object();
-        for name in properties.into_iter().flat_map(|properties| properties.keys()) {
-            if let (false, Some(default)) = (given.contains_key(name), tool.default(name)) {
-                given.insert(name.clone(), default.clone());
-            }
-        }
+        tool.fill_defaults(&mut given);
         arguments::check(&given, &tool.input)?;
         for name in self.before(&tool.name) {
             let Some(needed) = self.definition.tool(name) else { continue };
@@ -123,13 +145,13 @@ impl Server {
             for name in needed.input["properties"].as_object().into_iter().flat_map(|known| known.keys()) {
                 defaults.extend(needed.default(name).map(|default| (name.clone(), default.clone())));
             }
-            let outcome = self.act(needed, &defaults, streaming.as_mut()).await?;
+            let outcome = self.act(needed, &defaults, streaming.as_mut(), false).await?;
             if outcome.is_error {
                 let text = format!("`{name}`, which runs first, failed: {}", outcome.words());
                 return Ok(Outcome::failed(text));
             }
         }
-        self.act(tool, &given, streaming.as_mut()).await
+        self.act(tool, &given, streaming.as_mut(), record).await
     }
 
     /// Everything a tool needs, each once, in the order in which it runs. The loader refused circles.
@@ -152,34 +174,40 @@ impl Server {
         tool: &Tool,
         arguments: &Map<String, Value>,
         streaming: Option<&mut Streaming>,
+        record: bool,
     ) -> Result<Outcome> {
         self.allowed(tool)?;
-        // Beside the runtime: a reference may be a command that has to be asked.
-        let (this, name, given) = (self.clone(), tool.name.clone(), arguments.clone());
-        let built = tokio::task::spawn_blocking(move || this.build(&name, &given)).await;
-        let built = built.map_err(|error| Error::bug("a call was not built").because(error))??;
-        match (&tool.action, built) {
-            (Action::Exec(exec), Built::Exec(spec)) => self.runner.run(tool, exec, *spec, streaming).await,
-            (Action::Http(http), Built::Http(prepared)) => http::send(&self.web, tool, http, &prepared).await,
-            _ => Err(Error::bug("a call was built as another kind")),
-        }
-    }
-
-    /// What a call runs or sends. May block.
-    fn build(&self, tool: &str, arguments: &Map<String, Value>) -> Result<Built> {
-        let tool = self.definition.tool(tool).ok_or_else(|| Error::bug("a tool that is not there"))?;
         match &tool.action {
-            Action::Exec(exec) => self.spec(tool, exec, arguments).map(Box::new).map(Built::Exec),
-            Action::Http(http) => self.request(http, arguments).map(Built::Http),
+            Action::Exec(exec) => {
+                let (name, given) = (tool.name.clone(), arguments.clone());
+                let spec = self
+                    .beside(move |this| match this.definition.tool(&name) {
+                        Some(Tool { action: Action::Exec(exec), .. }) => this.spec(&name, exec, &given),
+                        _ => Err(Error::bug("a command that is not there")),
+                    })
+                    .await?;
+                self.runner.run(tool, exec, spec, streaming).await
+            }
+            Action::Http(http) => self.send(tool, http, arguments, record).await,
         }
     }
 
-    fn spec(&self, tool: &Tool, exec: &Exec, arguments: &Map<String, Value>) -> Result<(Spec, String)> {
+    /// Runs beside the runtime what may wait: a reference may be a command that has to be asked.
+    pub(super) async fn beside<T: Send + 'static>(
+        self: &Arc<Self>,
+        make: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let this = self.clone();
+        let made = tokio::task::spawn_blocking(move || make(&this)).await;
+        made.map_err(|error| Error::bug("a call was not built").because(error))?
+    }
+
+    fn spec(&self, tool: &str, exec: &Exec, arguments: &Map<String, Value>) -> Result<(Spec, String)> {
         let engine = match exec.container {
             Some(_) => container_engine()?,
             None => String::new(),
         };
-        let resolve = |text: &str| self.values.resolve(&self.definition, text);
+        let resolve = |text: &str| self.values.resolve(&self.definition, text, None);
         let mut built = apps::exec::build(exec, arguments, &resolve, &engine)?;
         for (name, value) in &self.upstream.entry.env {
             let value = self.values.shared.resolve_value(value, &format!("env {name}"))?;
@@ -189,25 +217,12 @@ impl Server {
             Some(cwd) => self.values.path(cwd, self.cwd.as_ref()),
             None => self.cwd.clone().unwrap_or_else(|| self.values.shared.paths.home.clone()),
         };
-        let label = format!("{}.{}", self.upstream.entry.name, tool.name);
+        let label = format!("{}.{}", self.upstream.entry.name, tool);
         // A command is the user's own program and needs what the user may: `git push` reads the keys that a sandbox hides.
         let confinement = None;
         let (program, args, env) = (built.program, built.args, built.env);
         let spec = Spec { program, args, env, cwd: Some(cwd), label, confinement };
         Ok((spec, built.stdin.unwrap_or_default()))
-    }
-
-    /// The request, with the headers of the server's entry over those of the tool.
-    fn request(&self, http: &Http, arguments: &Map<String, Value>) -> Result<Prepared> {
-        let resolve = |text: &str| self.values.resolve(&self.definition, text);
-        let boundary = format!("umcp-{}", ids::random_hex(12));
-        let mut prepared = apps::request::build(&self.definition, http, arguments, &resolve, &boundary)?;
-        for (name, value) in &self.upstream.entry.headers {
-            let value = self.values.shared.resolve_value(value, &format!("header {name}"))?;
-            prepared.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-            prepared.headers.push((name.clone(), value));
-        }
-        Ok(prepared)
     }
 
     /// Whether everything is so that the command's `when` asks for.
@@ -232,12 +247,6 @@ impl Server {
     }
 }
 
-/// What a call runs, with its input, or sends.
-enum Built {
-    Exec(Box<(Spec, String)>),
-    Http(Prepared),
-}
-
 #[derive(Deserialize)]
 struct CallParams {
     name: String,
@@ -250,6 +259,8 @@ struct CallParams {
 struct Meta {
     #[serde(rename = "progressToken")]
     token: Option<Value>,
+    #[serde(rename = "umcp/record", default)]
+    record: bool,
 }
 
 /// A tool as clients see it.
@@ -306,8 +317,10 @@ pub async fn run(server: Arc<Server>, mut queue: mpsc::UnboundedReceiver<Bytes>)
             "tools/call" => {
                 let (server, params) = (server.clone(), envelope.params_text().to_string());
                 let call = calls.spawn(async move {
-                    let answer = server.call(&params).await;
-                    reply(&server.link, id, &answer);
+                    match server.call(&params).await {
+                        Ok(answer) => reply(&server.link, id, &answer),
+                        Err(error) => server.link.refuse(id, error),
+                    }
                     id
                 });
                 running.insert(id, call);

@@ -17,8 +17,9 @@ pub struct Values {
 }
 
 impl Values {
-    /// Resolves every reference in a text of the definition.
-    pub fn resolve(&self, definition: &Definition, text: &str) -> Result<String> {
+    /// Resolves every reference in a text of the definition. `token`: that of an account, which stands for every
+    /// secret setting to which the user gave no value.
+    pub fn resolve(&self, definition: &Definition, text: &str, token: Option<&str>) -> Result<String> {
         if text.starts_with("secret://") {
             return self.shared.resolve(text, "the app");
         }
@@ -27,7 +28,7 @@ impl Values {
         while let Some(at) = rest.find("${") {
             resolved.push_str(&rest[..at]);
             let Some(end) = rest[at..].find('}').map(|end| at + end) else { break };
-            resolved.push_str(&self.one(definition, &rest[at..=end])?);
+            resolved.push_str(&self.one(definition, &rest[at..=end], token)?);
             rest = &rest[end + 1..];
         }
         resolved.push_str(rest);
@@ -35,7 +36,7 @@ impl Values {
     }
 
     /// One `${NAME}` or `${NAME:-default}`.
-    fn one(&self, definition: &Definition, reference: &str) -> Result<String> {
+    fn one(&self, definition: &Definition, reference: &str, token: Option<&str>) -> Result<String> {
         let inner = reference.trim_start_matches("${").trim_end_matches('}');
         let name = inner.split_once(":-").map_or(inner, |(name, _)| name);
         let place = format!("`{name}`");
@@ -45,6 +46,9 @@ impl Values {
         let Some(setting) = definition.setting(name) else {
             return self.shared.resolve(reference, "the app");
         };
+        if let (true, Some(token)) = (setting.secret, token) {
+            return Ok(token.into());
+        }
         let known = self.shared.resolve(&format!("${{{name}}}"), &place);
         let known = known.or_else(|_| self.shared.resolve(&format!("secret://{name}"), &place));
         match (known, inner.split_once(":-"), &setting.default) {

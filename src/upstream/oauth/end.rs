@@ -117,7 +117,9 @@ impl Accounts {
         let forgotten = tokio::task::spawn_blocking(move || {
             ground.keep.remove(&row.secret_name())?;
             let request = Request::Forget { names: vec![row.id] };
-            ground.engine.call(StoreRequest::Integration(request)).map(|_: Reply| ())
+            let forgotten = ground.engine.call(StoreRequest::Integration(request)).map(|_: Reply| ());
+            ground.kept.forget();
+            forgotten
         });
         forgotten.await.map_err(|error| Error::bug("forgetting a token did not end").because(error))?
     }
@@ -137,7 +139,9 @@ impl Accounts {
             }
             integration.has_secret = secret.is_some();
             let request = Request::Configure { integration: Box::new(integration) };
-            ground.engine.call(StoreRequest::Integration(request)).map(drop)
+            let configured = ground.engine.call(StoreRequest::Integration(request)).map(drop);
+            ground.kept.forget();
+            configured
         });
         set.await.map_err(|error| Error::bug("storing a secret did not end").because(error))?
     }

@@ -36,6 +36,8 @@ impl Accounts {
     pub async fn begin(self: &Arc<Self>, aim: Aim, wish: SignIn) -> Result<Step> {
         if let Aim::Integration(integration) = &aim {
             match integration.kind {
+                // A key the user made at the provider, instead of a sign-in there.
+                Kind::Oauth2 | Kind::Oauth1 if wish.key.is_some() => return self.hand_over(&aim, wish).await,
                 Kind::Oauth2 => {}
                 Kind::Oauth1 => return self.begin_oauth1(aim, wish).await,
                 Kind::ApiKey | Kind::Basic | Kind::Bearer | Kind::None => {
@@ -59,7 +61,11 @@ impl Accounts {
     /// A key or password that the user has: nothing to ask anybody.
     async fn hand_over(&self, aim: &Aim, wish: SignIn) -> Result<Step> {
         let Aim::Integration(integration) = aim else { return Err(Error::bug("a server takes no key")) };
-        let mut row = self.draft(aim, &wish, integration.kind)?;
+        let kind = match integration.kind {
+            Kind::Oauth2 | Kind::Oauth1 => Kind::Bearer,
+            other => other,
+        };
+        let mut row = self.draft(aim, &wish, kind)?;
         let access = match (wish.key, integration.kind) {
             (Some(key), _) => key.0.trim().to_string(),
             (None, Kind::None) => String::new(),
@@ -74,6 +80,9 @@ impl Accounts {
         row.key_place = integration.key_place.clone();
         row.endpoints = integration.endpoints.clone();
         row.obtained = self.ground.engine.now();
+        row.grant = Grant::Static;
+        row.refreshable = false;
+        row.failures = 0;
         row.expires = None;
         row.last_error = None;
         let held = Held { access, username: wish.username, ..Held::default() };

@@ -1,6 +1,7 @@
 //! What all accounts stand on: store, vault, whoever is told; and what is read from them for one request.
 
 use super::account::Held;
+use super::choice::Kept;
 use super::client::Client;
 use super::keep::Keep;
 use super::token::Desk;
@@ -16,6 +17,7 @@ use std::sync::{Arc, OnceLock};
 pub struct Ground {
     pub(super) engine: Engine,
     pub(super) keep: Keep,
+    pub(super) kept: Kept,
     pub(super) teller: OnceLock<Teller>,
 }
 
@@ -33,10 +35,10 @@ impl Ground {
             if let Some(held) = held {
                 ground.keep.set(&row.secret_name(), &held.text()?)?;
             }
-            ground
-                .engine
-                .call(StoreRequest::Integration(Request::Put { connection: Box::new(row) }))
-                .map(drop)
+            let put = Request::Put { connection: Box::new(row) };
+            let stored = ground.engine.call(StoreRequest::Integration(put)).map(drop);
+            ground.kept.forget();
+            stored
         });
         stored.await.map_err(|error| Error::bug("storing a token did not end").because(error))?
     }

@@ -7,6 +7,7 @@ mod account;
 mod assertion;
 mod authorize;
 pub mod challenge;
+mod choice;
 mod client;
 mod device;
 mod discovery;
@@ -34,6 +35,7 @@ use crate::upstream::known::Known;
 use account::Held;
 pub use account::{Account, MAX_STEPS, needs_sign_in};
 pub use challenge::Challenge;
+pub use choice::{Chosen, Need, Whose};
 use flow::Pending;
 use ground::Ground;
 use keep::Keep;
@@ -78,7 +80,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Accounts {
     pub fn new(engine: Engine, vault: Arc<Vault<Engine>>, known: Arc<Known>) -> Arc<Self> {
-        let ground = Ground { engine, keep: Keep::new(vault, known), teller: OnceLock::new() };
+        let keep = Keep::new(vault, known);
+        let ground = Ground { engine, keep, kept: choice::Kept::default(), teller: OnceLock::new() };
         Arc::new(Self {
             ground: Arc::new(ground),
             open: Mutex::default(),
@@ -122,13 +125,6 @@ impl Accounts {
         Ok(locked(&self.open).entry(account.id.clone()).or_insert(account).clone())
     }
 
-    /// The account that signs the requests to a server, if one signed in there.
-    pub fn of_server(&self, id: &str) -> Result<Option<Arc<Account>>> {
-        let rows = self.rows()?;
-        let chosen = choose(&rows, &Target::Server(id.into()), Place::default());
-        chosen.map(|row| self.account(row.clone())).transpose()
-    }
-
     /// The account a reference names: a connection, or an integration whose account the place decides.
     pub fn named(&self, name: &str, place: Place<'_>) -> Result<Arc<Account>> {
         let rows = self.rows()?;
@@ -152,8 +148,8 @@ impl Accounts {
     }
 
     /// The token of an account, for a child that is given it once, at its start. Blocks; not for the runtime's thread.
-    pub fn token_for_good(&self, name: &str) -> Result<String> {
-        let account = self.named(name, Place::default())?;
+    pub fn token_for_good(&self, name: &str, chosen: &Chosen) -> Result<String> {
+        let account = self.referred(name, chosen)?;
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|error| Error::bug("a token was asked for outside the runtime").because(error))?;
         runtime.block_on(account.token())
@@ -161,6 +157,7 @@ impl Accounts {
 
     /// Rows were changed by command: choices, names. Tokens stay as they are.
     pub fn changed(&self) {
+        self.ground.kept.forget();
         let Ok(rows) = self.rows() else { return };
         let open: Vec<_> = locked(&self.open).values().cloned().collect();
         for account in open {

@@ -17,7 +17,7 @@ impl Upstream {
         if !self.is_awaited(session) {
             return;
         }
-        let slot = self.slot_of(session);
+        let slot = self.slot_of(&self.usual(session));
         if slot.reviving.swap(true, Relaxed) {
             return;
         }

@@ -18,11 +18,10 @@ pub mod websocket;
 use super::connection::{Agreement, Connection};
 use super::era;
 use super::link::Inbox;
-use super::oauth::REFERENCE;
+use super::oauth::{Chosen, REFERENCE};
 use super::process::Child;
 use super::supervisor::Upstream;
 use crate::error::{Error, Result, codes};
-use crate::integrations::choose::Place;
 use crate::servers::model::{EraChoice, Transport};
 use crate::tools::{Catalogue, Era};
 use client::HttpTarget;
@@ -39,33 +38,39 @@ pub struct Opened {
     pub word: Option<&'static str>,
 }
 
-/// Connects and agrees. `known` is the catalogue of an earlier connection, with the era and transport that worked.
+/// Connects and agrees, in the name of these accounts. `known` is the catalogue of an earlier connection, with the era and transport that worked.
 /// No error shows a secret that the entry refers to.
 pub async fn connect(
     upstream: &Arc<Upstream>,
     inbox: Arc<dyn Inbox>,
     known: Option<&Catalogue>,
+    chosen: &Chosen,
 ) -> Result<Opened> {
-    open(upstream, inbox, known).await.map_err(|error| upstream.shared().known.hide_in(error))
+    open(upstream, inbox, known, chosen).await.map_err(|error| upstream.shared().known.hide_in(error))
 }
 
-async fn open(upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>, known: Option<&Catalogue>) -> Result<Opened> {
+async fn open(
+    upstream: &Arc<Upstream>,
+    inbox: Arc<dyn Inbox>,
+    known: Option<&Catalogue>,
+    chosen: &Chosen,
+) -> Result<Opened> {
     let remembered = known.map(|known| known.era);
     let timeout = upstream.bounds.start;
     let entry = &upstream.entry;
     match &entry.transport {
-        Transport::Stdio { .. } => stdio::connect(upstream, inbox, remembered).await,
+        Transport::Stdio { .. } => stdio::connect(upstream, inbox, remembered, chosen).await,
         Transport::Builtin { name } => {
             let connection = Connection::Stream(super::builtin::open(name, upstream, inbox).await?);
             agree(connection, entry.era, Some(Era::Legacy), upstream).await
         }
         Transport::App { name } => {
-            let connection = Connection::Stream(super::app::open(name, upstream, inbox).await?);
+            let connection = Connection::Stream(super::app::open(name, upstream, inbox, chosen).await?);
             agree(connection, entry.era, Some(Era::Legacy), upstream).await
         }
-        Transport::Sse { url } => over_sse(upstream, target(upstream, url).await?, inbox).await,
+        Transport::Sse { url } => over_sse(upstream, target(upstream, url, chosen).await?, inbox).await,
         Transport::Http { url, probe } => {
-            let target = target(upstream, url).await?;
+            let target = target(upstream, url, chosen).await?;
             if known.is_some_and(|known| known.transport.as_deref() == Some("sse")) {
                 return over_sse(upstream, target, inbox).await;
             }
@@ -78,12 +83,12 @@ async fn open(upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>, known: Option<&Ca
             }
         }
         Transport::WebSocket { url } => {
-            let target = target(upstream, url).await?;
-            let link = websocket::open(&target.url, &target.headers, inbox, timeout).await?;
+            let target = target(upstream, url, chosen).await?;
+            let link = websocket::open(&target, inbox, timeout).await?;
             agree(Connection::Stream(link), entry.era, remembered, upstream).await
         }
         Transport::Socket { path, uri } => {
-            let mut target = target(upstream, &format!("http://localhost{uri}")).await?;
+            let mut target = target(upstream, &format!("http://localhost{uri}"), chosen).await?;
             target.unix_socket = Some(PathBuf::from(upstream.shared().resolve(path, "the socket path")?));
             let link = Connection::Http(HttpLink::new(target, inbox));
             agree(link, entry.era, remembered, upstream).await
@@ -119,12 +124,12 @@ async fn agree(
     }
 }
 
-async fn target(upstream: &Arc<Upstream>, url: &str) -> Result<HttpTarget> {
-    let url = url.to_string();
-    upstream.resolving(move |upstream| resolved(upstream, &url)).await
+async fn target(upstream: &Arc<Upstream>, url: &str, chosen: &Chosen) -> Result<HttpTarget> {
+    let (url, chosen) = (url.to_string(), chosen.clone());
+    upstream.resolving(move |upstream| resolved(upstream, &url, &chosen)).await
 }
 
-fn resolved(upstream: &Upstream, url: &str) -> Result<HttpTarget> {
+fn resolved(upstream: &Upstream, url: &str, chosen: &Chosen) -> Result<HttpTarget> {
     let shared = upstream.shared();
     let header = |(name, value): (&String, &String)| {
         Ok((name.clone(), shared.resolve_value(value, &format!("header {name}"))?))
@@ -133,8 +138,8 @@ fn resolved(upstream: &Upstream, url: &str) -> Result<HttpTarget> {
     let named = upstream.entry.headers.iter().find(reference);
     let account = match named {
         // The account adds the header itself, anew for each request.
-        Some((_, value)) => Some(shared.accounts.named(&value[REFERENCE.len()..], Place::default())?),
-        None => shared.accounts.of_server(upstream.account_id())?,
+        Some((_, value)) => Some(shared.accounts.referred(&value[REFERENCE.len()..], chosen)?),
+        None => shared.accounts.of_server(upstream.account_id(), chosen)?,
     };
     let own = upstream.entry.headers.iter().filter(|pair| !reference(pair));
     Ok(HttpTarget {

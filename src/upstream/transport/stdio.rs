@@ -9,6 +9,7 @@ use crate::tools::Era;
 use crate::upstream::connection::Connection;
 use crate::upstream::era;
 use crate::upstream::link::{Inbox, Link, read_to_end, write_lines};
+use crate::upstream::oauth::Chosen;
 use crate::upstream::process::{Child, Confinement, Output, Spec, Verdict};
 use crate::upstream::supervisor::Upstream;
 use std::path::PathBuf;
@@ -28,16 +29,17 @@ pub async fn connect(
     upstream: &Arc<Upstream>,
     inbox: Arc<dyn Inbox>,
     remembered: Option<Era>,
+    chosen: &Chosen,
 ) -> Result<Opened> {
     let choice = upstream.entry.era;
-    match attempt(upstream, inbox.clone(), choice, remembered).await {
+    match attempt(upstream, inbox.clone(), choice, remembered, chosen).await {
         Err(error)
             if choice == EraChoice::Auto
                 && remembered.is_none()
                 && error.is(&codes::UPSTREAM_DIED)
                 && upstream.may_try_again() =>
         {
-            attempt(upstream, inbox, EraChoice::Legacy, None).await.map_err(as_start)
+            attempt(upstream, inbox, EraChoice::Legacy, None, chosen).await.map_err(as_start)
         }
         other => other.map_err(as_start),
     }
@@ -56,8 +58,11 @@ async fn attempt(
     inbox: Arc<dyn Inbox>,
     choice: EraChoice,
     remembered: Option<Era>,
+    chosen: &Chosen,
 ) -> Result<Opened> {
-    let mut child = upstream.shared().children.spawn(upstream.resolving(spec).await?).await?;
+    let chosen = chosen.clone();
+    let spec = upstream.resolving(move |upstream| spec(upstream, &chosen)).await?;
+    let mut child = upstream.shared().children.spawn(spec).await?;
     let (link, queue) = Link::new(inbox);
     link.strays.keep();
     let (Some(stdin), Some(stdout), Some(stderr)) =
@@ -187,16 +192,15 @@ async fn explain(upstream: &Upstream, child: Child, link: &Link, mut error: Erro
     error
 }
 
-fn spec(upstream: &Upstream) -> Result<Spec> {
+fn spec(upstream: &Upstream, chosen: &Chosen) -> Result<Spec> {
     let Transport::Stdio { command, args } = &upstream.entry.transport else {
         return Err(Error::bug("a process was asked for a server that is none"));
     };
     let shared = upstream.shared();
-    let env = upstream
-        .entry
-        .env
-        .iter()
-        .map(|(name, value)| Ok((name.clone(), shared.resolve_value(value, &format!("env {name}"))?)));
+    let env =
+        upstream.entry.env.iter().map(|(name, value)| {
+            Ok((name.clone(), shared.resolve_for(value, &format!("env {name}"), chosen)?))
+        });
     let cwd = upstream.entry.cwd.as_ref().map(|cwd| shared.resolve(cwd, "cwd")).transpose()?;
     let mut sandbox = upstream.entry.sandbox.clone();
     for place in sandbox.read.iter_mut().chain(&mut sandbox.write) {

@@ -3,7 +3,7 @@
 //!
 //! Rule: reading never waits for writing; a peer that is silent although it was pinged is given up.
 
-use super::client::{header_map, parse, take_login};
+use super::client::{HttpTarget, header_map, parse, take_login};
 use super::dial::{self, Wire};
 use super::http::status;
 use crate::clock::Clock;
@@ -31,14 +31,10 @@ const SILENCE: Duration = Duration::from_secs(60);
 type Socket = WebSocketStream<Wire>;
 
 /// Opens the connection and starts the pumps.
-pub async fn open(
-    url: &str,
-    headers: &[(String, String)],
-    inbox: Arc<dyn Inbox>,
-    timeout: Duration,
-) -> Result<Arc<Link>> {
+pub async fn open(target: &HttpTarget, inbox: Arc<dyn Inbox>, timeout: Duration) -> Result<Arc<Link>> {
+    let url = &target.url;
     let mut address = parse(url, &["ws", "wss"])?;
-    let mut headers = header_map(headers)?;
+    let mut headers = header_map(&target.headers)?;
     if let Some(login) = take_login(&mut address) {
         headers.entry(AUTHORIZATION).or_insert(login);
     }
@@ -46,10 +42,13 @@ pub async fn open(
     let uri: Uri = address.as_str().parse().map_err(|error| {
         Error::new(&codes::SERVER_INVALID, format!("`{url}` is no address")).because(error)
     })?;
-    let socket = tokio::time::timeout(timeout, connect(&uri, headers)).await.map_err(|_| {
-        let message = format!("the server did not open the connection within {} s", timeout.as_secs_f32());
-        Error::new(&codes::UPSTREAM_TIMEOUT, message)
-    })??;
+    let socket = tokio::time::timeout(timeout, connect_as(target, &address, &uri, headers)).await.map_err(
+        |_| {
+            let message =
+                format!("the server did not open the connection within {} s", timeout.as_secs_f32());
+            Error::new(&codes::UPSTREAM_TIMEOUT, message)
+        },
+    )??;
     let (link, queue) = Link::new(inbox);
     let (sink, stream) = socket.split();
     let life = Arc::new(Life { epoch: Instant::now(), heard: AtomicU64::new(0) });
@@ -71,6 +70,25 @@ impl Life {
 
     fn silent_for(&self) -> Duration {
         self.epoch.elapsed().saturating_sub(Duration::from_millis(self.heard.load(Relaxed)))
+    }
+}
+
+/// In the name of the target's account, if it has one. The handshake alone carries its token; a server that refuses
+/// it is asked once more with a new one.
+async fn connect_as(
+    target: &HttpTarget,
+    address: &url::Url,
+    uri: &Uri,
+    mut headers: HeaderMap,
+) -> Result<Socket> {
+    let Some(account) = &target.account else { return connect(uri, headers).await };
+    let used = account.authorize("GET", address, &mut headers).await?;
+    match connect(uri, headers.clone()).await {
+        Err(error) if error.is(&codes::UPSTREAM_SIGN_IN) && account.rejected(&used).await? => {
+            account.authorize("GET", address, &mut headers).await?;
+            connect(uri, headers).await
+        }
+        other => other,
     }
 }
 
@@ -227,7 +245,9 @@ mod tests {
     }
 
     async fn connect_to(url: &str) -> Result<Arc<Link>> {
-        open(url, &[("X-Key".into(), "k".into())], Arc::new(Nobody), Duration::from_secs(5)).await
+        let headers = vec![("X-Key".into(), "k".into())];
+        let target = HttpTarget { url: url.into(), headers, ..HttpTarget::default() };
+        open(&target, Arc::new(Nobody), Duration::from_secs(5)).await
     }
 
     /// Accepts a connection, taking the subprotocol or not.

@@ -65,6 +65,38 @@ fn rows() -> Vec<Row> {
             json!({"message": {"DOI": "10.1000/xyz"}}),
             json!({"DOI": "10.1000/xyz"}),
         ),
+        Row(
+            "paper-search.search_arxiv",
+            json!({"query": "ti:attention"}),
+            "GET /query?search_query=ti%3Aattention&start=0&max_results=10",
+            "",
+            ok(),
+            ok(),
+        ),
+        Row(
+            "paper-search.search_crossref",
+            json!({"query": "graphs", "count": 1}),
+            "GET /works?query=graphs&rows=1&offset=0&select=DOI%2Ctitle%2Cauthor%2Cpublished%2Ccontainer-title%2CURL",
+            "",
+            json!({"status": "ok", "message": {"items": []}}),
+            json!({"items": []}),
+        ),
+        Row(
+            "paper-search.get_arxiv_paper",
+            json!({"id": "1706.03762"}),
+            "GET /query?id_list=1706.03762",
+            "",
+            ok(),
+            ok(),
+        ),
+        Row(
+            "paper-search.get_publication",
+            json!({"doi": "10.1000/xyz"}),
+            "GET /works/10.1000%2Fxyz",
+            "",
+            json!({"message": {"DOI": "10.1000/xyz"}}),
+            json!({"DOI": "10.1000/xyz"}),
+        ),
         Row("github.get_user", json!({}), "GET /user", "", ok(), ok()),
         Row(
             "github.list_repositories",
@@ -374,7 +406,7 @@ fn every_shipped_tool_makes_its_request() {
     let daemon = Daemon::start();
     for (name, text) in SHIPPED {
         let loaded = load(name, text).unwrap();
-        if loaded.server.is_some() {
+        if loaded.server.is_some() || loaded.definition.tools.iter().any(|tool| tool.http().is_none()) {
             continue;
         }
         let mut words = vec!["app".to_string(), "install".into(), (*name).into(), "--allow-private".into()];
@@ -402,9 +434,81 @@ fn every_shipped_tool_makes_its_request() {
     }
     let all = SHIPPED.iter().flat_map(|(name, text)| {
         let tools = load(name, text).unwrap().definition.tools;
-        tools.into_iter().map(move |tool| format!("{name}.{}", tool.name)).collect::<Vec<_>>()
+        tools
+            .into_iter()
+            .filter(|tool| tool.http().is_some())
+            .map(move |tool| format!("{name}.{}", tool.name))
+            .collect::<Vec<_>>()
     });
     assert_eq!(tried, all.collect::<BTreeSet<_>>(), "every tool is tried");
+}
+
+/// Programs in a folder of their own, which the daemon finds before all others.
+fn daemon_with(programs: &[(&str, &str)]) -> (Daemon, tempfile::TempDir) {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in programs {
+        let file = folder.path().join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let home = folder.path().to_str().unwrap();
+    (Daemon::start_with(&[("PATH", &path), ("HOME", home), ("WAYLAND_DISPLAY", "")]), folder)
+}
+
+#[test]
+fn every_shipped_command_runs_its_program() {
+    let (daemon, _folder) = daemon_with(&[("docker", r#"printf '%s|' "$@""#)]);
+    umcp(&daemon, &["app", "install", "docker"]);
+    let rows = [
+        ("list_containers", json!({}), "ps|--no-trunc|--all|--format|json|"),
+        ("inspect_container", json!({"container": "web"}), "inspect|--type|container|web|"),
+        ("container_logs", json!({"container": "web", "lines": 5}), "logs|--tail|5|web|"),
+        (
+            "run_container",
+            json!({"image": "redis:7", "port": "127.0.0.1:1:6379", "command": ["redis-server", "--save", ""]}),
+            "run|--detach|--publish|127.0.0.1:1:6379|--|redis:7|redis-server|--save||",
+        ),
+        ("start_container", json!({"container": "web"}), "start|web|"),
+        ("stop_container", json!({"container": "web"}), "stop|web|"),
+        ("remove_container", json!({"container": "web"}), "rm|web|"),
+        ("list_images", json!({}), "images|--format|json|"),
+        ("pull_image", json!({"image": "redis:7"}), "pull|--quiet|redis:7|"),
+    ];
+    for (tool, arguments, expected) in &rows {
+        assert_eq!(
+            call(&daemon, &format!("docker.{tool}"), arguments),
+            ((*expected).into(), false),
+            "{tool}"
+        );
+    }
+    let all = load("docker", umcp::apps::shipped::find("docker").unwrap()).unwrap().definition.tools;
+    assert_eq!(all.len(), rows.len(), "every tool is tried");
+    // What looks like an option reaches no program.
+    let (told, is_error) = call(&daemon, "docker.stop_container", &json!({"container": "--all"}));
+    assert!(is_error, "{told}");
+}
+
+#[test]
+fn the_logger_writes_lines_and_snap_happy_files() {
+    let shot = r#"for a; do case $a in --file=*) printf png >"${a#--file=}" ;; esac; done"#;
+    let (daemon, folder) =
+        daemon_with(&[("gnome-screenshot", shot), ("screencapture", r#"printf png >"$2""#)]);
+    umcp(&daemon, &["app", "install", "logger"]);
+    umcp(&daemon, &["app", "install", "snap-happy"]);
+    for level in ["debug", "info", "warn", "error"] {
+        let message = json!({"message": format!("a {level}; $(touch x)\nsecond")});
+        assert!(!call(&daemon, &format!("logger.{level}"), &message).1);
+    }
+    let (told, _) = call(&daemon, "logger.read", &json!({"lines": 2}));
+    let lines: Vec<&str> = told.lines().map(|line| line.split_once(' ').unwrap().1).collect();
+    assert_eq!(lines, ["WARN a warn; $(touch x) second", "ERROR a error; $(touch x) second"]);
+    let (path, is_error) = call(&daemon, "snap-happy.take_screenshot", &json!({}));
+    assert!(!is_error && path.trim().starts_with(folder.path().to_str().unwrap()), "{path}");
+    for tool in ["list_screenshots", "last_screenshot"] {
+        assert_eq!(call(&daemon, &format!("snap-happy.{tool}"), &json!({})), (path.clone(), false), "{tool}");
+    }
 }
 
 fn call(daemon: &Daemon, target: &str, arguments: &Value) -> (String, bool) {
@@ -414,6 +518,8 @@ fn call(daemon: &Daemon, target: &str, arguments: &Value) -> (String, bool) {
         timeout_ms: None,
         client: "test".into(),
         profile: None,
+        account: None,
+        record: false,
     };
     match daemon.live(Live::Call(request)) {
         LiveReply::Called(called) => {

@@ -315,6 +315,8 @@ pub fn call_over(client: &mut Client, target: &str, arguments: &str) -> Result<S
         timeout_ms: None,
         client: "faults".into(),
         profile: None,
+        account: None,
+        record: false,
     };
     match client.call(&Live::Call(request).into(), &mut |_| {})? {
         Reply::Live(LiveReply::Called(called)) => Ok(text_of(&called)),

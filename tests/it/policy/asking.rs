@@ -232,6 +232,8 @@ fn nobody_answers_and_the_call_is_refused() {
         timeout_ms: None,
         client: "cli".into(),
         profile: None,
+        account: None,
+        record: false,
     };
     assert!(daemon.try_ask(Live::Call(call)).unwrap_err().is(&codes::NOT_APPROVED));
 }
