@@ -3,7 +3,8 @@
 use super::context::Context;
 use crate::clock::Timestamp;
 use crate::engine::{self, Reply};
-use crate::error::Result;
+use crate::error::{Error, Result, codes};
+use crate::policy::scope::Scopes;
 use crate::policy::{self, Request, Token};
 use crate::servers::formats::own::parse_time;
 use crate::ui::{Cell, Column, Output, Page, State, Table, text};
@@ -12,7 +13,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  umcp token create laptop --expires 720h")]
+#[command(
+    after_help = "Examples:\n  umcp token create laptop --expires 30d\n  umcp token create viewer --scope tools:read,prompts\n  umcp token rotate laptop --grace 1h"
+)]
 pub struct Command {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -30,7 +33,7 @@ enum Verb {
     #[command(aliases = ["rm", "remove", "delete"])]
     Revoke(Name),
     /// Replace a key by a new one and show it once
-    Rotate(Name),
+    Rotate(Rotate),
 }
 
 #[derive(Debug, Args)]
@@ -40,14 +43,39 @@ struct Create {
     /// The only profile the key opens
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
-    /// How long it is valid, such as 24h
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    /// How long it is valid, such as 30d or 12h
+    #[arg(long, value_name = "TIME", value_parser = life)]
     expires: Option<u64>,
+    /// What it opens: tools:read, tools:call, resources, prompts; all of it by default
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
+    scope: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct Rotate {
+    #[arg(value_name = "TOKEN")]
+    name: String,
+    /// The key before stays valid for this long, such as 1h
+    #[arg(long, value_name = "TIME", value_parser = life)]
+    grace: Option<u64>,
+    /// How long the new key is valid; as long as the one before was given by default
+    #[arg(long, value_name = "TIME", value_parser = life)]
+    expires: Option<u64>,
+}
+
+/// Milliseconds of a time such as `30d`.
+fn life(text: &str) -> Result<u64> {
+    match text.strip_suffix('d').map(str::parse::<u64>) {
+        Some(Ok(days)) if (1..=36_500).contains(&days) => Ok(days * 86_400_000),
+        Some(_) => Err(Error::new(&codes::VALUE_INVALID, format!("`{text}` is not a time"))
+            .hint("write 30d, 12h or 30m")),
+        None => parse_time(text),
+    }
 }
 
 #[derive(Debug, Args)]
 struct Name {
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "TOKEN")]
     name: String,
 }
 
@@ -67,9 +95,11 @@ impl Command {
                 let token = one(ctx, Request::Revoke { name, at: now })?;
                 ctx.ui.show(&Revoked(View::new(&token, now)))
             }
-            Verb::Rotate(Name { name }) => {
+            Verb::Rotate(Rotate { name, grace, expires }) => {
                 let key = policy::fresh_key();
-                let token = one(ctx, Request::Rotate { name, hash: policy::hash(&key), at: now })?;
+                let at = |time| now.plus_ms(time);
+                let (grace, expires, hash) = (grace.map(at), expires.map(at), policy::hash(&key));
+                let token = one(ctx, Request::Rotate { name, hash, at: now, grace, expires })?;
                 ctx.ui.show(&Made { token: View::new(&token, now), key })
             }
         }
@@ -81,6 +111,10 @@ impl Create {
         if let Some(profile) = &self.profile {
             ctx.call(environments::Request::Show { name: profile.clone() })?;
         }
+        let scopes = match self.scope.is_empty() {
+            true => Scopes::ALL,
+            false => Scopes::parse(self.scope.iter().map(|word| word.trim()))?,
+        };
         let key = policy::fresh_key();
         let token = Token {
             id: ids::fresh("tok"),
@@ -90,6 +124,8 @@ impl Create {
             created: now,
             expires: self.expires.map(|time| now.plus_ms(time)),
             revoked: None,
+            scopes,
+            previous: None,
         };
         let token = one(ctx, Request::Create { token })?;
         ctx.ui.show(&Made { token: View::new(&token, now), key })
@@ -111,9 +147,13 @@ struct View {
     /// `valid`, `expired` or `revoked`.
     state: &'static str,
     profile: Option<String>,
+    scopes: Scopes,
     created: String,
     expires: Option<String>,
     revoked: Option<String>,
+    /// Until then the key before the last rotation is good too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_until: Option<String>,
     #[serde(skip)]
     made: Timestamp,
     #[serde(skip)]
@@ -134,9 +174,11 @@ impl View {
                 "valid"
             },
             profile: token.profile.clone(),
+            scopes: token.scopes,
             created: token.created.rfc3339(),
             expires: token.expires.map(Timestamp::rfc3339),
             revoked: token.revoked.map(Timestamp::rfc3339),
+            previous_until: token.previous.as_ref().filter(|it| now < it.until).map(|it| it.until.rfc3339()),
             made: token.created,
             ends: token.expires,
         }
@@ -159,6 +201,7 @@ impl Output for Tokens {
             Column::new("name"),
             Column::new("state"),
             Column::new("profile").optional(2),
+            Column::new("scopes").optional(2),
             Column::new("created").optional(3),
             Column::new("expires").optional(1),
         ];
@@ -169,6 +212,7 @@ impl Output for Tokens {
                 Cell::from(&token.name),
                 Cell::state(state, token.state),
                 token.profile.clone().unwrap_or_else(|| "all".into()).into(),
+                if token.scopes == Scopes::ALL { "all".into() } else { token.scopes.to_string() }.into(),
                 text::ago(self.now, token.made).into(),
                 token.ends.map_or("never".into(), |ends| text::ago(self.now, ends)).into(),
             ]);

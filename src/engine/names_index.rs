@@ -4,7 +4,7 @@
 
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
-use crate::policy::rules;
+use crate::policy::{self, rules};
 use crate::{environments, integrations, paths, secrets, servers, tools};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ pub enum NameKind {
     Connection,
     Integration,
     App,
+    Token,
 }
 
 impl NameKind {
@@ -35,6 +36,7 @@ impl NameKind {
             Self::Connection => "connection",
             Self::Integration => "integration",
             Self::App => "app",
+            Self::Token => "token",
         }
     }
 }
@@ -118,6 +120,13 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
     {
         for integration in all {
             let _ = writeln!(text, "integration\t{}\t{}", integration.name, integration.kind.word());
+        }
+    }
+    if let Reply::Token(policy::Reply::Tokens(all)) =
+        engine.call(StoreRequest::Token(policy::Request::List))?
+    {
+        for token in all.iter().filter(|token| token.revoked.is_none()) {
+            let _ = writeln!(text, "token\t{}\t{}", token.name, token.scopes);
         }
     }
     paths::write_cache(path, text.as_bytes())

@@ -17,17 +17,15 @@ pub mod tasks;
 
 use crate::calls::Caller;
 use crate::engine::live::Event;
-use crate::engine::{Reply, StoreRequest, unexpected};
 use crate::environments::Profile;
 use crate::error::Result;
-use crate::policy::{self, Token};
 use crate::upstream::{View, World};
 use hub::Hub;
 use modern::Parked;
 use outbox::Outbox;
 use session::{Arrival, Session};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use tasks::Tasks;
 use tokio::sync::{broadcast, watch};
 
@@ -44,8 +42,8 @@ pub struct Gateway {
     tasks: Tasks,
     next_session: AtomicU64,
     recent: own::Recent,
-    /// Keys of the HTTP door, as last read.
-    tokens: Mutex<Option<Arc<Vec<Token>>>>,
+    /// What all HTTP listeners share.
+    entrance: http::Entrance,
     /// HTTP on the daemon's own socket; made at its first use.
     local_door: OnceLock<Arc<http::Door>>,
 }
@@ -53,6 +51,7 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway over a world; it hears what happens there from now on.
     pub fn new(caller: Arc<Caller>) -> Arc<Self> {
+        let entrance = http::Entrance::new(&caller.world.shared.settings.gateway);
         let gateway = Arc::new(Self {
             caller,
             hub: Hub::default(),
@@ -63,7 +62,7 @@ impl Gateway {
             tasks: Tasks::default(),
             next_session: AtomicU64::new(1),
             recent: own::Recent::default(),
-            tokens: Mutex::default(),
+            entrance,
             local_door: OnceLock::new(),
         });
         let verbs = if gateway.world().shared.settings.gateway.own_tools { own::verbs() } else { Vec::new() };
@@ -166,21 +165,19 @@ impl Gateway {
         }
     }
 
-    /// The keys of the HTTP door; read from the store after a change only.
-    pub fn tokens(&self) -> Result<Arc<Vec<Token>>> {
-        let mut known = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tokens) = known.as_ref() {
-            return Ok(tokens.clone());
+    /// The keys of the HTTP door were changed: whoever came with one that is no longer good is let go.
+    pub fn forget_tokens(self: &Arc<Self>) {
+        self.entrance.forget();
+        let engine = &self.world().shared.engine;
+        let Ok(tokens) = self.entrance.tokens(engine) else { return };
+        let now = engine.now();
+        for session in self.hub.all() {
+            let ended = |name: &Arc<str>| !tokens.iter().any(|it| *it.name == **name && it.is_valid(now));
+            if session.arrival.token.as_ref().is_some_and(ended) {
+                self.leave(&session);
+                session.outbox.end();
+            }
         }
-        match self.world().shared.engine.call(StoreRequest::Token(policy::Request::List))? {
-            Reply::Token(policy::Reply::Tokens(tokens)) => Ok(known.insert(Arc::new(tokens)).clone()),
-            other => unexpected(&other),
-        }
-    }
-
-    /// The keys were changed.
-    pub fn forget_tokens(&self) {
-        *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Tells whoever follows events; costs nothing when nobody does.

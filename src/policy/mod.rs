@@ -1,11 +1,15 @@
 //! The noun `token`: keys for the HTTP endpoint. Only their hashes are stored.
 
 pub mod address;
+pub mod network;
+pub mod rate;
 pub mod rules;
+pub mod scope;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
-use crate::store::{Reader, Row, Table, Writer, tables};
+use crate::store::{Reader, Row, Table, Writer, codec, tables};
+use scope::Scopes;
 use serde::{Deserialize, Serialize};
 
 /// Keyed by id.
@@ -13,7 +17,16 @@ const TOKENS: Table<Token> = Table::new(tables::TOKENS);
 
 impl Row for Token {
     const KIND: u8 = 6;
-    const VERSION: u16 = 1;
+    /// 2 added scopes and the key before.
+    const VERSION: u16 = 2;
+
+    fn upgrade(_version: u16, payload: &[u8]) -> Result<Self> {
+        codec::lengthened(payload, &(Scopes::ALL, None::<Previous>))
+    }
+}
+
+fn everything() -> Scopes {
+    Scopes::ALL
 }
 
 /// A key as it is stored: everything but the key.
@@ -28,6 +41,19 @@ pub struct Token {
     pub created: Timestamp,
     pub expires: Option<Timestamp>,
     pub revoked: Option<Timestamp>,
+    /// What of the protocol it opens.
+    #[serde(default = "everything")]
+    pub scopes: Scopes,
+    /// The key before the last rotation, while it is still good.
+    #[serde(default)]
+    pub previous: Option<Previous>,
+}
+
+/// A key that was replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    pub hash: String,
+    pub until: Timestamp,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,11 +68,16 @@ pub enum Request {
         name: String,
         at: Timestamp,
     },
-    /// Replaces the hash of a token.
+    /// Replaces the hash of a token. The new key lives as long as the one before was given, or until `expires`.
     Rotate {
         name: String,
         hash: String,
         at: Timestamp,
+        /// The key before is good until then.
+        #[serde(default)]
+        grace: Option<Timestamp>,
+        #[serde(default)]
+        expires: Option<Timestamp>,
     },
 }
 
@@ -77,6 +108,7 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
     match request {
         Request::List => Ok(Reply::Tokens(all(tx)?)),
         Request::Create { token } => {
+            check_name(&token.name)?;
             if all(tx)?.iter().any(|other| other.name == token.name && other.revoked.is_none()) {
                 let message = format!("a token named `{}` exists already", token.name);
                 return Err(Error::new(&codes::TOKEN_EXISTS, message)
@@ -91,13 +123,46 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
             tx.put(&TOKENS, &token.id.clone(), &token)?;
             Ok(Reply::Token(Box::new(token)))
         }
-        Request::Rotate { name, hash, at } => {
+        Request::Rotate { name, hash, at, grace, expires } => {
             let mut token = find(tx, &name)?;
-            token.hash = hash;
-            token.created = at;
+            token.rotate(hash, at, grace, expires);
             tx.put(&TOKENS, &token.id.clone(), &token)?;
             Ok(Reply::Token(Box::new(token)))
         }
+    }
+}
+
+/// Behind a colon stand names that others gave.
+fn check_name(name: &str) -> Result<()> {
+    let fits = !name.trim().is_empty() && name.chars().count() <= 64;
+    if fits && !name.chars().any(|c| c == ':' || c.is_control()) {
+        return Ok(());
+    }
+    Err(Error::new(&codes::NAME_INVALID, format!("`{name}` cannot name a key"))
+        .hint("use at most 64 characters, none of them a colon or a control character"))
+}
+
+impl Token {
+    fn rotate(&mut self, hash: String, at: Timestamp, grace: Option<Timestamp>, expires: Option<Timestamp>) {
+        let before = std::mem::replace(&mut self.hash, hash);
+        // A key does not outlive its own end by being replaced.
+        let until = grace.map(|until| self.expires.map_or(until, |ends| ends.min(until)));
+        self.previous = until.filter(|until| at < *until).map(|until| Previous { hash: before, until });
+        let life = |ends: Timestamp| at.plus_ms(ends.since_ms(self.created));
+        self.expires = expires.or(self.expires.map(life));
+        self.created = at;
+    }
+
+    /// Some key of it is good.
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        let current = self.expires.is_none_or(|expires| now < expires);
+        self.revoked.is_none() && (current || self.previous.as_ref().is_some_and(|it| now < it.until))
+    }
+
+    fn opens(&self, hash: &str, now: Timestamp) -> bool {
+        let current = || self.hash == hash && self.expires.is_none_or(|expires| now < expires);
+        let before = || self.previous.as_ref().is_some_and(|it| it.hash == hash && now < it.until);
+        self.revoked.is_none() && (current() || before())
     }
 }
 
@@ -125,31 +190,74 @@ pub fn hash(key: &str) -> String {
 /// The token a key opens, if it is known, not revoked and not expired. Compares hashes, never keys.
 pub fn admit<'a>(tokens: &'a [Token], key: &str, now: Timestamp) -> Option<&'a Token> {
     let hash = hash(key);
-    tokens.iter().find(|token| {
-        token.hash == hash && token.revoked.is_none() && token.expires.is_none_or(|expires| now < expires)
-    })
+    tokens.iter().find(|token| token.opens(&hash, now))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn token(key: &str) -> Token {
+        Token {
+            id: "tok_1".into(),
+            name: "ci".into(),
+            hash: hash(key),
+            profile: None,
+            created: Timestamp(0),
+            expires: Some(Timestamp(10_000_000)),
+            revoked: None,
+            scopes: Scopes::ALL,
+            previous: None,
+        }
+    }
+
+    fn opens(token: &Token, key: &str, now: u64) -> bool {
+        admit(std::slice::from_ref(token), key, Timestamp(now)).is_some()
+    }
+
     #[test]
     fn a_key_is_admitted_until_it_expires_or_is_revoked() {
         let key = fresh_key();
-        let mut token = Token {
-            id: "tok_1".into(),
-            name: "ci".into(),
-            hash: hash(&key),
-            profile: None,
-            created: Timestamp(0),
-            expires: Some(Timestamp(10)),
-            revoked: None,
-        };
-        assert!(admit(std::slice::from_ref(&token), &key, Timestamp(9)).is_some());
-        assert!(admit(std::slice::from_ref(&token), "umcp_other", Timestamp(9)).is_none());
-        assert!(admit(std::slice::from_ref(&token), &key, Timestamp(10)).is_none());
+        let mut token = token(&key);
+        assert!(opens(&token, &key, 9_999_999) && !opens(&token, "umcp_other", 9));
+        assert!(!opens(&token, &key, 10_000_000));
         token.revoked = Some(Timestamp(1));
-        assert!(admit(&[token], &key, Timestamp(9)).is_none());
+        assert!(!opens(&token, &key, 9));
+    }
+
+    #[test]
+    fn the_key_before_is_good_for_its_grace_and_never_longer_than_it_was() {
+        for (grace, expires, old_until, new_until) in [
+            (None, None, 0, 14_000_000),
+            (Some(5_000_000), None, 5_000_000, 14_000_000),
+            (Some(50_000_000), None, 10_000_000, 14_000_000),
+            (Some(5_000_000), Some(6_000_000), 5_000_000, 6_000_000),
+        ] {
+            let mut token = token("old");
+            token.rotate(hash("new"), Timestamp(4_000_000), grace.map(Timestamp), expires.map(Timestamp));
+            for (key, until) in [("old", old_until), ("new", new_until)] {
+                assert_eq!(opens(&token, key, 4_500_000), until > 0, "{grace:?} {key}");
+                assert!(until == 0 || opens(&token, key, until - 1), "{grace:?} {key}");
+                assert!(!opens(&token, key, until), "{grace:?} {key}");
+            }
+        }
+        let mut token = token("old");
+        token.rotate(hash("new"), Timestamp(11_000_000), Some(Timestamp(12_000_000)), None);
+        assert!(!opens(&token, "old", 11_500_000), "it had ended before");
+    }
+
+    #[test]
+    fn a_row_of_the_first_version_opens_everything() {
+        let whole = token("k");
+        let first = (
+            &whole.id,
+            &whole.name,
+            &whole.hash,
+            &whole.profile,
+            whole.created,
+            whole.expires,
+            whole.revoked,
+        );
+        assert_eq!(Token::upgrade(1, &postcard::to_stdvec(&first).unwrap()).unwrap(), whole);
     }
 }

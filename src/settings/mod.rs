@@ -82,6 +82,10 @@ pub struct Gateway {
     pub own_tools: bool,
     /// Records of calls that are kept.
     pub keep_calls: u64,
+    /// HTTP requests of one address within a minute; 0 is no bound.
+    pub address_rate: u32,
+    /// HTTP requests with one key within a minute; 0 is no bound.
+    pub client_rate: u32,
 }
 
 /// How the policy of the user is carried out.
@@ -147,6 +151,8 @@ impl Default for Gateway {
             body_limit: 32 << 20,
             own_tools: true,
             keep_calls: 100_000,
+            address_rate: 0,
+            client_rate: 0,
         }
     }
 }

@@ -109,6 +109,8 @@ settings! {
     gateway.body_limit Unit::Bytes, 1_024..=1_073_741_824, "Largest body of an HTTP request.";
     gateway.own_tools Unit::Flag, 0..=1, "Whether clients see umcp's own tools.";
     gateway.keep_calls Unit::Count, 0..=100_000_000, "Records of calls that are kept.";
+    gateway.address_rate Unit::Count, 0..=1_000_000, "HTTP requests of one address within a minute; 0 is no bound.";
+    gateway.client_rate Unit::Count, 0..=1_000_000, "HTTP requests with one key within a minute; 0 is no bound.";
     policy.ask_timeout_ms Unit::Millis, 100..=DAY, "A call that waits for the user's approval is refused after this long.";
     policy.ask_clients Unit::Flag, 0..=1, "Whether the user is asked through the client too, or by `umcp approve` alone.";
     policy.hold_changed_tools Unit::Flag, 0..=1, "Whether a changed definition holds a tool back even when its server was never approved.";

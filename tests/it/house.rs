@@ -39,7 +39,7 @@ integrations             | error clock ids store documents documents/near
 engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows sealing secrets integrations apps
 upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations apps
 calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows
-gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage integrations
+gateway                  | error clock ids paths engine upstream calls settings servers tools environments policy usage audit integrations
 
 
 daemon                   | error clock ids paths engine
@@ -81,7 +81,8 @@ tokio          | upstream calls gateway web daemon/socket daemon/door daemon/pip
 hyper          | upstream gateway
 hyper_util     | upstream gateway
 reqwest        | upstream
-rustls         | upstream
+rustls         | upstream gateway
+rcgen          | gateway
 ";
 
 #[test]

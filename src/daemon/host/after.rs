@@ -32,7 +32,9 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         | StoreRequest::App(_)
         | StoreRequest::Integration(_) => None,
     };
-    if change.is_some() || matches!(request, StoreRequest::Tool(_) | StoreRequest::Secret(_)) {
+    if change.is_some()
+        || matches!(request, StoreRequest::Tool(_) | StoreRequest::Secret(_) | StoreRequest::Token(_))
+    {
         renamed.notify_one();
     }
     let Some(gateway) = gateway.get() else { return };

@@ -1,0 +1,147 @@
+//! Who may come in, and as whom: the key of a request, what it opens, and the words of a refusal (RFC 6750).
+//! Rule: one `Authorization` header, in the header alone; a refusal says what is missing, never what was sent.
+
+use super::body::Body;
+use super::{Door, checks, plain};
+use crate::policy;
+use crate::policy::scope::Scopes;
+use hyper::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::{HeaderMap, Response, StatusCode};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Who sends a request, as far as its key says.
+#[derive(Clone)]
+pub struct Guest {
+    /// Name of the key; `None` where none is asked for.
+    pub name: Option<Arc<str>>,
+    /// The profile: that of the address, or the only one the key opens.
+    pub profile: Option<String>,
+    pub scopes: Scopes,
+}
+
+/// Where a request came in.
+pub struct Entry<'a> {
+    pub headers: &'a HeaderMap,
+    /// The client's address; `None` on the local socket.
+    pub from: Option<IpAddr>,
+}
+
+/// A refusal, boxed since it is large and rare.
+pub type Refusal = Box<Response<Body>>;
+
+impl Door {
+    /// The guest a request's key stands for. `profile`: the one in the address.
+    pub(super) fn admit(&self, entry: &Entry<'_>, profile: Option<String>) -> Result<Guest, Refusal> {
+        if self.listening.no_key {
+            return Ok(Guest { name: None, profile, scopes: Scopes::ALL });
+        }
+        let key = match bearer(entry.headers) {
+            Ok(Some(key)) => key,
+            Ok(None) => {
+                return Err(self.unauthorized(entry, None, "a key is needed: umcp token create NAME"));
+            }
+            Err(why) => return Err(Box::new(plain(StatusCode::BAD_REQUEST, why))),
+        };
+        let engine = &self.gateway.world().shared.engine;
+        let Ok(tokens) = self.gateway.entrance.tokens(engine) else {
+            return Err(Box::new(plain(StatusCode::SERVICE_UNAVAILABLE, "the keys cannot be read")));
+        };
+        let Some(token) = policy::admit(&tokens, key, engine.now()) else {
+            let why = "the key is not known, expired or revoked: umcp token list";
+            return Err(self.unauthorized(entry, Some("invalid_token"), why));
+        };
+        let name: Arc<str> = token.name.as_str().into();
+        self.gateway.entrance.count_client(&name).map_err(|wait| Box::new(too_many(wait)))?;
+        // A key that opens one profile opens no other.
+        let profile = match &token.profile {
+            Some(own) if profile.as_ref().is_some_and(|asked| asked != own) => {
+                self.gateway.entrance.record(engine, entry.from, "the key is for another profile");
+                return Err(Box::new(plain(StatusCode::FORBIDDEN, "the key is for another profile")));
+            }
+            Some(own) => Some(own.clone()),
+            None => profile,
+        };
+        Ok(Guest { name: Some(name), profile, scopes: token.scopes })
+    }
+
+    fn unauthorized(&self, entry: &Entry<'_>, error: Option<&'static str>, why: &'static str) -> Refusal {
+        let engine = &self.gateway.world().shared.engine;
+        if error.is_some() {
+            self.gateway.entrance.record(engine, entry.from, "the key is not known, expired or revoked");
+        }
+        let mut refusal = plain(StatusCode::UNAUTHORIZED, why);
+        self.challenge(&mut refusal, error, Scopes::ALL);
+        Box::new(refusal)
+    }
+
+    /// The answer to a request whose key does not open what it asks for.
+    pub(super) fn insufficient(&self, entry: &Entry<'_>, needed: Scopes) -> Response<Body> {
+        let engine = &self.gateway.world().shared.engine;
+        self.gateway.entrance.record(engine, entry.from, "the scope of the key is not enough");
+        let mut refusal = plain(StatusCode::FORBIDDEN, "the key lacks the scope for that");
+        self.challenge(&mut refusal, Some("insufficient_scope"), needed);
+        refusal
+    }
+
+    fn challenge(&self, refusal: &mut Response<Body>, error: Option<&'static str>, scopes: Scopes) {
+        let mut text = String::from("Bearer realm=\"umcp\"");
+        if let Some(error) = error {
+            text.push_str(&format!(", error=\"{error}\""));
+        }
+        text.push_str(&format!(", scope=\"{scopes}\""));
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            refusal.headers_mut().insert(WWW_AUTHENTICATE, value);
+        }
+    }
+}
+
+/// The bearer token of a request; the error is why it cannot be read.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
+    if headers.get_all(AUTHORIZATION).iter().count() > 1 {
+        return Err("more than one Authorization header");
+    }
+    let Some(value) = checks::get(headers, "authorization") else { return Ok(None) };
+    let Some((scheme, key)) = value.split_once(' ') else { return Ok(None) };
+    Ok(scheme.eq_ignore_ascii_case("bearer").then(|| key.trim()).filter(|key| !key.is_empty()))
+}
+
+/// The answer to somebody who comes too often.
+pub fn too_many(wait: Duration) -> Response<Body> {
+    let mut refusal = plain(StatusCode::TOO_MANY_REQUESTS, "too many requests; try again later");
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_stands_in_one_header() {
+        for (values, expected) in [
+            (&["Bearer k"][..], Ok(Some("k"))),
+            (&["bearer   k "], Ok(Some("k"))),
+            (&["Basic k"], Ok(None)),
+            (&["Bearer "], Ok(None)),
+            (&["Bearer"], Ok(None)),
+            (&[], Ok(None)),
+            (&["Bearer a", "Bearer b"], Err("more than one Authorization header")),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(AUTHORIZATION, value.parse().unwrap());
+            }
+            assert_eq!(bearer(&headers), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_has_to_wait_is_told_whole_seconds() {
+        for (millis, expected) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2")] {
+            assert_eq!(too_many(Duration::from_millis(millis)).headers()[RETRY_AFTER], expected);
+        }
+    }
+}
