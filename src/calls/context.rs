@@ -2,6 +2,7 @@
 //! parameters for the server are put together from it, with the per-hop keys of `_meta` made anew.
 
 use crate::error::{Error, Result, codes};
+use crate::policy::pass::Pass;
 use crate::tools::Era;
 use crate::upstream::era;
 use crate::upstream::link::Listener;
@@ -16,7 +17,7 @@ use std::time::Duration;
 pub struct Context {
     pub client: Arc<str>,
     /// Name of the key an HTTP client came with.
-    pub token: Option<Arc<str>>,
+    pub token: Option<Pass>,
     pub door: Door,
     pub profile: Option<Arc<str>>,
     /// Number of the client's session; 0 for the command line.

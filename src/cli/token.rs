@@ -1,5 +1,7 @@
 //! `umcp token`: keys for the HTTP endpoint. A key is shown once, when it is made; only its hash is stored.
 
+mod issuer;
+
 use super::context::Context;
 use crate::clock::Timestamp;
 use crate::engine::{self, Reply};
@@ -34,6 +36,8 @@ enum Verb {
     Revoke(Name),
     /// Replace a key by a new one and show it once
     Rotate(Rotate),
+    /// Trust tokens that others sign
+    Issuer(issuer::Command),
 }
 
 #[derive(Debug, Args)]
@@ -91,6 +95,7 @@ impl Command {
                 other => engine::unexpected(&other),
             },
             Verb::Create(create) => create.run(ctx, now),
+            Verb::Issuer(command) => command.run(ctx),
             Verb::Revoke(Name { name }) => {
                 let token = one(ctx, Request::Revoke { name, at: now })?;
                 ctx.ui.show(&Revoked(View::new(&token, now)))

@@ -19,6 +19,7 @@ use crate::calls::Caller;
 use crate::engine::live::Event;
 use crate::environments::Profile;
 use crate::error::Result;
+use crate::policy::pass::Pass;
 use crate::upstream::{View, World};
 use hub::Hub;
 use modern::Parked;
@@ -169,11 +170,10 @@ impl Gateway {
     pub fn forget_tokens(self: &Arc<Self>) {
         self.entrance.forget();
         let engine = &self.world().shared.engine;
-        let Ok(tokens) = self.entrance.tokens(engine) else { return };
-        let now = engine.now();
         for session in self.hub.all() {
-            let ended = |name: &Arc<str>| !tokens.iter().any(|it| *it.name == **name && it.is_valid(now));
-            if session.arrival.token.as_ref().is_some_and(ended) {
+            let name = session.arrival.token.as_ref().map(Pass::name);
+            // A store that cannot be read is told to the next one who comes.
+            if name.is_some_and(|name| matches!(self.entrance.still_opens(engine, name), Ok(false))) {
                 self.leave(&session);
                 session.outbox.end();
             }

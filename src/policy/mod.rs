@@ -1,7 +1,10 @@
 //! The noun `token`: keys for the HTTP endpoint. Only their hashes are stored.
 
 pub mod address;
+pub mod issuer;
+pub mod jwt;
 pub mod network;
+pub mod pass;
 pub mod rate;
 pub mod rules;
 pub mod scope;
@@ -9,11 +12,15 @@ pub mod scope;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::store::{Reader, Row, Table, Writer, codec, tables};
+use issuer::Issuer;
 use scope::Scopes;
 use serde::{Deserialize, Serialize};
 
 /// Keyed by id.
 const TOKENS: Table<Token> = Table::new(tables::TOKENS);
+
+/// Keyed by name.
+const ISSUERS: Table<Issuer> = Table::new(tables::ISSUERS);
 
 impl Row for Token {
     const KIND: u8 = 6;
@@ -60,6 +67,14 @@ pub struct Previous {
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     List,
+    Issuers,
+    /// Trusts the tokens of an issuer from now on.
+    AddIssuer {
+        issuer: Box<Issuer>,
+    },
+    RemoveIssuer {
+        name: String,
+    },
     /// The caller makes the key, keeps it for the user and hands over its hash.
     Create {
         token: Token,
@@ -86,12 +101,13 @@ pub enum Request {
 pub enum Reply {
     Tokens(Vec<Token>),
     Token(Box<Token>),
+    Issuers(Vec<Issuer>),
 }
 
 impl Request {
     /// Whether the request changes the store.
     pub fn writes(&self) -> bool {
-        !matches!(self, Self::List)
+        !matches!(self, Self::List | Self::Issuers)
     }
 }
 
@@ -99,6 +115,7 @@ impl Request {
 pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
     match request {
         Request::List => Ok(Reply::Tokens(all(tx)?)),
+        Request::Issuers => Ok(Reply::Issuers(issuers(tx)?)),
         _ => Err(Error::bug("a write was handed to `policy::read`")),
     }
 }
@@ -106,7 +123,26 @@ pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
 /// Answers a request that changes the store.
 pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
     match request {
-        Request::List => Ok(Reply::Tokens(all(tx)?)),
+        Request::List | Request::Issuers => read(tx, &request),
+        Request::AddIssuer { issuer } => {
+            issuer.check()?;
+            let other = |it: &Issuer| it.name != issuer.name && it.issuer == issuer.issuer;
+            if let Some(other) = issuers(tx)?.into_iter().find(other) {
+                let message = format!("`{}` is trusted already, as `{}`", issuer.issuer, other.name);
+                return Err(Error::new(&codes::TOKEN_EXISTS, message)
+                    .hint(format!("umcp token issuer remove {}", other.name)));
+            }
+            tx.put(&ISSUERS, &issuer.name.clone(), &*issuer)?;
+            Ok(Reply::Issuers(vec![*issuer]))
+        }
+        Request::RemoveIssuer { name } => match tx.get(&ISSUERS, &name)? {
+            Some(issuer) => {
+                tx.remove(&ISSUERS, &name)?;
+                Ok(Reply::Issuers(vec![issuer]))
+            }
+            None => Err(Error::new(&codes::TOKEN_NOT_FOUND, format!("no issuer named `{name}`"))
+                .hint("umcp token issuer list")),
+        },
         Request::Create { token } => {
             check_name(&token.name)?;
             if all(tx)?.iter().any(|other| other.name == token.name && other.revoked.is_none()) {
@@ -164,6 +200,10 @@ impl Token {
         let before = || self.previous.as_ref().is_some_and(|it| it.hash == hash && now < it.until);
         self.revoked.is_none() && (current() || before())
     }
+}
+
+fn issuers(tx: &Reader) -> Result<Vec<Issuer>> {
+    Ok(tx.all(&ISSUERS)?.into_iter().map(|(_, issuer)| issuer).collect())
 }
 
 fn all(tx: &Reader) -> Result<Vec<Token>> {

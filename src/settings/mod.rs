@@ -62,6 +62,20 @@ pub struct Servers {
     pub queue: u32,
 }
 
+/// What opens the HTTP endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Authorization {
+    /// Keys alone.
+    Tokens,
+    /// Signed tokens of issuers that the owner trusts, too.
+    Jwt,
+}
+
+impl Authorization {
+    pub const WORDS: &[&str] = &["tokens", "jwt"];
+}
+
 /// The endpoint and the daemon behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -86,6 +100,8 @@ pub struct Gateway {
     pub address_rate: u32,
     /// HTTP requests with one key within a minute; 0 is no bound.
     pub client_rate: u32,
+    /// What opens the HTTP endpoint beside keys.
+    pub authorization: Authorization,
 }
 
 /// How the policy of the user is carried out.
@@ -153,6 +169,7 @@ impl Default for Gateway {
             keep_calls: 100_000,
             address_rate: 0,
             client_rate: 0,
+            authorization: Authorization::Tokens,
         }
     }
 }

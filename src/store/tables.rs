@@ -48,6 +48,8 @@ tables! {
     PROFILES = "profiles.v1" Text "tools";
     /// Token id -> token, without its secret.
     TOKENS = "tokens.v1" Text "policy";
+    /// Issuer name -> whose signed tokens open the endpoint.
+    ISSUERS = "issuers.v1" Text "policy";
     /// One row: the policy as JSON text.
     POLICY = "policy.v1" Text "policy";
     /// One record per call.

@@ -1,5 +1,6 @@
 //! The HTTP endpoint as a protected resource, seen by clients: keys and what they open, bounds, certificates.
 
+mod jwt;
 mod keys;
 mod limits;
 mod tls;

@@ -2,20 +2,24 @@
 //! Rule: one `Authorization` header, in the header alone; a refusal says what is missing, never what was sent.
 
 use super::body::Body;
+use super::issuers::Refused;
 use super::{Door, checks, plain};
-use crate::policy;
+use crate::policy::pass::Pass;
 use crate::policy::scope::Scopes;
+use crate::policy::{self, jwt};
+use crate::settings::Authorization;
 use hyper::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, Response, StatusCode};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Who sends a request, as far as its key says.
 #[derive(Clone)]
 pub struct Guest {
-    /// Name of the key; `None` where none is asked for.
-    pub name: Option<Arc<str>>,
+    /// What it came with; `None` where no key is asked for.
+    pub pass: Option<Pass>,
+    /// What the client is called whatever it says of itself; empty where it may say.
+    pub client: String,
     /// The profile: that of the address, or the only one the key opens.
     pub profile: Option<String>,
     pub scopes: Scopes,
@@ -24,6 +28,8 @@ pub struct Guest {
 /// Where a request came in.
 pub struct Entry<'a> {
     pub headers: &'a HeaderMap,
+    /// Path that was asked for.
+    pub path: &'a str,
     /// The client's address; `None` on the local socket.
     pub from: Option<IpAddr>,
 }
@@ -32,10 +38,10 @@ pub struct Entry<'a> {
 pub type Refusal = Box<Response<Body>>;
 
 impl Door {
-    /// The guest a request's key stands for. `profile`: the one in the address.
-    pub(super) fn admit(&self, entry: &Entry<'_>, profile: Option<String>) -> Result<Guest, Refusal> {
+    /// The guest a request's key or token stands for. `profile`: the one in the address.
+    pub(super) async fn admit(&self, entry: &Entry<'_>, profile: Option<String>) -> Result<Guest, Refusal> {
         if self.listening.no_key {
-            return Ok(Guest { name: None, profile, scopes: Scopes::ALL });
+            return Ok(Guest { pass: None, client: String::new(), profile, scopes: Scopes::ALL });
         }
         let key = match bearer(entry.headers) {
             Ok(Some(key)) => key,
@@ -44,35 +50,69 @@ impl Door {
             }
             Err(why) => return Err(Box::new(plain(StatusCode::BAD_REQUEST, why))),
         };
+        let jwt = self.gateway.world().shared.settings.gateway.authorization == Authorization::Jwt;
+        let (guest, own) = match jwt && jwt::looks_like(key) {
+            true => self.signed(entry, key).await?,
+            false => self.known(entry, key)?,
+        };
+        let name = guest.pass.as_ref().map(Pass::name);
+        let counted = name.map_or(Ok(()), |name| self.gateway.entrance.count_client(name));
+        counted.map_err(|wait| Box::new(too_many(wait)))?;
+        // What opens one profile opens no other.
+        let profile = match own {
+            Some(own) if profile.as_ref().is_some_and(|asked| *asked != own) => {
+                let engine = &self.gateway.world().shared.engine;
+                self.gateway.entrance.record(engine, entry.from, "the key is for another profile");
+                return Err(Box::new(plain(StatusCode::FORBIDDEN, "the key is for another profile")));
+            }
+            own => own.or(profile),
+        };
+        Ok(Guest { profile, ..guest })
+    }
+
+    /// The guest of a key of ours, and the profile it is for.
+    fn known(&self, entry: &Entry<'_>, key: &str) -> Result<(Guest, Option<String>), Refusal> {
         let engine = &self.gateway.world().shared.engine;
         let Ok(tokens) = self.gateway.entrance.tokens(engine) else {
             return Err(Box::new(plain(StatusCode::SERVICE_UNAVAILABLE, "the keys cannot be read")));
         };
         let Some(token) = policy::admit(&tokens, key, engine.now()) else {
             let why = "the key is not known, expired or revoked: umcp token list";
-            return Err(self.unauthorized(entry, Some("invalid_token"), why));
+            return Err(self.unauthorized(entry, Some("the key is not known, expired or revoked"), why));
         };
-        let name: Arc<str> = token.name.as_str().into();
-        self.gateway.entrance.count_client(&name).map_err(|wait| Box::new(too_many(wait)))?;
-        // A key that opens one profile opens no other.
-        let profile = match &token.profile {
-            Some(own) if profile.as_ref().is_some_and(|asked| asked != own) => {
-                self.gateway.entrance.record(engine, entry.from, "the key is for another profile");
-                return Err(Box::new(plain(StatusCode::FORBIDDEN, "the key is for another profile")));
-            }
-            Some(own) => Some(own.clone()),
-            None => profile,
-        };
-        Ok(Guest { name: Some(name), profile, scopes: token.scopes })
+        let (pass, client) = (Some(token.name.as_str().into()), String::new());
+        Ok((Guest { pass, client, profile: None, scopes: token.scopes }, token.profile.clone()))
     }
 
-    fn unauthorized(&self, entry: &Entry<'_>, error: Option<&'static str>, why: &'static str) -> Refusal {
+    /// The guest of a signed token, and the profile its issuer is trusted for.
+    async fn signed(&self, entry: &Entry<'_>, token: &str) -> Result<(Guest, Option<String>), Refusal> {
         let engine = &self.gateway.world().shared.engine;
-        if error.is_some() {
-            self.gateway.entrance.record(engine, entry.from, "the key is not known, expired or revoked");
+        let good = match self.gateway.entrance.issuers.admit(engine, token).await {
+            Ok(good) => good,
+            Err(Refused::Fault(fault)) => {
+                return Err(self.unauthorized(entry, Some(fault.words()), fault.words()));
+            }
+            Err(Refused::Keys) => {
+                let why = "the keys of the token's issuer cannot be had";
+                return Err(Box::new(plain(StatusCode::SERVICE_UNAVAILABLE, why)));
+            }
+        };
+        let (issuer, claims) = (&good.issuer, &good.claims);
+        let said = Scopes::known_in(claims.scopes.iter().map(String::as_str));
+        let client = format!("{}:{}", issuer.name, claims.subject);
+        let pass = Some(Pass::new(client.as_str(), claims.roles.clone()));
+        let scopes = if said.is_empty() { issuer.scopes } else { said };
+        Ok((Guest { pass, client, profile: None, scopes }, issuer.profile.clone()))
+    }
+
+    /// `reason`: what the audit trail says of it; nothing where no key was sent, which is how clients begin.
+    fn unauthorized(&self, entry: &Entry<'_>, reason: Option<&'static str>, why: &'static str) -> Refusal {
+        let engine = &self.gateway.world().shared.engine;
+        if let Some(reason) = reason {
+            self.gateway.entrance.record(engine, entry.from, reason);
         }
         let mut refusal = plain(StatusCode::UNAUTHORIZED, why);
-        self.challenge(&mut refusal, error, Scopes::ALL);
+        self.challenge(&mut refusal, entry, reason.map(|_| "invalid_token"), Scopes::ALL);
         Box::new(refusal)
     }
 
@@ -81,16 +121,25 @@ impl Door {
         let engine = &self.gateway.world().shared.engine;
         self.gateway.entrance.record(engine, entry.from, "the scope of the key is not enough");
         let mut refusal = plain(StatusCode::FORBIDDEN, "the key lacks the scope for that");
-        self.challenge(&mut refusal, Some("insufficient_scope"), needed);
+        self.challenge(&mut refusal, entry, Some("insufficient_scope"), needed);
         refusal
     }
 
-    fn challenge(&self, refusal: &mut Response<Body>, error: Option<&'static str>, scopes: Scopes) {
+    fn challenge(
+        &self,
+        refusal: &mut Response<Body>,
+        entry: &Entry<'_>,
+        error: Option<&'static str>,
+        scopes: Scopes,
+    ) {
         let mut text = String::from("Bearer realm=\"umcp\"");
         if let Some(error) = error {
             text.push_str(&format!(", error=\"{error}\""));
         }
         text.push_str(&format!(", scope=\"{scopes}\""));
+        if let Some(url) = self.metadata_url(entry) {
+            text.push_str(&format!(", resource_metadata=\"{url}\""));
+        }
         if let Ok(value) = HeaderValue::from_str(&text) {
             refusal.headers_mut().insert(WWW_AUTHENTICATE, value);
         }

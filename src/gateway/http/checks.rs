@@ -20,7 +20,7 @@ pub fn is_local(headers: &HeaderMap) -> bool {
     origin_is_local && get(headers, "host").is_some_and(names_this_machine)
 }
 
-fn names_this_machine(authority: &str) -> bool {
+pub fn names_this_machine(authority: &str) -> bool {
     let (host, rest) = match authority.find(']') {
         Some(end) => authority.split_at(end + 1),
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),

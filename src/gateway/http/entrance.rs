@@ -1,6 +1,7 @@
 //! What all HTTP listeners share: the keys as last read, how often somebody came, and which refusals were recorded.
 //! Rule: a refused request never costs more than a bounded entry, and no key is ever written down.
 
+use super::issuers::Issuers;
 use crate::audit;
 use crate::engine::{Engine, Reply, StoreRequest, unexpected};
 use crate::error::Result;
@@ -41,6 +42,7 @@ pub struct Entrance {
     clients: Bound<Arc<str>>,
     recorded: Mutex<(Buckets<(IpAddr, &'static str)>, Buckets<()>)>,
     unrecorded: AtomicU64,
+    pub issuers: Issuers,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -55,6 +57,7 @@ impl Entrance {
             clients: Bound::per_minute(settings.client_rate),
             recorded: Mutex::new((Buckets::new(2_000), Buckets::new(2))),
             unrecorded: AtomicU64::new(0),
+            issuers: Issuers::default(),
         }
     }
 
@@ -70,9 +73,19 @@ impl Entrance {
         }
     }
 
-    /// The keys were changed.
+    /// Keys or issuers were changed.
     pub fn forget(&self) {
         *locked(&self.tokens) = None;
+        self.issuers.forget();
+    }
+
+    /// Whether who came with a pass of that name might come again.
+    pub fn still_opens(&self, engine: &Engine, name: &str) -> Result<bool> {
+        if let Some((issuer, _)) = name.split_once(':') {
+            return Ok(self.issuers.trusted(engine)?.iter().any(|it| it.name == issuer));
+        }
+        let now = engine.now();
+        Ok(self.tokens(engine)?.iter().any(|it| it.name == name && it.is_valid(now)))
     }
 
     /// Counts a request of an address; the error is how long to wait.

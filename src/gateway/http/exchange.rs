@@ -86,7 +86,7 @@ impl Door {
         let method = envelope.method.as_deref().unwrap_or_default();
         let needed = Scopes::needed(method, envelope.params_text());
         if !guest.scopes.contains(needed) {
-            let entry = Entry { headers: &head.headers, from };
+            let entry = Entry { headers: &head.headers, path: head.uri.path(), from };
             return self.insufficient(&entry, needed);
         }
         let known = checks::get(&head.headers, SESSION);
@@ -119,7 +119,7 @@ impl Door {
     /// A session of this guest: what a key may do is not what another one may.
     fn session(&self, id: &str, guest: &Guest) -> Option<Arc<HttpSession>> {
         let known = self.sessions.get(id, guest.profile.as_deref());
-        known.filter(|known| known.session.arrival.token == guest.name)
+        known.filter(|known| known.session.arrival.token == guest.pass)
     }
 
     /// `initialize`: a new legacy session.
@@ -302,8 +302,8 @@ impl Door {
 }
 
 fn arrival(guest: Guest) -> Arrival {
-    let Guest { name: token, profile, .. } = guest;
-    Arrival { door: usage::Door::Http, client: String::new(), token, profile, cwd: None }
+    let Guest { pass: token, client, profile, .. } = guest;
+    Arrival { door: usage::Door::Http, client, token, profile, cwd: None }
 }
 
 /// Runs one request to its answer.

@@ -6,6 +6,8 @@ mod body;
 mod checks;
 mod entrance;
 mod exchange;
+mod issuers;
+mod metadata;
 mod sessions;
 mod streams;
 mod tls;
@@ -15,7 +17,7 @@ use crate::engine::live::{Listening, Tls};
 use crate::error::Result;
 use crate::policy::address;
 use crate::policy::network::{self, Network};
-use admit::{Entry, Guest, Refusal};
+use admit::Entry;
 use body::Body;
 pub use entrance::Entrance;
 use hyper::body::Incoming;
@@ -163,13 +165,17 @@ impl Door {
         if request.headers().get_all("host").iter().count() > 1 {
             return plain(StatusCode::BAD_REQUEST, "more than one Host header");
         }
-        let Some(profile) = profile_of(request.uri().path()) else {
-            return plain(StatusCode::NOT_FOUND, "not found; the endpoint is /mcp");
+        let entry = Entry { headers: request.headers(), path: request.uri().path(), from };
+        let foreign = !self.open && !checks::is_local(request.headers());
+        let Some(profile) = profile_of(entry.path) else {
+            let described = if foreign { None } else { self.describe(request.method(), &entry) };
+            let missing = || plain(StatusCode::NOT_FOUND, "not found; the endpoint is /mcp");
+            return described.unwrap_or_else(missing);
         };
-        if !self.open && !checks::is_local(request.headers()) {
+        if foreign {
             return plain(StatusCode::FORBIDDEN, "Host or Origin is not this machine");
         }
-        match self.enter(&request, profile, from) {
+        match self.admit(&entry, profile.map(Into::into)).await {
             Ok(guest) => match *request.method() {
                 Method::POST => self.post(request, guest, from).await,
                 Method::GET => self.get(request.headers(), &guest),
@@ -178,16 +184,6 @@ impl Door {
             },
             Err(refusal) => *refusal,
         }
-    }
-
-    fn enter(
-        &self,
-        request: &Request<Incoming>,
-        profile: Option<&str>,
-        from: Option<IpAddr>,
-    ) -> Result<Guest, Refusal> {
-        let entry = Entry { headers: request.headers(), from };
-        self.admit(&entry, profile.map(Into::into))
     }
 
     fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
