@@ -8,6 +8,7 @@ use crate::audit;
 use crate::clock::Timestamp;
 use crate::engine::live::Approval;
 use crate::error::{Error, Result, codes};
+use crate::policy::rate::{Buckets, Rate};
 use crate::policy::rules::Effect;
 use crate::policy::rules::compile::Compiled;
 use crate::policy::rules::decide::{Caller, Circumstances, Decision, Gate, Passage};
@@ -42,8 +43,7 @@ type Counter = (String, Arc<str>, String, String);
 pub struct Guard {
     pub desk: Desk,
     trails: Mutex<HashMap<Arc<str>, Trail>>,
-    /// Calls left, and when they were counted.
-    counters: Mutex<HashMap<Counter, (f64, Instant)>>,
+    counters: Mutex<Option<Buckets<Counter>>>,
 }
 
 /// A call that may go on, and what to do with its result.
@@ -249,24 +249,14 @@ impl Guard {
         Ok(())
     }
 
-    /// Counts a call; the error is how long to wait. A bucket that fills evenly and begins full.
+    /// Counts a call; the error is how long to wait. Who came with a key is counted by it, whatever it calls itself.
     fn count(&self, call: &Passing<'_>, rule: &str, calls: u32, seconds: u32) -> Result<(), Duration> {
-        let key = call.key();
-        let now = Instant::now();
-        let rate = f64::from(calls) / f64::from(seconds);
+        let (client, server, tool) = call.key();
+        let who = call.context.token.as_ref().map_or(client, |pass| format!("key:{pass}").into());
+        let rate = Rate { count: calls, per: Duration::from_secs(seconds.into()) };
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        if counters.len() >= MOST {
-            counters.retain(|_, (_, at)| now.duration_since(*at) < Duration::from_secs(3600));
-        }
-        let counter = counters.entry((rule.into(), key.0, key.1, key.2));
-        let (left, at) = counter.or_insert((f64::from(calls), now));
-        *left = (*left + now.duration_since(*at).as_secs_f64() * rate).min(f64::from(calls));
-        *at = now;
-        if *left < 1.0 {
-            return Err(Duration::from_secs_f64((1.0 - *left) / rate));
-        }
-        *left -= 1.0;
-        Ok(())
+        let counters = counters.get_or_insert_with(|| Buckets::new(MOST));
+        counters.take((rule.into(), who, server, tool), rate, Instant::now())
     }
 
     /// Asks the user, through every way there is; the first answer counts. Gives how it was allowed, and whether

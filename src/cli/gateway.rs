@@ -1,6 +1,7 @@
 //! `umcp gateway` and `umcp serve`: the daemon behind the endpoint, from start to user service.
 //! The gateway in the foreground belongs to another room; `main` hands it in as `Context::foreground`.
 
+mod authorize;
 mod listen;
 
 use super::context::{self, Context};
@@ -46,6 +47,8 @@ enum Verb {
     Stop,
     /// Stop and start it; clients reconnect by themselves
     Restart,
+    /// Make a one-time code that allows a remote client
+    Authorize(authorize::Authorize),
     /// Read the certificates of its listeners again
     Reload,
     /// Show process, listeners and sessions
@@ -116,6 +119,7 @@ impl Command {
             Verb::Start(start) => start.run(ctx),
             Verb::Stop => stop(ctx),
             Verb::Restart => restart(ctx),
+            Verb::Authorize(authorize) => authorize.run(ctx),
             Verb::Reload => reload(ctx),
             Verb::Status => ctx.ui.show(&Shown(status(ctx)?)),
             Verb::Logs(tail) => tail.run(ctx, &ctx.paths.daemon_log()),

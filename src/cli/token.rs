@@ -6,6 +6,7 @@ use super::context::Context;
 use crate::clock::Timestamp;
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
+use crate::policy::grant::{self, Grant};
 use crate::policy::scope::Scopes;
 use crate::policy::{self, Request, Token};
 use crate::servers::formats::own::parse_time;
@@ -25,13 +26,13 @@ pub struct Command {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List keys; the keys themselves are not stored
+    /// List keys and grants; the keys themselves are not stored
     #[command(alias = "ls")]
     List,
     /// Make a key and show it once
     #[command(aliases = ["new", "add"])]
     Create(Create),
-    /// End a key
+    /// End a key or a grant
     #[command(aliases = ["rm", "remove", "delete"])]
     Revoke(Name),
     /// Replace a key by a new one and show it once
@@ -87,18 +88,22 @@ impl Command {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let now = ctx.clock.now();
         match self.verb.unwrap_or(Verb::List) {
-            Verb::List => match ctx.call(Request::List)? {
-                Reply::Token(policy::Reply::Tokens(tokens)) => ctx.ui.show(&Tokens {
-                    now,
-                    tokens: tokens.iter().map(|token| View::new(token, now)).collect(),
-                }),
-                other => engine::unexpected(&other),
-            },
+            Verb::List => {
+                let mut tokens: Vec<View> = keys(ctx)?.iter().map(|token| View::new(token, now)).collect();
+                tokens.extend(grants(ctx)?.iter().map(|grant| View::of_grant(grant, now)));
+                ctx.ui.show(&Tokens { now, tokens })
+            }
             Verb::Create(create) => create.run(ctx, now),
             Verb::Issuer(command) => command.run(ctx),
             Verb::Revoke(Name { name }) => {
-                let token = one(ctx, Request::Revoke { name, at: now })?;
-                ctx.ui.show(&Revoked(View::new(&token, now)))
+                let revoked = match ctx.call(Request::Revoke { name, at: now })? {
+                    Reply::Token(policy::Reply::Token(token)) => View::new(&token, now),
+                    Reply::Token(policy::Reply::Grant(grant::Reply::Grant(grant))) => {
+                        View::of_grant(&grant, now)
+                    }
+                    other => return engine::unexpected(&other),
+                };
+                ctx.ui.show(&Revoked(revoked))
             }
             Verb::Rotate(Rotate { name, grace, expires }) => {
                 let key = policy::fresh_key();
@@ -137,6 +142,20 @@ impl Create {
     }
 }
 
+fn keys(ctx: &Context) -> Result<Vec<Token>> {
+    match ctx.call(Request::List)? {
+        Reply::Token(policy::Reply::Tokens(tokens)) => Ok(tokens),
+        other => engine::unexpected(&other),
+    }
+}
+
+fn grants(ctx: &Context) -> Result<Vec<Grant>> {
+    match ctx.call(Request::Grant(grant::Request::List))? {
+        Reply::Token(policy::Reply::Grant(grant::Reply::Grants(grants))) => Ok(grants),
+        other => engine::unexpected(&other),
+    }
+}
+
 fn one(ctx: &Context, request: Request) -> Result<Token> {
     match ctx.call(request)? {
         Reply::Token(policy::Reply::Token(token)) => Ok(*token),
@@ -144,7 +163,7 @@ fn one(ctx: &Context, request: Request) -> Result<Token> {
     }
 }
 
-/// A token without its hash.
+/// A key or a grant, without its hashes.
 #[derive(Serialize)]
 struct View {
     id: String,
@@ -159,6 +178,9 @@ struct View {
     /// Until then the key before the last rotation is good too.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_until: Option<String>,
+    /// Of a grant: the address it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<String>,
     #[serde(skip)]
     made: Timestamp,
     #[serde(skip)]
@@ -184,8 +206,31 @@ impl View {
             expires: token.expires.map(Timestamp::rfc3339),
             revoked: token.revoked.map(Timestamp::rfc3339),
             previous_until: token.previous.as_ref().filter(|it| now < it.until).map(|it| it.until.rfc3339()),
+            resource: None,
             made: token.created,
             ends: token.expires,
+        }
+    }
+
+    fn of_grant(grant: &Grant, now: Timestamp) -> Self {
+        let state = match grant.revoked {
+            Some(_) => "revoked",
+            None if grant.is_valid(now) => "valid",
+            None => "expired",
+        };
+        Self {
+            id: grant.id.clone(),
+            name: format!("grant:{}", grant.name),
+            state,
+            profile: grant.profile.clone(),
+            scopes: grant.scopes,
+            created: grant.created.rfc3339(),
+            expires: Some(grant.refresh_until.rfc3339()),
+            revoked: grant.revoked.map(Timestamp::rfc3339),
+            previous_until: None,
+            resource: Some(grant.resource.clone()),
+            made: grant.created,
+            ends: Some(grant.refresh_until),
         }
     }
 }

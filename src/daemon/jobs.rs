@@ -128,6 +128,7 @@ impl Jobs {
                 Ok(LiveReply::Done)
             }
             Live::Listen(listening) => self.listen(listening).await.map(LiveReply::Listening),
+            Live::Invite { profile, scopes } => self.invite(profile, scopes),
             Live::Reload => self.reload().map(LiveReply::Listeners),
             Live::Call(call) => self.call(call, events, hello).await.map(LiveReply::Called),
             Live::Start { names } => {

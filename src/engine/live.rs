@@ -5,6 +5,7 @@
 use super::accounts::{AccountReply, AccountRequest};
 use crate::clock::Timestamp;
 pub use crate::environments::Mode;
+use crate::policy::scope::Scopes;
 use crate::sealing::DataKey;
 use crate::tools::Era;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,11 @@ pub enum Live {
     Listen(Listening),
     /// Reads the certificates of all listeners again.
     Reload,
+    /// A one-time code for the page on which the owner allows a client.
+    Invite {
+        profile: Option<String>,
+        scopes: Scopes,
+    },
     /// Calls a tool: `server.tool`, or a name as a client sees it. Progress arrives as events before the reply.
     Call(CallRequest),
     /// Starts servers now instead of at their first use. Empty means every enabled one.
@@ -191,6 +197,10 @@ pub enum LiveReply {
     /// The address that is listened on.
     Listening(Listening),
     Listeners(Vec<Listening>),
+    Invited {
+        code: String,
+        until: Timestamp,
+    },
     Called(Called),
     Servers(Vec<ServerStatus>),
     Test(Box<TestReport>),

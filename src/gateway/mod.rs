@@ -16,10 +16,12 @@ pub mod stdio;
 pub mod tasks;
 
 use crate::calls::Caller;
+use crate::clock::Timestamp;
 use crate::engine::live::Event;
 use crate::environments::Profile;
 use crate::error::Result;
 use crate::policy::pass::Pass;
+use crate::policy::scope::Scopes;
 use crate::upstream::{View, World};
 use hub::Hub;
 use modern::Parked;
@@ -164,6 +166,11 @@ impl Gateway {
         if let Some(owner) = view.owner(uri) {
             owner.unsubscribe(session.id, uri).await;
         }
+    }
+
+    /// A one-time code with which the owner allows a client at the consent page, and its end.
+    pub fn invite(&self, profile: Option<String>, scopes: Scopes) -> (String, Timestamp) {
+        self.entrance.server.invite(profile, scopes, self.world().shared.engine.now())
     }
 
     /// The keys of the HTTP door were changed: whoever came with one that is no longer good is let go.

@@ -1,6 +1,7 @@
 //! The noun `token`: keys for the HTTP endpoint. Only their hashes are stored.
 
 pub mod address;
+pub mod grant;
 pub mod issuer;
 pub mod jwt;
 pub mod network;
@@ -68,6 +69,8 @@ pub struct Previous {
 pub enum Request {
     List,
     Issuers,
+    /// Clients and grants of our own authorization server.
+    Grant(grant::Request),
     /// Trusts the tokens of an issuer from now on.
     AddIssuer {
         issuer: Box<Issuer>,
@@ -102,12 +105,17 @@ pub enum Reply {
     Tokens(Vec<Token>),
     Token(Box<Token>),
     Issuers(Vec<Issuer>),
+    Grant(grant::Reply),
 }
 
 impl Request {
     /// Whether the request changes the store.
     pub fn writes(&self) -> bool {
-        !matches!(self, Self::List | Self::Issuers)
+        match self {
+            Self::List | Self::Issuers => false,
+            Self::Grant(request) => request.writes(),
+            _ => true,
+        }
     }
 }
 
@@ -116,6 +124,7 @@ pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
     match request {
         Request::List => Ok(Reply::Tokens(all(tx)?)),
         Request::Issuers => Ok(Reply::Issuers(issuers(tx)?)),
+        Request::Grant(request) => grant::read(tx, request).map(Reply::Grant),
         _ => Err(Error::bug("a write was handed to `policy::read`")),
     }
 }
@@ -124,6 +133,7 @@ pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
 pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
     match request {
         Request::List | Request::Issuers => read(tx, &request),
+        Request::Grant(request) => grant::write(tx, request).map(Reply::Grant),
         Request::AddIssuer { issuer } => {
             issuer.check()?;
             let other = |it: &Issuer| it.name != issuer.name && it.issuer == issuer.issuer;
@@ -153,12 +163,17 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
             tx.put(&TOKENS, &token.id.clone(), &token)?;
             Ok(Reply::Token(Box::new(token)))
         }
-        Request::Revoke { name, at } => {
-            let mut token = find(tx, &name)?;
-            token.revoked = Some(at);
-            tx.put(&TOKENS, &token.id.clone(), &token)?;
-            Ok(Reply::Token(Box::new(token)))
-        }
+        Request::Revoke { name, at } => match find(tx, &name) {
+            Ok(mut token) => {
+                token.revoked = Some(at);
+                tx.put(&TOKENS, &token.id.clone(), &token)?;
+                Ok(Reply::Token(Box::new(token)))
+            }
+            Err(unknown) => match grant::revoke(tx, &name, at)? {
+                Some(grant) => Ok(Reply::Grant(grant::Reply::Grant(Box::new(grant)))),
+                None => Err(unknown),
+            },
+        },
         Request::Rotate { name, hash, at, grace, expires } => {
             let mut token = find(tx, &name)?;
             token.rotate(hash, at, grace, expires);

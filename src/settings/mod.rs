@@ -70,10 +70,12 @@ pub enum Authorization {
     Tokens,
     /// Signed tokens of issuers that the owner trusts, too.
     Jwt,
+    /// Tokens that umcp itself gives to clients the owner allows, too.
+    Server,
 }
 
 impl Authorization {
-    pub const WORDS: &[&str] = &["tokens", "jwt"];
+    pub const WORDS: &[&str] = &["tokens", "jwt", "server"];
 }
 
 /// The endpoint and the daemon behind it.

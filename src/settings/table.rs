@@ -83,7 +83,7 @@ impl Plain for Authorization {
         self as u64
     }
     fn of(number: u64) -> Self {
-        [Self::Tokens, Self::Jwt][usize::try_from(number.min(1)).unwrap_or(0)]
+        [Self::Tokens, Self::Jwt, Self::Server][usize::try_from(number.min(2)).unwrap_or(0)]
     }
 }
 
@@ -121,7 +121,7 @@ settings! {
     gateway.keep_calls Unit::Count, 0..=100_000_000, "Records of calls that are kept.";
     gateway.address_rate Unit::Count, 0..=1_000_000, "HTTP requests of one address within a minute; 0 is no bound.";
     gateway.client_rate Unit::Count, 0..=1_000_000, "HTTP requests with one key within a minute; 0 is no bound.";
-    gateway.authorization WAYS_IN, 0..=1, "What opens the HTTP endpoint beside keys: tokens is keys alone, jwt signed tokens of trusted issuers too.";
+    gateway.authorization WAYS_IN, 0..=2, "What opens the HTTP endpoint beside keys: nothing (tokens), signed tokens of trusted issuers (jwt), or tokens that umcp gives to clients you allow (server).";
     policy.ask_timeout_ms Unit::Millis, 100..=DAY, "A call that waits for the user's approval is refused after this long.";
     policy.ask_clients Unit::Flag, 0..=1, "Whether the user is asked through the client too, or by `umcp approve` alone.";
     policy.hold_changed_tools Unit::Flag, 0..=1, "Whether a changed definition holds a tool back even when its server was never approved.";

@@ -3,6 +3,7 @@
 mod jwt;
 mod keys;
 mod limits;
+mod server;
 mod tls;
 
 use crate::support::daemon::Daemon;

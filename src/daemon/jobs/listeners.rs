@@ -1,9 +1,11 @@
 //! The daemon's HTTP listeners: opened, kept with their certificates, told of in the log.
 
 use super::Jobs;
-use crate::engine::live::Listening;
-use crate::error::Result;
+use crate::engine::live::{Listening, LiveReply};
+use crate::error::{Error, Result, codes};
 use crate::gateway::http::Opened;
+use crate::policy::scope::Scopes;
+use crate::settings::Authorization;
 use std::sync::{Arc, PoisonError};
 
 impl Jobs {
@@ -37,5 +39,16 @@ impl Jobs {
             certificate.reload()?;
         }
         Ok(listening.iter().map(Opened::shown).collect())
+    }
+
+    /// A one-time code for the consent page, where there is one.
+    pub(super) fn invite(&self, profile: Option<String>, scopes: Scopes) -> Result<LiveReply> {
+        if self.gateway.world().shared.settings.gateway.authorization != Authorization::Server {
+            return Err(Error::new(&codes::AUTHORIZATION_OFF, "umcp gives no tokens to clients here")
+                .hint("umcp config set gateway.authorization server")
+                .hint("umcp gateway restart"));
+        }
+        let (code, until) = self.gateway.invite(profile, scopes);
+        Ok(LiveReply::Invited { code, until })
     }
 }

@@ -3,6 +3,7 @@
 
 use super::body::Body;
 use super::issuers::Refused;
+use super::server;
 use super::{Door, checks, plain};
 use crate::policy::pass::Pass;
 use crate::policy::scope::Scopes;
@@ -50,10 +51,10 @@ impl Door {
             }
             Err(why) => return Err(Box::new(plain(StatusCode::BAD_REQUEST, why))),
         };
-        let jwt = self.gateway.world().shared.settings.gateway.authorization == Authorization::Jwt;
-        let (guest, own) = match jwt && jwt::looks_like(key) {
-            true => self.signed(entry, key).await?,
-            false => self.known(entry, key)?,
+        let (guest, own) = match self.gateway.world().shared.settings.gateway.authorization {
+            Authorization::Jwt if jwt::looks_like(key) => self.signed(entry, key).await?,
+            Authorization::Server if key.starts_with(server::ACCESS) => self.granted(entry, key)?,
+            _ => self.known(entry, key)?,
         };
         let name = guest.pass.as_ref().map(Pass::name);
         let counted = name.map_or(Ok(()), |name| self.gateway.entrance.count_client(name));
@@ -82,6 +83,27 @@ impl Door {
         };
         let (pass, client) = (Some(token.name.as_str().into()), String::new());
         Ok((Guest { pass, client, profile: None, scopes: token.scopes }, token.profile.clone()))
+    }
+
+    /// The guest of a grant of ours, and the profile the owner gave it.
+    fn granted(&self, entry: &Entry<'_>, key: &str) -> Result<(Guest, Option<String>), Refusal> {
+        let engine = &self.gateway.world().shared.engine;
+        let Ok(grants) = self.gateway.entrance.grants(engine) else {
+            return Err(Box::new(plain(StatusCode::SERVICE_UNAVAILABLE, "the grants cannot be read")));
+        };
+        let (digest, now) = (policy::hash(key), engine.now());
+        let Some(grant) = grants.iter().find(|it| it.opens(&digest, now)) else {
+            let why = "the token is not known, expired or revoked";
+            return Err(self.unauthorized(entry, Some(why), why));
+        };
+        if !server::is_for(grant, self.origin(entry).as_deref(), entry.path) {
+            let why = "the token is for another address";
+            return Err(self.unauthorized(entry, Some(why), why));
+        }
+        let client = format!("grant:{}", grant.name);
+        let pass = Some(client.as_str().into());
+        // The address is the one the owner allowed, whose profile the grant may narrow but not leave.
+        Ok((Guest { pass, client, profile: None, scopes: grant.scopes }, grant.profile.clone()))
     }
 
     /// The guest of a signed token, and the profile its issuer is trusted for.

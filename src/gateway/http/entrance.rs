@@ -2,9 +2,11 @@
 //! Rule: a refused request never costs more than a bounded entry, and no key is ever written down.
 
 use super::issuers::Issuers;
+use super::server::Server;
 use crate::audit;
 use crate::engine::{Engine, Reply, StoreRequest, unexpected};
 use crate::error::Result;
+use crate::policy::grant::{self, Grant};
 use crate::policy::rate::{Buckets, Rate};
 use crate::policy::{self, Token};
 use crate::settings::Gateway as Settings;
@@ -43,6 +45,9 @@ pub struct Entrance {
     recorded: Mutex<(Buckets<(IpAddr, &'static str)>, Buckets<()>)>,
     unrecorded: AtomicU64,
     pub issuers: Issuers,
+    pub server: Server,
+    /// As last read from the store.
+    grants: Mutex<Option<Arc<Vec<Grant>>>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -58,6 +63,8 @@ impl Entrance {
             recorded: Mutex::new((Buckets::new(2_000), Buckets::new(2))),
             unrecorded: AtomicU64::new(0),
             issuers: Issuers::default(),
+            server: Server::default(),
+            grants: Mutex::default(),
         }
     }
 
@@ -73,14 +80,33 @@ impl Entrance {
         }
     }
 
-    /// Keys or issuers were changed.
+    /// What the owner granted to clients; read from the store after a change only.
+    pub fn grants(&self, engine: &Engine) -> Result<Arc<Vec<Grant>>> {
+        let mut known = locked(&self.grants);
+        if let Some(grants) = known.as_ref() {
+            return Ok(grants.clone());
+        }
+        match engine.call(StoreRequest::Token(policy::Request::Grant(grant::Request::List)))? {
+            Reply::Token(policy::Reply::Grant(grant::Reply::Grants(grants))) => {
+                Ok(known.insert(Arc::new(grants)).clone())
+            }
+            other => unexpected(&other),
+        }
+    }
+
+    /// Keys, grants or issuers were changed.
     pub fn forget(&self) {
+        *locked(&self.grants) = None;
         *locked(&self.tokens) = None;
         self.issuers.forget();
     }
 
     /// Whether who came with a pass of that name might come again.
     pub fn still_opens(&self, engine: &Engine, name: &str) -> Result<bool> {
+        if let Some(name) = name.strip_prefix("grant:") {
+            let now = engine.now();
+            return Ok(self.grants(engine)?.iter().any(|it| it.name == name && it.is_valid(now)));
+        }
         if let Some((issuer, _)) = name.split_once(':') {
             return Ok(self.issuers.trusted(engine)?.iter().any(|it| it.name == issuer));
         }

@@ -53,10 +53,11 @@ impl Door {
         })))
     }
 
-    fn authorization_servers(&self, _entry: &Entry<'_>) -> Vec<String> {
+    fn authorization_servers(&self, entry: &Entry<'_>) -> Vec<String> {
         let shared = &self.gateway.world().shared;
         match shared.settings.gateway.authorization {
             Authorization::Tokens => Vec::new(),
+            Authorization::Server => self.origin(entry).into_iter().collect(),
             Authorization::Jwt => {
                 let trusted = self.gateway.entrance.issuers.trusted(&shared.engine).unwrap_or_default();
                 trusted.iter().map(|it| it.issuer.clone()).collect()

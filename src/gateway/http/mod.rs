@@ -8,6 +8,7 @@ mod entrance;
 mod exchange;
 mod issuers;
 mod metadata;
+mod server;
 mod sessions;
 mod streams;
 mod tls;
@@ -165,8 +166,17 @@ impl Door {
         if request.headers().get_all("host").iter().count() > 1 {
             return plain(StatusCode::BAD_REQUEST, "more than one Host header");
         }
+        let public = |public: &String| checks::is_of(request.headers(), public);
+        let known = self.open || checks::is_local(request.headers());
+        let foreign = !known && !self.listening.public_url.as_ref().is_some_and(public);
+        let request = match foreign {
+            true => request,
+            false => match self.authorize(request, from).await {
+                Ok(response) => return response,
+                Err(request) => request,
+            },
+        };
         let entry = Entry { headers: request.headers(), path: request.uri().path(), from };
-        let foreign = !self.open && !checks::is_local(request.headers());
         let Some(profile) = profile_of(entry.path) else {
             let described = if foreign { None } else { self.describe(request.method(), &entry) };
             let missing = || plain(StatusCode::NOT_FOUND, "not found; the endpoint is /mcp");
