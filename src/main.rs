@@ -27,9 +27,9 @@ fn serve(arguments: &Arguments) -> u8 {
 }
 
 fn foreground(asked: &Foreground, announce: &mut dyn FnMut(Serving)) -> Result<()> {
-    let Foreground { http, insecure, no_key } = asked.clone();
-    host::serve(&host::Options { http, insecure, no_key, foreground: true }, &mut |ready| match ready {
-        Ready::Serving(address) => announce(Serving::Ready(address)),
+    let Foreground { http } = asked.clone();
+    host::serve(&host::Options { http, foreground: true }, &mut |ready| match ready {
+        Ready::Serving(listening) => announce(Serving::Ready(listening)),
         Ready::Running(pid) => announce(Serving::Running(pid)),
     })
 }

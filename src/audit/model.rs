@@ -36,6 +36,14 @@ pub enum Event {
         /// `client`, `approve` or `nobody`.
         by: String,
     },
+    /// A request over HTTP was not let in. The same one from the same address is recorded once a minute.
+    Refused {
+        address: String,
+        reason: String,
+        /// Refusals since the record before this one that were not recorded.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        unrecorded: u64,
+    },
     /// Older records were removed; the chain goes on from here.
     Purge {
         /// Number and hash of the last record that was removed.
@@ -43,6 +51,10 @@ pub enum Event {
         hash: String,
         records: u64,
     },
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A call, let through or not.
@@ -104,9 +116,9 @@ pub struct Filter {
     pub client: Option<String>,
     /// Name of a server, or `server.tool`.
     pub tool: Option<String>,
-    /// `call`, `change`, `approval` or `purge`.
+    /// `call`, `change`, `approval`, `refused` or `purge`.
     pub kind: Option<String>,
-    /// Only calls that were refused.
+    /// Only calls and requests that were refused.
     pub refused: bool,
     pub since: Option<Timestamp>,
 }
@@ -121,6 +133,7 @@ impl Filter {
             Event::Approval { client, server, tool, allowed, .. } => {
                 ("approval", client.as_str(), server.as_str(), tool.as_str(), !allowed)
             }
+            Event::Refused { .. } => ("refused", "", "", "", true),
             Event::Purge { .. } => ("purge", "", "", "", false),
         };
         let named = |wanted: &String| match wanted.split_once('.') {
@@ -162,6 +175,9 @@ pub struct Report {
     pub refused: u64,
     pub approved: u64,
     pub failed: u64,
+    /// Requests over HTTP that were not let in.
+    #[serde(default)]
+    pub not_let_in: u64,
     pub changes: u64,
     /// Calls and refusals.
     pub clients: BTreeMap<String, (u64, u64)>,
@@ -196,6 +212,7 @@ impl Report {
                 self.changes += 1;
                 *self.changed.entry(what.clone()).or_default() += 1;
             }
+            Event::Refused { unrecorded, .. } => self.not_let_in += 1 + unrecorded,
             Event::Approval { .. } | Event::Purge { .. } => {}
         }
     }

@@ -173,6 +173,7 @@ fn a_list_is_filtered_and_a_report_counts() {
         other => panic!("{other:?}"),
     };
     let expected = Report {
+        not_let_in: 0,
         calls: 3,
         refused: 1,
         approved: 1,

@@ -2,6 +2,7 @@
 //! parameters for the server are put together from it, with the per-hop keys of `_meta` made anew.
 
 use crate::error::{Error, Result, codes};
+use crate::policy::pass::Pass;
 use crate::tools::Era;
 use crate::upstream::app::RECORD;
 use crate::upstream::era;
@@ -18,7 +19,7 @@ use std::time::Duration;
 pub struct Context {
     pub client: Arc<str>,
     /// Name of the key an HTTP client came with.
-    pub token: Option<Arc<str>>,
+    pub token: Option<Pass>,
     /// Who calls as far as umcp itself knows, whatever the client says: a key, a client's entry, a session.
     pub identity: Arc<str>,
     pub door: Door,

@@ -1,6 +1,9 @@
 //! `umcp gateway` and `umcp serve`: the daemon behind the endpoint, from start to user service.
 //! The gateway in the foreground belongs to another room; `main` hands it in as `Context::foreground`.
 
+mod authorize;
+mod listen;
+
 use super::context::{self, Context};
 use super::{logs, service};
 use crate::daemon::lifecycle;
@@ -10,25 +13,22 @@ use crate::error::{Error, Result, codes};
 use crate::policy;
 use crate::ui::{Output, Page, State, text};
 use clap::{Args, Subcommand};
+use listen::Http;
 use serde::Serialize;
 use serde_json::json;
 
 /// What the gateway in the foreground is told.
 #[derive(Debug, Clone)]
 pub struct Foreground {
-    /// Address of the HTTP listener; `None` serves the local socket alone.
-    pub http: Option<String>,
-    /// Listen on an address that other machines reach, without TLS.
-    pub insecure: bool,
-    /// Take HTTP requests without a key.
-    pub no_key: bool,
+    /// The HTTP listener; `None` serves the local socket alone.
+    pub http: Option<Listening>,
 }
 
 /// What became of the start in the foreground.
 #[derive(Debug, Clone)]
 pub enum Serving {
-    /// It serves; with the address of the HTTP listener, if one was asked for.
-    Ready(Option<String>),
+    /// It serves; with the HTTP listener, if one was asked for.
+    Ready(Option<Listening>),
     /// Another process serves already, and this one ends.
     Running(Option<u32>),
 }
@@ -47,6 +47,10 @@ enum Verb {
     Stop,
     /// Stop and start it; clients reconnect by themselves
     Restart,
+    /// Make a one-time code that allows a remote client
+    Authorize(authorize::Authorize),
+    /// Read the certificates of its listeners again
+    Reload,
     /// Show process, listeners and sessions
     Status,
     /// Show its log
@@ -60,7 +64,7 @@ enum Verb {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  umcp gateway start --detach\n  umcp gateway start --http 127.0.0.1:7332"
+    after_help = "Examples:\n  umcp gateway start --detach\n  umcp gateway start --http 127.0.0.1:7332\n  umcp gateway start --detach --http 0.0.0.0:7332 --tls"
 )]
 struct Start {
     /// Return as soon as it is ready
@@ -73,34 +77,14 @@ struct Start {
     http: Http,
 }
 
-#[derive(Debug, Args)]
-struct Http {
-    /// Listen for HTTP clients too
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:7332", value_parser = address)]
-    http: Option<String>,
-    /// Listen where other machines reach it, without TLS
-    #[arg(long, requires = "http")]
-    insecure: bool,
-    /// Take HTTP requests without a key
-    #[arg(long, requires = "http")]
-    no_key: bool,
-}
-
 /// Run the endpoint: stdio by default, HTTP with --http
 ///
 /// Without `--http` this is the line that clients run; they speak MCP on stdin and stdout.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  umcp serve\n  umcp serve --http 127.0.0.1:7332")]
 pub struct Serve {
-    /// Serve HTTP at this address, in the foreground
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:7332", value_parser = address)]
-    http: Option<String>,
-    /// Listen where other machines reach it, without TLS
-    #[arg(long, requires = "http")]
-    insecure: bool,
-    /// Take HTTP requests without a key
-    #[arg(long, requires = "http")]
-    no_key: bool,
+    #[command(flatten)]
+    http: Http,
     /// End a gateway that runs in the foreground elsewhere, and go on in its place
     #[arg(long, requires = "http")]
     take_over: bool,
@@ -115,17 +99,10 @@ pub struct Serve {
     stdio: bool,
 }
 
-/// An address that can be understood, as it was typed; one that cannot is a mistake of the command line.
-fn address(text: &str) -> std::result::Result<String, String> {
-    let understood = policy::address::parse(text).map(|_| text.to_string());
-    understood.map_err(|_| "write 127.0.0.1:7332, or only the port".into())
-}
-
 impl Serve {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        if self.http.is_some() {
-            let Self { http, insecure, no_key, .. } = self;
-            return foreground(ctx, &Foreground { http, insecure, no_key }, self.take_over);
+        if let Some(listening) = self.http.listening()? {
+            return foreground(ctx, &Foreground { http: Some(listening) }, self.take_over);
         }
         // Reached only with global flags before the word; the plain line never comes this far.
         let arguments = crate::daemon::bridge::Arguments {
@@ -142,6 +119,8 @@ impl Command {
             Verb::Start(start) => start.run(ctx),
             Verb::Stop => stop(ctx),
             Verb::Restart => restart(ctx),
+            Verb::Authorize(authorize) => authorize.run(ctx),
+            Verb::Reload => reload(ctx),
             Verb::Status => ctx.ui.show(&Shown(status(ctx)?)),
             Verb::Logs(tail) => tail.run(ctx, &ctx.paths.daemon_log()),
             Verb::Install => ctx.ui.show(&service::install(ctx)?),
@@ -152,16 +131,16 @@ impl Command {
 
 impl Start {
     fn run(self, ctx: &Context) -> Result<()> {
-        let Http { http, insecure, no_key } = self.http;
+        let http = self.http.listening()?;
         if !self.detach {
-            return foreground(ctx, &Foreground { http, insecure, no_key }, self.take_over);
+            return foreground(ctx, &Foreground { http }, self.take_over);
         }
         ctx.start()?;
-        if let Some(address) = http {
-            if !no_key {
+        if let Some(listening) = http {
+            if !listening.no_key {
                 note_missing_key(ctx)?;
             }
-            listen(ctx, Listening { address, insecure, no_key })?;
+            listen(ctx, listening)?;
         }
         ctx.ui.show(&Shown(status(ctx)?))
     }
@@ -175,13 +154,14 @@ fn foreground(ctx: &Context, options: &Foreground, take_over: bool) -> Result<()
     if let Some(running) = running.as_ref().filter(|running| running.foreground && !take_over) {
         return Err(in_foreground(running));
     }
-    if let Some(address) = &options.http {
+    if let Some(listening) = &options.http {
         // A mistake must not cost the daemon that runs.
         let held = running.map_or_else(Vec::new, |status| status.http);
-        policy::address::check(address, options.insecure, options.no_key, &held)?;
-    }
-    if options.http.is_some() && !options.no_key {
-        note_missing_key(ctx)?;
+        let (private, no_key) = (listening.is_private(), listening.no_key);
+        policy::address::check(&listening.address, private, no_key, &held)?;
+        if !no_key {
+            note_missing_key(ctx)?;
+        }
     }
     // This process is about to open the store itself.
     ctx.forget_daemon();
@@ -190,11 +170,17 @@ fn foreground(ctx: &Context, options: &Foreground, take_over: bool) -> Result<()
     }
     let mut taken = None;
     (ctx.foreground)(options, &mut |serving| match serving {
-        Serving::Ready(address) => {
-            let human = address.as_ref().map_or("serving the local socket".into(), |address| {
-                format!("serving http://{address}/mcp and the local socket")
+        Serving::Ready(http) => {
+            let mut human = http.as_ref().map_or("serving the local socket".into(), |it| {
+                format!("serving {}://{}/mcp and the local socket", it.scheme(), it.address)
             });
-            ctx.ui.line(&json!({"type": "ready", "http": address}), &human);
+            let address = http.as_ref().map(|it| &it.address);
+            let mut line = json!({"type": "ready", "http": address});
+            if let Some(fingerprint) = http.as_ref().and_then(|it| it.fingerprint.as_ref()) {
+                human.push_str(&format!("\ncertificate SHA-256 {fingerprint}"));
+                line["fingerprint"] = fingerprint.as_str().into();
+            }
+            ctx.ui.line(&line, &human);
         }
         Serving::Running(pid) => taken = Some(pid),
     })?;
@@ -229,10 +215,17 @@ fn note_missing_key(ctx: &Context) -> Result<()> {
 }
 
 fn listen(ctx: &Context, listening: Listening) -> Result<()> {
-    let Listening { address, insecure, no_key } = listening;
-    match ctx.live(Live::Listen { address, insecure, no_key })? {
+    match ctx.live(Live::Listen(listening))? {
         LiveReply::Listening(_) => Ok(()),
         other => context::unexpected(&other),
+    }
+}
+
+fn reload(ctx: &Context) -> Result<()> {
+    match ctx.live_if_running(Live::Reload)? {
+        Some(LiveReply::Listeners(_)) => ctx.ui.show(&Shown(status(ctx)?)),
+        Some(other) => context::unexpected(&other),
+        None => ctx.ui.show(&Shown(None)),
     }
 }
 
@@ -296,10 +289,13 @@ impl Output for Shown {
 }
 
 fn listener(listening: &Listening) -> String {
-    let words = [(listening.insecure, "insecure"), (listening.no_key, "no key")];
+    let words =
+        [(listening.insecure, "insecure"), (listening.no_key, "no key"), (listening.tls.is_some(), "TLS")];
     let words: Vec<&str> = words.iter().filter(|(said, _)| *said).map(|(_, word)| *word).collect();
-    let address = &listening.address;
-    if words.is_empty() { address.clone() } else { format!("{address} ({})", words.join(", ")) }
+    let words = if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) };
+    let print = listening.fingerprint.as_ref();
+    let print = print.map_or(String::new(), |print| format!("\ncertificate SHA-256 {print}"));
+    format!("{}{words}{print}", listening.address)
 }
 
 #[derive(Serialize)]

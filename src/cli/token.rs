@@ -1,9 +1,13 @@
 //! `umcp token`: keys for the HTTP endpoint. A key is shown once, when it is made; only its hash is stored.
 
+mod issuer;
+
 use super::context::Context;
 use crate::clock::Timestamp;
 use crate::engine::{self, Reply};
-use crate::error::Result;
+use crate::error::{Error, Result, codes};
+use crate::policy::grant::{self, Grant};
+use crate::policy::scope::Scopes;
 use crate::policy::{self, Request, Token};
 use crate::servers::formats::own::parse_time;
 use crate::ui::{Cell, Column, Output, Page, State, Table, text};
@@ -12,7 +16,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  umcp token create laptop --expires 720h")]
+#[command(
+    after_help = "Examples:\n  umcp token create laptop --expires 30d\n  umcp token create viewer --scope tools:read,prompts\n  umcp token rotate laptop --grace 1h"
+)]
 pub struct Command {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -20,17 +26,19 @@ pub struct Command {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List keys; the keys themselves are not stored
+    /// List keys and grants; the keys themselves are not stored
     #[command(alias = "ls")]
     List,
     /// Make a key and show it once
     #[command(aliases = ["new", "add"])]
     Create(Create),
-    /// End a key
+    /// End a key or a grant
     #[command(aliases = ["rm", "remove", "delete"])]
     Revoke(Name),
     /// Replace a key by a new one and show it once
-    Rotate(Name),
+    Rotate(Rotate),
+    /// Trust tokens that others sign
+    Issuer(issuer::Command),
 }
 
 #[derive(Debug, Args)]
@@ -40,14 +48,39 @@ struct Create {
     /// The only profile the key opens
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
-    /// How long it is valid, such as 24h
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    /// How long it is valid, such as 30d or 12h
+    #[arg(long, value_name = "TIME", value_parser = life)]
     expires: Option<u64>,
+    /// What it opens: tools:read, tools:call, resources, prompts; all of it by default
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
+    scope: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct Rotate {
+    #[arg(value_name = "TOKEN")]
+    name: String,
+    /// The key before stays valid for this long, such as 1h
+    #[arg(long, value_name = "TIME", value_parser = life)]
+    grace: Option<u64>,
+    /// How long the new key is valid; as long as the one before was given by default
+    #[arg(long, value_name = "TIME", value_parser = life)]
+    expires: Option<u64>,
+}
+
+/// Milliseconds of a time such as `30d`.
+fn life(text: &str) -> Result<u64> {
+    match text.strip_suffix('d').map(str::parse::<u64>) {
+        Some(Ok(days)) if (1..=36_500).contains(&days) => Ok(days * 86_400_000),
+        Some(_) => Err(Error::new(&codes::VALUE_INVALID, format!("`{text}` is not a time"))
+            .hint("write 30d, 12h or 30m")),
+        None => parse_time(text),
+    }
 }
 
 #[derive(Debug, Args)]
 struct Name {
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "TOKEN")]
     name: String,
 }
 
@@ -55,21 +88,28 @@ impl Command {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let now = ctx.clock.now();
         match self.verb.unwrap_or(Verb::List) {
-            Verb::List => match ctx.call(Request::List)? {
-                Reply::Token(policy::Reply::Tokens(tokens)) => ctx.ui.show(&Tokens {
-                    now,
-                    tokens: tokens.iter().map(|token| View::new(token, now)).collect(),
-                }),
-                other => engine::unexpected(&other),
-            },
-            Verb::Create(create) => create.run(ctx, now),
-            Verb::Revoke(Name { name }) => {
-                let token = one(ctx, Request::Revoke { name, at: now })?;
-                ctx.ui.show(&Revoked(View::new(&token, now)))
+            Verb::List => {
+                let mut tokens: Vec<View> = keys(ctx)?.iter().map(|token| View::new(token, now)).collect();
+                tokens.extend(grants(ctx)?.iter().map(|grant| View::of_grant(grant, now)));
+                ctx.ui.show(&Tokens { now, tokens })
             }
-            Verb::Rotate(Name { name }) => {
+            Verb::Create(create) => create.run(ctx, now),
+            Verb::Issuer(command) => command.run(ctx),
+            Verb::Revoke(Name { name }) => {
+                let revoked = match ctx.call(Request::Revoke { name, at: now })? {
+                    Reply::Token(policy::Reply::Token(token)) => View::new(&token, now),
+                    Reply::Token(policy::Reply::Grant(grant::Reply::Grant(grant))) => {
+                        View::of_grant(&grant, now)
+                    }
+                    other => return engine::unexpected(&other),
+                };
+                ctx.ui.show(&Revoked(revoked))
+            }
+            Verb::Rotate(Rotate { name, grace, expires }) => {
                 let key = policy::fresh_key();
-                let token = one(ctx, Request::Rotate { name, hash: policy::hash(&key), at: now })?;
+                let at = |time| now.plus_ms(time);
+                let (grace, expires, hash) = (grace.map(at), expires.map(at), policy::hash(&key));
+                let token = one(ctx, Request::Rotate { name, hash, at: now, grace, expires })?;
                 ctx.ui.show(&Made { token: View::new(&token, now), key })
             }
         }
@@ -81,6 +121,10 @@ impl Create {
         if let Some(profile) = &self.profile {
             ctx.call(environments::Request::Show { name: profile.clone() })?;
         }
+        let scopes = match self.scope.is_empty() {
+            true => Scopes::ALL,
+            false => Scopes::parse(self.scope.iter().map(|word| word.trim()))?,
+        };
         let key = policy::fresh_key();
         let token = Token {
             id: ids::fresh("tok"),
@@ -90,9 +134,25 @@ impl Create {
             created: now,
             expires: self.expires.map(|time| now.plus_ms(time)),
             revoked: None,
+            scopes,
+            previous: None,
         };
         let token = one(ctx, Request::Create { token })?;
         ctx.ui.show(&Made { token: View::new(&token, now), key })
+    }
+}
+
+fn keys(ctx: &Context) -> Result<Vec<Token>> {
+    match ctx.call(Request::List)? {
+        Reply::Token(policy::Reply::Tokens(tokens)) => Ok(tokens),
+        other => engine::unexpected(&other),
+    }
+}
+
+fn grants(ctx: &Context) -> Result<Vec<Grant>> {
+    match ctx.call(Request::Grant(grant::Request::List))? {
+        Reply::Token(policy::Reply::Grant(grant::Reply::Grants(grants))) => Ok(grants),
+        other => engine::unexpected(&other),
     }
 }
 
@@ -103,7 +163,7 @@ fn one(ctx: &Context, request: Request) -> Result<Token> {
     }
 }
 
-/// A token without its hash.
+/// A key or a grant, without its hashes.
 #[derive(Serialize)]
 struct View {
     id: String,
@@ -111,9 +171,16 @@ struct View {
     /// `valid`, `expired` or `revoked`.
     state: &'static str,
     profile: Option<String>,
+    scopes: Scopes,
     created: String,
     expires: Option<String>,
     revoked: Option<String>,
+    /// Until then the key before the last rotation is good too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_until: Option<String>,
+    /// Of a grant: the address it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<String>,
     #[serde(skip)]
     made: Timestamp,
     #[serde(skip)]
@@ -134,11 +201,36 @@ impl View {
                 "valid"
             },
             profile: token.profile.clone(),
+            scopes: token.scopes,
             created: token.created.rfc3339(),
             expires: token.expires.map(Timestamp::rfc3339),
             revoked: token.revoked.map(Timestamp::rfc3339),
+            previous_until: token.previous.as_ref().filter(|it| now < it.until).map(|it| it.until.rfc3339()),
+            resource: None,
             made: token.created,
             ends: token.expires,
+        }
+    }
+
+    fn of_grant(grant: &Grant, now: Timestamp) -> Self {
+        let state = match grant.revoked {
+            Some(_) => "revoked",
+            None if grant.is_valid(now) => "valid",
+            None => "expired",
+        };
+        Self {
+            id: grant.id.clone(),
+            name: format!("grant:{}", grant.name),
+            state,
+            profile: grant.profile.clone(),
+            scopes: grant.scopes,
+            created: grant.created.rfc3339(),
+            expires: Some(grant.refresh_until.rfc3339()),
+            revoked: grant.revoked.map(Timestamp::rfc3339),
+            previous_until: None,
+            resource: Some(grant.resource.clone()),
+            made: grant.created,
+            ends: Some(grant.refresh_until),
         }
     }
 }
@@ -159,6 +251,7 @@ impl Output for Tokens {
             Column::new("name"),
             Column::new("state"),
             Column::new("profile").optional(2),
+            Column::new("scopes").optional(2),
             Column::new("created").optional(3),
             Column::new("expires").optional(1),
         ];
@@ -169,6 +262,7 @@ impl Output for Tokens {
                 Cell::from(&token.name),
                 Cell::state(state, token.state),
                 token.profile.clone().unwrap_or_else(|| "all".into()).into(),
+                if token.scopes == Scopes::ALL { "all".into() } else { token.scopes.to_string() }.into(),
                 text::ago(self.now, token.made).into(),
                 token.ends.map_or("never".into(), |ends| text::ago(self.now, ends)).into(),
             ]);

@@ -14,7 +14,7 @@ use super::socket::{Listener, Peer};
 use super::wire::{Frame, Hello, Mode};
 use crate::calls::Caller;
 use crate::clock::Clock;
-use crate::engine::live::Event;
+use crate::engine::live::{Event, Listening};
 use crate::engine::{Engine, Request};
 use crate::error::{Error, Result, codes};
 use crate::gateway::Gateway;
@@ -45,21 +45,10 @@ const TRIM: Duration = Duration::from_secs(600);
 /// How the daemon was asked to run.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Address to listen on for HTTP clients.
-    pub http: Option<String>,
-    /// Spelled out by the user: no TLS, reachable by other machines.
-    pub insecure: bool,
-    /// Spelled out by the user: clients on this machine need no key.
-    pub no_key: bool,
+    /// Where to listen for HTTP clients.
+    pub http: Option<Listening>,
     /// Runs in the foreground: `announce` is called with the address, and nothing makes it leave but a signal.
     pub foreground: bool,
-}
-
-impl Options {
-    /// A daemon in the foreground with an HTTP listener.
-    pub fn http(address: String, insecure: bool, no_key: bool) -> Self {
-        Self { http: Some(address), insecure, no_key, foreground: true }
-    }
 }
 
 /// Runs as the hidden `__daemon`: reports to its starter, then serves until nobody needs it. Gives the exit code.
@@ -80,8 +69,8 @@ pub fn run() -> u8 {
 
 /// What became of the start.
 pub enum Ready {
-    /// Serving; with the address of the HTTP listener, if one was asked for.
-    Serving(Option<String>),
+    /// Serving; with the HTTP listener, if one was asked for.
+    Serving(Option<Listening>),
     /// Another daemon holds the lock.
     Running(Option<u32>),
 }
@@ -150,7 +139,7 @@ async fn host(
     let jobs = Jobs::new(gateway.clone(), leave, diary.clone(), options.foreground);
     tokio::spawn(after::keep_diary(diary.clone(), gateway.news.subscribe()));
     let http = match &options.http {
-        Some(address) => Some(jobs.listen(address, options.insecure, options.no_key).await?),
+        Some(listening) => Some(jobs.listen(listening.clone()).await?),
         None => None,
     };
     renamed.notify_one();
@@ -183,6 +172,7 @@ async fn host(
                 if !options.foreground && idle.is_over(&jobs) {
                     break "nobody needed it";
                 }
+                jobs.watch_certificates();
                 if trimmed.elapsed() > TRIM {
                     trimmed = Instant::now();
                     jobs.trim();

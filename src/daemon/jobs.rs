@@ -3,6 +3,7 @@
 
 mod accounts;
 mod approvals;
+mod listeners;
 mod missing;
 mod runs;
 mod schedules;
@@ -15,10 +16,11 @@ use super::wire::Hello;
 use crate::calls::runner::Runner;
 use crate::calls::{Context, Params};
 use crate::clock::Timestamp;
-use crate::engine::live::{CallRequest, Called, Event, Found, Listening, Live, LiveReply, Mode, Refreshed};
+use crate::engine::live::{CallRequest, Called, Event, Found, Live, LiveReply, Mode, Refreshed};
 use crate::engine::{Reply, Request, StoreRequest};
 use crate::environments::Profile;
 use crate::error::{Error, Result, codes};
+use crate::gateway::http::Opened;
 use crate::gateway::{Gateway, guard};
 use crate::tools::model::Facts;
 use crate::upstream::message::quote;
@@ -27,7 +29,7 @@ use crate::upstream::supervisor::Upstream;
 use crate::upstream::view::{View, ViewTool};
 use crate::usage::Door;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -43,7 +45,7 @@ pub struct Jobs {
     started: Timestamp,
     /// Requests being answered on the socket.
     present: AtomicUsize,
-    listening: Mutex<Vec<Listening>>,
+    listening: Mutex<Vec<Opened>>,
     diary: Arc<Diary>,
     foreground: bool,
 }
@@ -95,18 +97,6 @@ impl Jobs {
             || self.gateway.caller.guard.desk.is_waiting()
     }
 
-    fn listening(&self) -> std::sync::MutexGuard<'_, Vec<Listening>> {
-        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Listens for HTTP clients and gives the address.
-    pub async fn listen(self: &Arc<Self>, address: &str, insecure: bool, no_key: bool) -> Result<String> {
-        let bound = self.gateway.listen(address, insecure, no_key).await?;
-        self.diary.line(&format!("listening on http://{bound}/mcp"));
-        self.listening().push(Listening { address: bound.clone(), insecure, no_key });
-        Ok(bound)
-    }
-
     /// Answers one request. Dropping the future cancels what it started.
     pub async fn answer(
         self: &Arc<Self>,
@@ -143,9 +133,9 @@ impl Jobs {
                 self.leave();
                 Ok(LiveReply::Done)
             }
-            Live::Listen { address, insecure, no_key } => {
-                self.listen(&address, insecure, no_key).await.map(LiveReply::Listening)
-            }
+            Live::Listen(listening) => self.listen(listening).await.map(LiveReply::Listening),
+            Live::Invite { profile, scopes } => self.invite(profile, scopes),
+            Live::Reload => self.reload().map(LiveReply::Listeners),
             Live::Call(call) => self.call(call, events, hello).await.map(LiveReply::Called),
             Live::Start { names } => {
                 let chosen = world.select(&names)?;

@@ -2,6 +2,7 @@
 
 use super::StoreRequest;
 use crate::audit::Event;
+use crate::policy::grant;
 use crate::policy::rules;
 use crate::{environments, integrations, policy, schedules, secrets, servers, tools, workflows};
 
@@ -12,7 +13,14 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
         StoreRequest::Tool(request) => tool(request)?,
         StoreRequest::Profile(request) => profile(request)?,
         StoreRequest::Token(request) => match request {
-            policy::Request::List => return None,
+            policy::Request::List | policy::Request::Issuers => return None,
+            policy::Request::Grant(grant::Request::Issue { grant }) => {
+                ("token grant", vec![grant.name.clone()])
+            }
+            policy::Request::Grant(grant::Request::End { .. }) => ("token grant end", Vec::new()),
+            policy::Request::Grant(_) => return None,
+            policy::Request::AddIssuer { issuer } => ("token issuer add", vec![issuer.name.clone()]),
+            policy::Request::RemoveIssuer { name } => ("token issuer remove", vec![name.clone()]),
             policy::Request::Create { token } => ("token create", vec![token.name.clone()]),
             policy::Request::Revoke { name, .. } => ("token revoke", vec![name.clone()]),
             policy::Request::Rotate { name, .. } => ("token rotate", vec![name.clone()]),

@@ -5,9 +5,11 @@
 use super::accounts::{AccountReply, AccountRequest};
 use crate::clock::Timestamp;
 pub use crate::environments::Mode;
+use crate::policy::scope::Scopes;
 use crate::sealing::DataKey;
 use crate::tools::Era;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,10 +20,13 @@ pub enum Live {
     /// Ends the daemon after answering.
     Stop,
     /// Listens for HTTP clients too.
-    Listen {
-        address: String,
-        insecure: bool,
-        no_key: bool,
+    Listen(Listening),
+    /// Reads the certificates of all listeners again.
+    Reload,
+    /// A one-time code for the page on which the owner allows a client.
+    Invite {
+        profile: Option<String>,
+        scopes: Scopes,
     },
     /// Calls a tool: `server.tool`, or a name as a client sees it. Progress arrives as events before the reply.
     Call(CallRequest),
@@ -209,7 +214,12 @@ pub enum LiveReply {
     Done,
     Status(Box<Status>),
     /// The address that is listened on.
-    Listening(String),
+    Listening(Listening),
+    Listeners(Vec<Listening>),
+    Invited {
+        code: String,
+        until: Timestamp,
+    },
     Called(Called),
     Servers(Vec<ServerStatus>),
     Test(Box<TestReport>),
@@ -322,11 +332,45 @@ pub struct Status {
 }
 
 /// A listener for HTTP clients.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Listening {
     pub address: String,
+    /// Spelled out by the user: no TLS, reachable by other machines.
     pub insecure: bool,
+    /// Spelled out by the user: clients on this machine need no key.
     pub no_key: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Where clients find it, if not at the address: `https://mcp.example.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// Networks of proxies whose word on the client's address counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted: Vec<String>,
+    /// SHA-256 of the certificate; said by the daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}
+
+impl Listening {
+    /// Nobody between here and the client reads along, or the user said that it need not be so.
+    pub fn is_private(&self) -> bool {
+        self.insecure || self.tls.is_some()
+    }
+
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
+/// The certificate of a listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tls {
+    /// One of our own, made at its first use.
+    SelfSigned,
+    /// Absolute paths of PEM files.
+    Files { cert: PathBuf, key: PathBuf },
 }
 
 /// State of one server.

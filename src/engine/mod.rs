@@ -135,6 +135,7 @@ impl Engine {
             StoreRequest::Server(_)
                 | StoreRequest::Tool(_)
                 | StoreRequest::Profile(_)
+                | StoreRequest::Token(_)
                 | StoreRequest::Policy(_)
                 | StoreRequest::Secret(_)
                 | StoreRequest::Integration(_)

@@ -4,7 +4,7 @@
 
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
-use crate::policy::rules;
+use crate::policy::{self, rules};
 use crate::{environments, integrations, paths, schedules, secrets, servers, tools};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ pub enum NameKind {
     App,
     Schedule,
     Agent,
+    Token,
 }
 
 impl NameKind {
@@ -39,6 +40,7 @@ impl NameKind {
             Self::App => "app",
             Self::Schedule => "schedule",
             Self::Agent => "agent",
+            Self::Token => "token",
         }
     }
 }
@@ -125,6 +127,13 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
         }
     }
     write_schedules(engine, &mut text)?;
+    if let Reply::Token(policy::Reply::Tokens(all)) =
+        engine.call(StoreRequest::Token(policy::Request::List))?
+    {
+        for token in all.iter().filter(|token| token.revoked.is_none()) {
+            let _ = writeln!(text, "token\t{}\t{}", token.name, token.scopes);
+        }
+    }
     paths::write_cache(path, text.as_bytes())
 }
 

@@ -130,6 +130,8 @@ codes! {
 
     BIND_FAILED = "UM0601" "bind_failed" Network "The address could not be listened on.";
     BIND_REFUSED = "UM0602" "bind_refused" Refused "An address that other machines can reach needs a key and TLS, or `--insecure` spelled out.";
+    CERTIFICATE_INVALID = "UM0604" "certificate_invalid" Invalid "The certificate or its key cannot be used: a file is missing, is no PEM, or the two do not belong together. What was in use before stays in use.";
+    AUTHORIZATION_OFF = "UM0605" "authorization_off" Refused "umcp gives tokens to remote clients only where the setting `gateway.authorization` is `server`; it is read when the gateway starts.";
     UNAUTHORIZED = "UM0603" "unauthorized" Credential "The request has no valid key.";
 
     WORKFLOW_NOT_FOUND = "UM1001" "workflow_not_found" NotFound "No workflow of that name is known. `umcp workflow list` shows all.";

@@ -16,18 +16,19 @@ pub mod stdio;
 pub mod tasks;
 
 use crate::calls::Caller;
+use crate::clock::Timestamp;
 use crate::engine::live::Event;
-use crate::engine::{Reply, StoreRequest, unexpected};
 use crate::environments::Profile;
 use crate::error::Result;
-use crate::policy::{self, Token};
+use crate::policy::pass::Pass;
+use crate::policy::scope::Scopes;
 use crate::upstream::{View, World};
 use hub::Hub;
 use modern::Parked;
 use outbox::Outbox;
 use session::{Arrival, Session};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use tasks::Tasks;
 use tokio::sync::{broadcast, watch};
 
@@ -44,8 +45,8 @@ pub struct Gateway {
     tasks: Tasks,
     next_session: AtomicU64,
     recent: own::Recent,
-    /// Keys of the HTTP door, as last read.
-    tokens: Mutex<Option<Arc<Vec<Token>>>>,
+    /// What all HTTP listeners share.
+    entrance: http::Entrance,
     /// HTTP on the daemon's own socket; made at its first use.
     local_door: OnceLock<Arc<http::Door>>,
 }
@@ -53,6 +54,7 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway over a world; it hears what happens there from now on.
     pub fn new(caller: Arc<Caller>) -> Arc<Self> {
+        let entrance = http::Entrance::new(&caller.world.shared.settings.gateway);
         let gateway = Arc::new(Self {
             caller,
             hub: Hub::default(),
@@ -63,7 +65,7 @@ impl Gateway {
             tasks: Tasks::default(),
             next_session: AtomicU64::new(1),
             recent: own::Recent::default(),
-            tokens: Mutex::default(),
+            entrance,
             local_door: OnceLock::new(),
         });
         let verbs = if gateway.world().shared.settings.gateway.own_tools { own::verbs() } else { Vec::new() };
@@ -177,21 +179,23 @@ impl Gateway {
         }
     }
 
-    /// The keys of the HTTP door; read from the store after a change only.
-    pub fn tokens(&self) -> Result<Arc<Vec<Token>>> {
-        let mut known = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tokens) = known.as_ref() {
-            return Ok(tokens.clone());
-        }
-        match self.world().shared.engine.call(StoreRequest::Token(policy::Request::List))? {
-            Reply::Token(policy::Reply::Tokens(tokens)) => Ok(known.insert(Arc::new(tokens)).clone()),
-            other => unexpected(&other),
-        }
+    /// A one-time code with which the owner allows a client at the consent page, and its end.
+    pub fn invite(&self, profile: Option<String>, scopes: Scopes) -> (String, Timestamp) {
+        self.entrance.server.invite(profile, scopes, self.world().shared.engine.now())
     }
 
-    /// The keys were changed.
-    pub fn forget_tokens(&self) {
-        *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// The keys of the HTTP door were changed: whoever came with one that is no longer good is let go.
+    pub fn forget_tokens(self: &Arc<Self>) {
+        self.entrance.forget();
+        let engine = &self.world().shared.engine;
+        for session in self.hub.all() {
+            let name = session.arrival.token.as_ref().map(Pass::name);
+            // A store that cannot be read is told to the next one who comes.
+            if name.is_some_and(|name| matches!(self.entrance.still_opens(engine, name), Ok(false))) {
+                self.leave(&session);
+                session.outbox.end();
+            }
+        }
     }
 
     /// Tells whoever follows events; costs nothing when nobody does.

@@ -5,6 +5,7 @@
 use super::outbox::Outbox;
 use crate::clock::Timestamp;
 use crate::environments::Profile;
+use crate::policy::pass::Pass;
 use crate::tools::Era;
 use crate::upstream::link::Ask;
 use crate::upstream::message::{self, Answer, code};
@@ -88,7 +89,7 @@ pub struct Arrival {
     /// Name given on the command line or by the client's entry; empty when unknown.
     pub client: String,
     /// Name of the key an HTTP client came with.
-    pub token: Option<Arc<str>>,
+    pub token: Option<Pass>,
     pub profile: Option<String>,
     pub cwd: Option<String>,
 }

@@ -63,6 +63,22 @@ pub struct Servers {
     pub queue: u32,
 }
 
+/// What opens the HTTP endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Authorization {
+    /// Keys alone.
+    Tokens,
+    /// Signed tokens of issuers that the owner trusts, too.
+    Jwt,
+    /// Tokens that umcp itself gives to clients the owner allows, too.
+    Server,
+}
+
+impl Authorization {
+    pub const WORDS: &[&str] = &["tokens", "jwt", "server"];
+}
+
 /// The endpoint and the daemon behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -83,6 +99,12 @@ pub struct Gateway {
     pub own_tools: bool,
     /// Records of calls that are kept.
     pub keep_calls: u64,
+    /// HTTP requests of one address within a minute; 0 is no bound.
+    pub address_rate: u32,
+    /// HTTP requests with one key within a minute; 0 is no bound.
+    pub client_rate: u32,
+    /// What opens the HTTP endpoint beside keys.
+    pub authorization: Authorization,
 }
 
 /// How the policy of the user is carried out.
@@ -166,6 +188,9 @@ impl Default for Gateway {
             body_limit: 32 << 20,
             own_tools: true,
             keep_calls: 100_000,
+            address_rate: 0,
+            client_rate: 0,
+            authorization: Authorization::Tokens,
         }
     }
 }

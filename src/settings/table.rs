@@ -1,7 +1,7 @@
 //! One row per setting: its name, unit and bounds, what it is for, and how to read and write it.
 //! `config show`, `config schema` and the loader all work from these rows.
 
-use super::Settings;
+use super::{Authorization, Settings};
 use crate::documents::near;
 use crate::error::{Error, Result, codes};
 use crate::sandbox::Base;
@@ -78,6 +78,16 @@ impl Plain for Base {
     }
 }
 
+impl Plain for Authorization {
+    fn number(self) -> u64 {
+        self as u64
+    }
+    fn of(number: u64) -> Self {
+        [Self::Tokens, Self::Jwt, Self::Server][usize::try_from(number.min(2)).unwrap_or(0)]
+    }
+}
+
+const WAYS_IN: Unit = Unit::Word(Authorization::WORDS);
 const PROFILES: Unit = Unit::Word(Base::WORDS);
 
 macro_rules! settings {
@@ -109,6 +119,9 @@ settings! {
     gateway.body_limit Unit::Bytes, 1_024..=1_073_741_824, "Largest body of an HTTP request.";
     gateway.own_tools Unit::Flag, 0..=1, "Whether clients see umcp's own tools.";
     gateway.keep_calls Unit::Count, 0..=100_000_000, "Records of calls that are kept.";
+    gateway.address_rate Unit::Count, 0..=1_000_000, "HTTP requests of one address within a minute; 0 is no bound.";
+    gateway.client_rate Unit::Count, 0..=1_000_000, "HTTP requests with one key within a minute; 0 is no bound.";
+    gateway.authorization WAYS_IN, 0..=2, "What opens the HTTP endpoint beside keys: nothing (tokens), signed tokens of trusted issuers (jwt), or tokens that umcp gives to clients you allow (server).";
     policy.ask_timeout_ms Unit::Millis, 100..=DAY, "A call that waits for the user's approval is refused after this long.";
     policy.ask_clients Unit::Flag, 0..=1, "Whether the user is asked through the client too, or by `umcp approve` alone.";
     policy.hold_changed_tools Unit::Flag, 0..=1, "Whether a changed definition holds a tool back even when its server was never approved.";

@@ -48,6 +48,12 @@ tables! {
     PROFILES = "profiles.v1" Text "tools";
     /// Token id -> token, without its secret.
     TOKENS = "tokens.v1" Text "policy";
+    /// Issuer name -> whose signed tokens open the endpoint.
+    ISSUERS = "issuers.v1" Text "policy";
+    /// Client id -> a client that registered itself at our authorization server.
+    OAUTH_CLIENTS = "oauth_clients.v1" Text "policy";
+    /// Grant id -> what the owner granted to such a client, without its tokens.
+    GRANTS = "grants.v1" Text "policy";
     /// One row: the policy as JSON text.
     POLICY = "policy.v1" Text "policy";
     /// One record per call.

@@ -6,6 +6,7 @@ use super::{World, put, read};
 use crate::engine::{Reply, StoreRequest, unexpected};
 use crate::environments::Profile;
 use crate::error::Result;
+use crate::policy::pass::Pass;
 use crate::policy::rules::compile::Compiled;
 use crate::policy::rules::decide::{Bound, Called, Caller, Passage};
 use crate::policy::rules::{self, Policy};
@@ -65,7 +66,7 @@ impl World {
     }
 
     /// The rules that concern a caller; `None` when there is no policy.
-    fn bound(&self, profile: &Profile, client: &Arc<str>, token: Option<&Arc<str>>) -> Option<Bound> {
+    fn bound(&self, profile: &Profile, client: &Arc<str>, token: Option<&Pass>) -> Option<Bound> {
         let profile = profile.name.as_str().into();
         self.bound_of(Caller { client: client.clone(), token: token.cloned(), profile })
     }
@@ -110,13 +111,13 @@ impl World {
         server: &str,
         profile: &Profile,
         client: &Arc<str>,
-        token: Option<&Arc<str>>,
+        token: Option<&Pass>,
     ) -> Vec<Arc<Compiled>> {
         self.bound(profile, client, token).map(|bound| bound.redactions(server)).unwrap_or_default()
     }
 
     /// Everything a profile shows to a caller, as last made; made anew after a change.
-    pub fn view(&self, profile: &Arc<Profile>, client: &Arc<str>, token: Option<&Arc<str>>) -> Arc<View> {
+    pub fn view(&self, profile: &Arc<Profile>, client: &Arc<str>, token: Option<&Pass>) -> Arc<View> {
         let generation = self.generation.load(Relaxed);
         let bound = self.bound(profile, client, token);
         let places = bound.as_ref().map_or_else(Default::default, |bound| bound.places.clone());

@@ -40,14 +40,14 @@ integrations             | error clock ids store documents documents/near
 engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows schedules sealing secrets integrations apps
 upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations apps
 calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows
-gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage integrations
+gateway                  | error clock ids paths engine upstream calls settings servers tools environments policy usage audit integrations
 
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/pipes             | error gateway daemon daemon/door
 daemon/teller            | error engine upstream daemon clock calls
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage workflows schedules daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit integrations apps
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments policy usage workflows schedules daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit integrations apps
 
 setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets sandbox integrations apps
 cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows schedules setup sealing secrets sandbox integrations apps
@@ -84,7 +84,8 @@ tokio          | upstream calls gateway web daemon/socket daemon/door daemon/pip
 hyper          | upstream gateway
 hyper_util     | upstream gateway
 reqwest        | upstream
-rustls         | upstream
+rustls         | upstream gateway
+rcgen          | gateway
 ";
 
 #[test]

@@ -14,6 +14,7 @@ mod conformance;
 #[cfg(unix)]
 mod connection;
 mod daemon;
+mod endpoint;
 mod examples;
 #[cfg(target_os = "linux")]
 mod faults;

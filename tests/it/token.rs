@@ -20,8 +20,8 @@ fn a_key_lives() {
     assert_snapshot!(sandbox.run(&["token", "list"]), @"
     exit: 0
     --- stdout ---
-    NAME  STATE  PROFILE  CREATED   EXPIRES
-    ci    valid  all      just now  in 1 day
+    NAME  STATE  PROFILE  SCOPES  CREATED   EXPIRES
+    ci    valid  all      all     just now  in 1 day
     ");
     assert_snapshot!(sandbox.run(&["token", "create", "ci"]), @"
     exit: 5
@@ -43,13 +43,31 @@ fn a_key_lives() {
     assert_snapshot!(sandbox.run(&["token", "list", "--json"]), @r#"
     exit: 0
     --- stdout ---
-    {"ok":true,"kind":"token.list/1","data":[{"id":"tok_[ID]","name":"ci","state":"revoked","profile":null,"created":"2026-01-02T03:04:05.000Z","expires":"2026-01-03T03:04:05.000Z","revoked":"2026-01-02T03:04:05.000Z"}],"warnings":[]}
+    {"ok":true,"kind":"token.list/1","data":[{"id":"tok_[ID]","name":"ci","state":"revoked","profile":null,"scopes":["tools:read","tools:call","resources","prompts"],"created":"2026-01-02T03:04:05.000Z","expires":"2026-01-03T03:04:05.000Z","revoked":"2026-01-02T03:04:05.000Z"}],"warnings":[]}
     "#);
     assert_snapshot!(sandbox.run(&["token", "revoke", "ci"]), @"
     exit: 4
     --- stderr ---
     error: no token named `ci` [UM0412]
     hint: umcp token list
+    ");
+    assert_snapshot!(sandbox.run(&["token", "create", "v", "--scope", "tool:read"]), @"
+    exit: 3
+    --- stderr ---
+    error: `tool:read` is no scope [UM0104]
+    hint: did you mean `tools:read`?
+    ");
+    assert_snapshot!(sandbox.run(&["token", "create", "a:b"]), @"
+    exit: 3
+    --- stderr ---
+    error: `a:b` cannot name a key [UM0405]
+    hint: use at most 64 characters, none of them a colon or a control character
+    ");
+    assert_snapshot!(sandbox.run(&["token", "create", "x", "--expires", "0d"]), @"
+    exit: 2
+    --- stderr ---
+    error: invalid value `0d` for `--expires <TIME>`: `0d` is not a time [UM0003]
+    hint: umcp token create --help
     ");
     assert_snapshot!(sandbox.run(&["token", "create", "x", "--profile", "none"]), @"
     exit: 4

@@ -70,6 +70,7 @@ enum Type {
     Call,
     Change,
     Approval,
+    Refused,
     Purge,
 }
 
@@ -179,6 +180,7 @@ impl List {
             Type::Call => "call",
             Type::Change => "change",
             Type::Approval => "approval",
+            Type::Refused => "refused",
             Type::Purge => "purge",
         });
         let filter = Filter {

@@ -58,6 +58,9 @@ impl Shown {
                 };
                 (state, by, format!("approval of {server}.{tool}"), format!("{word} to {client}"))
             }
+            Some(Event::Refused { address, reason, .. }) => {
+                (State::Fail, address.clone(), "a request over HTTP".into(), format!("not let in: {reason}"))
+            }
             Some(Event::Purge { through, records, .. }) => (
                 State::Ok,
                 "you".into(),
@@ -181,6 +184,9 @@ impl Output for Counted {
             it.failed,
             plural(it.changes, "change")
         ));
+        if it.not_let_in > 0 {
+            page.text(format!("{} over HTTP not let in", plural(it.not_let_in, "request")));
+        }
         for (title, counts) in [("client", &it.clients), ("tool", &it.tools)] {
             if !counts.is_empty() {
                 let columns =

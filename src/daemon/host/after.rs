@@ -5,6 +5,7 @@ use crate::daemon::diary::Diary;
 use crate::engine::live::Event;
 use crate::engine::{Engine, StoreRequest};
 use crate::gateway::Gateway;
+use crate::policy::{self, grant};
 use crate::tools;
 use crate::upstream::Change;
 use std::sync::{Arc, OnceLock};
@@ -33,10 +34,13 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         | StoreRequest::App(_)
         | StoreRequest::Integration(_) => None,
     };
-    if change.is_some()
-        || matches!(request, StoreRequest::Tool(_) | StoreRequest::Secret(_))
-        || matches!(request, StoreRequest::Schedule(request) if request.replans().is_some())
-    {
+    let named = match request {
+        StoreRequest::Token(policy::Request::Grant(_)) => false,
+        StoreRequest::Tool(_) | StoreRequest::Secret(_) | StoreRequest::Token(_) => true,
+        StoreRequest::Schedule(request) => request.replans().is_some(),
+        _ => change.is_some(),
+    };
+    if named {
         renamed.notify_one();
     }
     let Some(gateway) = gateway.get() else { return };
@@ -47,7 +51,9 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
     if matches!(request, StoreRequest::Integration(_) | StoreRequest::Server(_)) {
         gateway.world().shared.accounts.changed();
     }
-    if matches!(request, StoreRequest::Token(_)) {
+    if matches!(request, StoreRequest::Token(_))
+        && !matches!(request, StoreRequest::Token(policy::Request::Grant(grant::Request::Register { .. })))
+    {
         gateway.forget_tokens();
     }
     let Some(change) = change else { return };
@@ -99,6 +105,10 @@ pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
     let what = match request {
         StoreRequest::Server(_) | StoreRequest::Install(_) => "servers were changed",
         StoreRequest::Profile(_) => "profiles were changed",
+        // Strangers may register, and tokens are refreshed every hour.
+        StoreRequest::Token(policy::Request::Grant(
+            grant::Request::Register { .. } | grant::Request::Refresh { .. },
+        )) => return,
         StoreRequest::Token(_) => "keys were changed",
         StoreRequest::Secret(_) => "secrets were changed",
         StoreRequest::Policy(_) => "the policy was changed",

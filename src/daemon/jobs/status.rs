@@ -14,7 +14,7 @@ use std::time::Instant;
 impl Jobs {
     pub(super) fn status(&self) -> Status {
         let all = self.gateway.world().all();
-        let listeners = self.listening().clone();
+        let listeners: Vec<_> = self.listening().iter().map(crate::gateway::http::Opened::shown).collect();
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),

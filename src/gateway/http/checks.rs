@@ -20,7 +20,15 @@ pub fn is_local(headers: &HeaderMap) -> bool {
     origin_is_local && get(headers, "host").is_some_and(names_this_machine)
 }
 
-fn names_this_machine(authority: &str) -> bool {
+/// Whether Host, and Origin if it is sent, name the public address, such as `https://mcp.example.com`.
+pub fn is_of(headers: &HeaderMap, public: &str) -> bool {
+    let host = public.split_once("://").map(|(_, authority)| authority);
+    let same =
+        |name: &str, expected: &str| get(headers, name).is_some_and(|it| it.eq_ignore_ascii_case(expected));
+    host.is_some_and(|host| same("host", host)) && (!headers.contains_key("origin") || same("origin", public))
+}
+
+pub fn names_this_machine(authority: &str) -> bool {
     let (host, rest) = match authority.find(']') {
         Some(end) => authority.split_at(end + 1),
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
@@ -125,6 +133,21 @@ mod tests {
             (vec![], false),
         ] {
             assert_eq!(is_local(&headers(&pairs)), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_public_address_is_the_only_other_one() {
+        for (pairs, expected) in [
+            (vec![("host", "MCP.example.com")], true),
+            (vec![("host", "mcp.example.com"), ("origin", "https://mcp.example.com")], true),
+            (vec![("host", "mcp.example.com"), ("origin", "http://mcp.example.com")], false),
+            (vec![("host", "mcp.example.com"), ("origin", "null")], false),
+            (vec![("host", "mcp.example.com:443")], false),
+            (vec![("host", "mcp.example.com.evil.example")], false),
+            (vec![("origin", "https://mcp.example.com")], false),
+        ] {
+            assert_eq!(is_of(&headers(&pairs), "https://mcp.example.com"), expected, "{pairs:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 //! then it becomes an event stream. A modern client that hangs up cancels its request; a legacy one may come back for
 //! the rest of its stream. Long because a request is one story from its headers to its last event.
 
+use super::admit::{Entry, Guest};
 use super::body::Body;
 use super::sessions::HttpSession;
 use super::streams::GENERAL;
@@ -10,6 +11,7 @@ use crate::calls::Params;
 use crate::gateway::handler::Incoming as Request;
 use crate::gateway::outbox::Outbox;
 use crate::gateway::session::{Arrival, Session};
+use crate::policy::scope::Scopes;
 use crate::upstream::era::LEGACY;
 use crate::upstream::message::{Answer, Envelope, code};
 use crate::usage;
@@ -19,6 +21,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,8 +61,8 @@ impl Door {
     pub(super) async fn post(
         self: &Arc<Self>,
         request: hyper::Request<Incoming>,
-        profile: Option<String>,
-        token: Option<Arc<str>>,
+        guest: Guest,
+        from: Option<IpAddr>,
     ) -> Response<Body> {
         let (head, body) = request.into_parts();
         let kind = checks::get(&head.headers, "content-type").unwrap_or_default();
@@ -81,15 +84,18 @@ impl Door {
             }
         };
         let method = envelope.method.as_deref().unwrap_or_default();
+        let needed = Scopes::needed(method, envelope.params_text());
+        if !guest.scopes.contains(needed) {
+            let entry = Entry { headers: &head.headers, path: head.uri.path(), from };
+            return self.insufficient(&entry, needed);
+        }
         let known = checks::get(&head.headers, SESSION);
         // A modern message says so; that era has no `initialize`.
         if method == "initialize" && known.is_none() && !is_modern(&head.headers, &envelope) {
-            return self.open(&envelope, self.arrival(profile, token)).await;
+            return self.open(&envelope, arrival(guest)).await;
         }
         if let Some(id) = known {
-            let known = self.sessions.get(id, profile.as_deref());
-            // What a key may do is not what another one may.
-            let Some(known) = known.filter(|known| known.session.arrival.token == token) else {
+            let Some(known) = self.session(id, &guest) else {
                 return plain(StatusCode::NOT_FOUND, "the session is not known (any more)");
             };
             let version = checks::get(&head.headers, "mcp-protocol-version");
@@ -107,11 +113,13 @@ impl Door {
         if !is_modern(&head.headers, &envelope) {
             return plain(StatusCode::BAD_REQUEST, "Mcp-Session-Id is missing");
         }
-        self.modern(&head.headers, &body, &envelope, self.arrival(profile, token)).await
+        self.modern(&head.headers, &body, &envelope, arrival(guest)).await
     }
 
-    fn arrival(&self, profile: Option<String>, token: Option<Arc<str>>) -> Arrival {
-        Arrival { door: usage::Door::Http, client: String::new(), token, profile, cwd: None }
+    /// A session of this guest: what a key may do is not what another one may.
+    fn session(&self, id: &str, guest: &Guest) -> Option<Arc<HttpSession>> {
+        let known = self.sessions.get(id, guest.profile.as_deref());
+        known.filter(|known| known.session.arrival.token == guest.pass)
     }
 
     /// `initialize`: a new legacy session.
@@ -261,8 +269,8 @@ impl Door {
     }
 
     /// The general stream of a session, or any stream of it from where the client lost it.
-    pub(super) fn get(&self, headers: &HeaderMap, profile: Option<&str>) -> Response<Body> {
-        let known = checks::get(headers, SESSION).and_then(|id| self.sessions.get(id, profile));
+    pub(super) fn get(&self, headers: &HeaderMap, guest: &Guest) -> Response<Body> {
+        let known = checks::get(headers, SESSION).and_then(|id| self.session(id, guest));
         let Some(session) = known else {
             return match headers.contains_key(SESSION) {
                 true => plain(StatusCode::NOT_FOUND, "the session is not known (any more)"),
@@ -281,8 +289,8 @@ impl Door {
         }
     }
 
-    pub(super) fn delete(&self, headers: &HeaderMap, profile: Option<&str>) -> Response<Body> {
-        match checks::get(headers, SESSION).and_then(|id| self.sessions.get(id, profile)) {
+    pub(super) fn delete(&self, headers: &HeaderMap, guest: &Guest) -> Response<Body> {
+        match checks::get(headers, SESSION).and_then(|id| self.session(id, guest)) {
             Some(session) => {
                 self.sessions.remove(&session.id);
                 self.gateway.leave(&session.session);
@@ -291,6 +299,11 @@ impl Door {
             None => plain(StatusCode::NOT_FOUND, "the session is not known (any more)"),
         }
     }
+}
+
+fn arrival(guest: Guest) -> Arrival {
+    let Guest { pass: token, client, profile, .. } = guest;
+    Arrival { door: usage::Door::Http, client, token, profile, cwd: None }
 }
 
 /// Runs one request to its answer.

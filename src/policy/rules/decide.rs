@@ -7,6 +7,7 @@ mod whole;
 use super::compile::{Compiled, Policy};
 use super::model::{Effect, Hints, Kind, Rule};
 use super::pattern;
+use crate::policy::pass::Pass;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use whole::keeps_whole;
 pub struct Caller {
     pub client: Arc<str>,
     /// Name of the key an HTTP client came with.
-    pub token: Option<Arc<str>>,
+    pub token: Option<Pass>,
     pub profile: Arc<str>,
 }
 
@@ -101,10 +102,12 @@ impl Policy {
         if !pattern::any(&rule.profiles, &caller.profile) {
             return Some("profiles");
         }
-        let has_role = |role: &String| {
-            self.roles.get(role).is_some_and(|role| {
+        let has_role = |name: &String| {
+            self.roles.get(name).is_some_and(|role| {
                 role.clients.iter().any(|pattern| pattern::glob(pattern, &caller.client))
-                    || caller.token.as_ref().is_some_and(|token| role.tokens.iter().any(|it| **it == **token))
+                    || caller.token.as_ref().is_some_and(|pass| {
+                        pass.has_role(name) || role.tokens.iter().any(|it| **it == **pass.name())
+                    })
             })
         };
         if !rule.roles.is_empty() && !rule.roles.iter().any(has_role) {

@@ -42,6 +42,7 @@ use keep::Keep;
 pub use plan::Aim;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+pub use web::Net;
 
 /// Before the name of a connection or an integration, in a header or a variable of a server's entry.
 pub const REFERENCE: &str = "connection://";

@@ -9,7 +9,7 @@ use serde_json::json;
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use umcp::engine::live::{Live, LiveReply};
+use umcp::engine::live::{Listening, Live, LiveReply};
 use umcp::servers::Server;
 use umcp::servers::model::EraChoice;
 
@@ -63,8 +63,9 @@ fn row_32_an_http_client_that_vanishes_takes_its_calls_along() {
     let house = House::new();
     house.add(fixture("slow", &[]));
     house.call("slow.echo", r#"{"text":"x"}"#).unwrap();
-    let listen = Live::Listen { address: "127.0.0.1:0".into(), insecure: false, no_key: true };
-    let LiveReply::Listening(address) = house.live(listen).unwrap() else { panic!("no address") };
+    let listening = Listening { address: "127.0.0.1:0".into(), no_key: true, ..Listening::default() };
+    let listened = house.live(Live::Listen(listening)).unwrap();
+    let LiveReply::Listening(Listening { address, .. }) = listened else { panic!("no address") };
     let mut stream = TcpStream::connect(&address).unwrap();
     let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
     let body = format!(

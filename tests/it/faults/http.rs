@@ -7,7 +7,7 @@ use super::process::memory_kib;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use umcp::engine::live::{Breaker, Live, LiveReply};
+use umcp::engine::live::{Breaker, Listening, Live, LiveReply};
 use umcp::error::codes;
 
 const RECOVERY: Duration = ms(2000);
@@ -146,8 +146,9 @@ fn a_server_that_was_down_for_long_is_reached_again_without_help() {
 #[test]
 fn large_bodies_are_taken_at_the_http_door() {
     let house = House::new();
-    let listen = Live::Listen { address: "127.0.0.1:0".into(), insecure: false, no_key: true };
-    let LiveReply::Listening(address) = house.live(listen).unwrap() else { panic!("no address") };
+    let listening = Listening { address: "127.0.0.1:0".into(), no_key: true, ..Listening::default() };
+    let listened = house.live(Live::Listen(listening)).unwrap();
+    let LiveReply::Listening(Listening { address, .. }) = listened else { panic!("no address") };
     for size in [100 << 10, 10 << 20] {
         let text = "q".repeat(size);
         let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;

@@ -11,7 +11,7 @@ use umcp::clock::Timestamp;
 use umcp::daemon::client::Client;
 use umcp::daemon::lifecycle::{self, DAEMON_ARGUMENT, Options, Starter};
 use umcp::daemon::wire::{Hello, Mode};
-use umcp::engine::live::{Live, LiveReply};
+use umcp::engine::live::{Listening, Live, LiveReply};
 use umcp::engine::{Reply, Request};
 use umcp::environments::{self, Profile};
 use umcp::error::Result;
@@ -99,9 +99,14 @@ impl Daemon {
 
     /// Listens for HTTP clients that need no key; gives the address.
     pub fn listen(&self) -> String {
-        let live = Live::Listen { address: "127.0.0.1:0".into(), insecure: false, no_key: true };
-        match self.live(live) {
-            LiveReply::Listening(address) => address,
+        self.listen_as(Listening { no_key: true, ..Listening::default() }).address
+    }
+
+    /// Listens on a free port of loopback, otherwise as said; gives what came of it.
+    pub fn listen_as(&self, listening: Listening) -> Listening {
+        let address = "127.0.0.1:0".into();
+        match self.live(Live::Listen(Listening { address, ..listening })) {
+            LiveReply::Listening(listening) => listening,
             other => panic!("not listening: {other:?}"),
         }
     }
