@@ -171,6 +171,7 @@ impl Jobs {
                 crate::upstream::app::document::fetch(&url, allow_private).await.map(LiveReply::Fetched)
             }
             Live::Test { name } => Ok(LiveReply::Test(Box::new(self.test(&name).await?))),
+            Live::Offer { server } => self.offer(*server).await.map(|it| LiveReply::Offered(Box::new(it))),
             Live::Refresh { names, bounded } => self.refresh(&names, bounded).await.map(LiveReply::Refreshed),
             Live::ResetBreakers { names } => {
                 let chosen = if names.is_empty() { world.all() } else { world.select(&names)? };

@@ -1,6 +1,6 @@
 //! Which requests leave a record in the audit trail, and what it says: the noun, the verb, the names. Never a value.
 
-use super::StoreRequest;
+use super::{Deploy, StoreRequest};
 use crate::audit::Event;
 use crate::policy::rules;
 use crate::{environments, integrations, policy, secrets, servers, tools, workflows};
@@ -22,9 +22,19 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
         StoreRequest::Workflow(request) => workflow(request)?,
         StoreRequest::Secret(request) => secret(request)?,
         StoreRequest::Install(install) => ("app install", vec![install.server.name.clone()]),
-        StoreRequest::Usage(_) | StoreRequest::Audit(_) | StoreRequest::App(_) => return None,
+        StoreRequest::Package(deploy) => package(deploy),
+        StoreRequest::Usage(_)
+        | StoreRequest::Audit(_)
+        | StoreRequest::App(_)
+        | StoreRequest::Packages(_) => return None,
     };
     Some(Event::Change { what: what.into(), names })
+}
+
+fn package(deploy: &Deploy) -> (&'static str, Vec<String>) {
+    let version = deploy.package.current().map(|installed| installed.version.as_str()).unwrap_or_default();
+    let what = if deploy.replace { "package switch" } else { "package install" };
+    (what, vec![deploy.server.name.clone(), deploy.package.reference.clone(), version.into()])
 }
 
 type Said = Option<(&'static str, Vec<String>)>;

@@ -40,6 +40,10 @@ pub enum Live {
     Test {
         name: String,
     },
+    /// Connects to a server that is no entry, or another than it is, and lists what it offers. Nothing is kept.
+    Offer {
+        server: Box<crate::servers::Server>,
+    },
     /// Asks servers for their lists again. Empty means all enabled ones.
     Refresh {
         names: Vec<String>,
@@ -205,6 +209,7 @@ pub enum LiveReply {
     Account(AccountReply),
     Run(Box<crate::workflows::Run>),
     Fetched(String),
+    Offered(Box<crate::tools::Catalogue>),
 }
 
 /// Something that happened, for `events --follow`, progress bars and logs.

@@ -3,8 +3,11 @@
 //! `Live` only by the daemon.
 
 use super::live::{Live, LiveReply};
+use crate::clock::Timestamp;
 use crate::policy::rules;
-use crate::{apps, audit, environments, integrations, policy, secrets, servers, tools, usage, workflows};
+use crate::{
+    apps, audit, environments, integrations, packages, policy, secrets, servers, tools, usage, workflows,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,6 +34,19 @@ pub enum StoreRequest {
     App(apps::Request),
     /// An app and the server entry that offers it, in one go.
     Install(Box<Install>),
+    /// What is known of packages.
+    Packages(packages::Request),
+    /// A version of a package taken into use: its entry, its row and the definitions of its tools, in one go.
+    Package(Box<Deploy>),
+}
+
+/// With `replace` the entry may be there already and keeps its id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Deploy {
+    pub server: servers::Server,
+    pub replace: bool,
+    pub package: packages::Package,
+    pub at: Timestamp,
 }
 
 /// With `replace` both may be there already: the app is written over, the entry keeps its id.
@@ -55,6 +71,7 @@ pub enum Reply {
     Workflow(workflows::Reply),
     Secret(secrets::Reply),
     App(apps::Reply),
+    Packages(packages::Reply),
     Live(LiveReply),
 }
 
@@ -72,8 +89,8 @@ impl StoreRequest {
             Self::Integration(request) => request.writes(),
             Self::Workflow(request) => request.writes(),
             Self::Secret(request) => request.writes(),
-            Self::App(_) => false,
-            Self::Install(_) => true,
+            Self::App(_) | Self::Packages(_) => false,
+            Self::Install(_) | Self::Package(_) => true,
         }
     }
 }
@@ -100,11 +117,18 @@ from! {
     Workflow workflows;
     Secret secrets;
     App apps;
+    Packages packages;
 }
 
 impl From<Install> for Request {
     fn from(install: Install) -> Self {
         Self::Store(StoreRequest::Install(Box::new(install)))
+    }
+}
+
+impl From<Deploy> for Request {
+    fn from(deploy: Deploy) -> Self {
+        Self::Store(StoreRequest::Package(Box::new(deploy)))
     }
 }
 

@@ -18,7 +18,9 @@ const NAMES_REST: Duration = Duration::from_millis(50);
 /// this, so it reads no more than that; the names for completion are written later.
 pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, request: &StoreRequest) {
     let change = match request {
-        StoreRequest::Server(_) | StoreRequest::Install(_) => Some(Change::Servers),
+        StoreRequest::Server(_) | StoreRequest::Install(_) | StoreRequest::Package(_) => {
+            Some(Change::Servers)
+        }
         StoreRequest::Tool(tools::Request::PutCatalogue { .. }) => None,
         StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
         StoreRequest::Tool(_) => Some(Change::Preferences),
@@ -30,13 +32,14 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         | StoreRequest::Audit(_)
         | StoreRequest::Workflow(_)
         | StoreRequest::App(_)
+        | StoreRequest::Packages(_)
         | StoreRequest::Integration(_) => None,
     };
     if change.is_some() || matches!(request, StoreRequest::Tool(_) | StoreRequest::Secret(_)) {
         renamed.notify_one();
     }
     let Some(gateway) = gateway.get() else { return };
-    if matches!(request, StoreRequest::Tool(tools::Request::PutCatalogue { .. })) {
+    if matches!(request, StoreRequest::Tool(tools::Request::PutCatalogue { .. }) | StoreRequest::Package(_)) {
         // A store that cannot be read is told to the next one who asks it.
         let _ = gateway.world().read_pins();
     }
@@ -83,7 +86,9 @@ pub(super) async fn keep_diary(diary: Arc<Diary>, mut news: broadcast::Receiver<
 /// What the user changed, without what it was: names and values belong to the store.
 pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
     let what = match request {
-        StoreRequest::Server(_) | StoreRequest::Install(_) => "servers were changed",
+        StoreRequest::Server(_) | StoreRequest::Install(_) | StoreRequest::Package(_) => {
+            "servers were changed"
+        }
         StoreRequest::Profile(_) => "profiles were changed",
         StoreRequest::Token(_) => "keys were changed",
         StoreRequest::Secret(_) => "secrets were changed",
@@ -94,6 +99,7 @@ pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
         | StoreRequest::Audit(_)
         | StoreRequest::Workflow(_)
         | StoreRequest::App(_)
+        | StoreRequest::Packages(_)
         | StoreRequest::Integration(_) => return,
     };
     // Beside the change: whoever made it does not wait for the log.
