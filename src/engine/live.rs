@@ -112,6 +112,13 @@ pub enum Live {
         url: String,
         allow_private: bool,
     },
+    /// Fetches a file to a place of umcp's own, of at most so many bytes.
+    Download {
+        url: String,
+        to: std::path::PathBuf,
+        limit: u64,
+        allow_loopback: bool,
+    },
     /// Everything that happens from now on, as events, until the asker hangs up.
     Follow,
 }

@@ -35,6 +35,9 @@ pub struct Locked {
     /// Which of its programs is the server, where that had to be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
+    /// What a bundle wanted to know; secrets by their references.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub answers: BTreeMap<String, Vec<String>>,
     /// Arguments of the user.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
@@ -61,6 +64,7 @@ impl Locked {
             digest: installed.digest.clone(),
             scripts: package.scripts,
             program: package.program.clone(),
+            answers: package.answers.clone(),
             args,
             tools,
             tree: installed.tree(),
@@ -161,10 +165,17 @@ mod tests {
             folder: String::new(),
             content: String::new(),
             run: Run { command: String::new(), args: vec![] },
+            env: BTreeMap::new(),
             tools: None,
             at: Timestamp(0),
         };
-        let package = Package { reference: "npm:a".into(), scripts: false, program: None, installs: vec![] };
+        let package = Package {
+            reference: "npm:a".into(),
+            scripts: false,
+            program: None,
+            answers: BTreeMap::new(),
+            installs: vec![],
+        };
         let tools = tools.iter().map(|(name, hash)| (name.to_string(), hash.to_string())).collect();
         Locked::of(&package, &installed, vec!["/srv".into()], Some(tools))
     }

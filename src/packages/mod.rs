@@ -1,11 +1,14 @@
 //! The noun `package`: what was installed from a package manager, bundle or repository, at which version.
 //! It decides and remembers; what runs the managers' programs is `setup::packages`.
 
+pub mod archive;
 pub mod lock;
+pub mod mcpb;
 pub mod model;
 pub mod npm;
 pub mod program;
 pub mod pypi;
+pub mod recipe;
 pub mod reference;
 
 use crate::error::{Error, Result, codes};
@@ -65,7 +68,12 @@ pub fn check(reference: &Reference, version: &str, digest: &str, pins: &str) -> 
             found.version == version && found.digest == digest
         }
         Manager::Pypi => pypi::holds(reference, version, digest, pins),
-        _ => true,
+        Manager::Mcpb => pins.trim_end() == digest,
+        Manager::Github | Manager::Git => {
+            let (commit, _) = recipe::read_pins(pins)?;
+            digest == format!("git:{commit}") && commit.starts_with(version)
+        }
+        _ => false,
     };
     match is_same {
         true => Ok(()),

@@ -20,6 +20,8 @@ pub struct Package {
     pub scripts: bool,
     /// Which of its programs is the server, where the user said so.
     pub program: Option<String>,
+    /// What a bundle wanted to know; a secret by its reference.
+    pub answers: BTreeMap<String, Vec<String>>,
     /// In the order in which they came into use; the last one is in use.
     pub installs: Vec<Installed>,
 }
@@ -37,6 +39,8 @@ pub struct Installed {
     /// SHA-256 over the files of the folder.
     pub content: String,
     pub run: Run,
+    /// Variables that the package itself sets.
+    pub env: BTreeMap<String, String>,
     /// The definitions of its tools; `None` when it could not be asked.
     pub tools: Option<BTreeMap<String, String>>,
     pub at: Timestamp,
@@ -96,6 +100,10 @@ pub struct Resolved {
     pub dependencies: usize,
     /// Those of all that would run programs of their own while being installed.
     pub scripted: Vec<String>,
+    /// The commands that build it, where it is built here.
+    pub recipe: Vec<String>,
+    /// The same at an index, where it is pinned better.
+    pub published: Option<String>,
 }
 
 #[cfg(test)]
@@ -110,6 +118,7 @@ mod tests {
             folder: format!("npm/x/{version}"),
             content: String::new(),
             run: Run { command: "{folder}/bin".into(), args: vec!["--at={folder}".into()] },
+            env: BTreeMap::new(),
             tools: None,
             at: Timestamp(0),
         }
@@ -121,6 +130,7 @@ mod tests {
             reference: "npm:x".into(),
             scripts: false,
             program: None,
+            answers: BTreeMap::new(),
             installs: vec![installed("1")],
         };
         assert!(package.previous().is_none());

@@ -30,7 +30,7 @@ pub fn resolved(reference: &Reference, lock: &str) -> Result<Resolved> {
     // What was asked may have been a range; the same version is meant from now on.
     lock["packages"][""]["dependencies"] = json!({ reference.name.as_str(): version });
     let pins = sorted(&lock).to_string();
-    Ok(Resolved { version, digest, pins, dependencies, scripted })
+    Ok(Resolved { version, digest, pins, dependencies, scripted, recipe: Vec::new(), published: None })
 }
 
 /// The `package.json` that goes with a lock file.

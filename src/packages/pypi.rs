@@ -28,7 +28,15 @@ pub fn resolved(reference: &Reference, report: &str) -> Result<Resolved> {
     let (version, digest) = main.ok_or_else(|| odd("its report"))?;
     lines.sort_by_key(|line| line.to_ascii_lowercase());
     let pins = lines.iter().map(|line| format!("{line}\n")).collect();
-    Ok(Resolved { version, digest, pins, dependencies: lines.len() - 1, scripted: Vec::new() })
+    Ok(Resolved {
+        version,
+        digest,
+        pins,
+        dependencies: lines.len() - 1,
+        scripted: Vec::new(),
+        recipe: Vec::new(),
+        published: None,
+    })
 }
 
 /// Whether pins hold nothing but versions with digests: no options, addresses or files.

@@ -76,6 +76,7 @@ directories    | paths
 uuid           | ids
 jsonschema     | tools
 regex          | policy
+miniz_oxide    | packages
 chacha20poly1305 | sealing
 argon2         | sealing
 tokio          | upstream calls gateway web daemon/socket daemon/door daemon/pipes daemon/teller daemon/jobs daemon/host

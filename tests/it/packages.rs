@@ -1,7 +1,9 @@
 //! `umcp install` and its fellows with the real npm and pip: against registries on loopback, where versions come and
 //! go as a test needs them, and against the world where the peers are installed.
 
+mod bundle;
 mod registry;
+mod repository;
 
 use crate::support::peers::{self, say};
 use crate::support::sandbox::Sandbox;

@@ -1,11 +1,12 @@
 //! `umcp install`: a server out of a package, at an exact version, with its digests.
 
-use super::known;
+use super::{answers, known};
 use crate::cli::context::Context;
 use crate::cli::known::all_servers;
 use crate::cli::server::pairs;
 use crate::error::{Error, Result, codes};
-use crate::packages::{Installed, Package, Reference, Resolved};
+use crate::packages::{Installed, Manager, Package, Reference, Resolved};
+use crate::paths::io_error;
 use crate::servers::model::Transport;
 use crate::servers::{self, Server, spec};
 use crate::setup::packages::{Wanted, entry};
@@ -13,11 +14,13 @@ use crate::ui::{Output, Page, State, text};
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Install a server from a package, at an exact version
 ///
-/// REFERENCE says whose package it is: `npm:NAME`, `pypi:NAME`; with `@VERSION`, or `==VERSION` for PyPI, not the newest. The
-/// package's manager installs it into a folder of its own, from versions and digests that `umcp.lock` keeps; its server
+/// REFERENCE says whose package it is: `npm:NAME`, `pypi:NAME`, with `@VERSION` (PyPI: `==VERSION`) for another than the
+/// newest; `mcpb:FILE` or `mcpb:URL` for a bundle, `github:OWNER/REPO` or
+/// `git:URL` for a repository. The package's manager installs it into a folder of its own, from versions and digests that `umcp.lock` keeps; its server
 /// is started from there, without asking any registry. What follows `--` are arguments of the server.
 #[derive(Debug, Args)]
 #[command(
@@ -38,6 +41,9 @@ pub struct Install {
     /// Set a variable for the server; values may hold ${VAR} and secret://NAME
     #[arg(long, value_name = "K=V")]
     env: Vec<String>,
+    /// Answer what a bundle wants to know; what it calls sensitive goes to the vault
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
     /// Put it in the place of a server of the same name
     #[arg(long)]
     replace: bool,
@@ -50,31 +56,38 @@ pub struct Install {
 
 impl Install {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        let reference: Reference = self.reference.parse()?;
-        let name = self.name.clone().unwrap_or_else(|| spec::package_name(&reference.name));
-        let env = pairs("--env", &self.env)?;
-        let old = old(ctx, &name, self.replace)?;
+        let reference = absolute(self.reference.parse()?)?;
         let label = format!("looking up {reference}");
-        let resolved = known::work(ctx, &label, |installer| installer.resolve(&reference, self.scripts))?;
-        if self.dry_run {
-            return ctx.ui.show(&Plan::new(&name, &reference, &resolved));
-        }
-        if self.scripts && !resolved.scripted.is_empty() {
-            let question = format!("Let {} run programs of their own?", resolved.scripted.join(", "));
-            if !ctx.ui.confirm(&question, false, "--yes")? {
-                return Err(Error::new(&codes::NOT_CONFIRMED, "nothing was installed"));
-            }
-        }
+        let (resolved, manifest) = known::work(ctx, &label, |installer| {
+            Ok((installer.resolve(&reference, self.scripts)?, installer.manifest(&reference)?))
+        })?;
+        let own = manifest.as_ref().map_or(reference.name.as_str(), |manifest| &manifest.name);
+        let name = self.name.clone().unwrap_or_else(|| spec::package_name(own));
+        let old = old(ctx, &name, self.replace)?;
         let plan = Plan::new(&name, &reference, &resolved);
-        let wanted = Wanted::new(&reference, resolved, self.program.clone(), self.scripts);
-        let label = format!("installing {} {}", reference.name, wanted.version);
-        let (mut installed, is_new) =
+        if self.dry_run {
+            return ctx.ui.show(&plan);
+        }
+        self.consent(ctx, &plan)?;
+        let answers = answers::ask(ctx, &name, manifest.as_ref(), &self.set)?;
+        let mut package = Package {
+            reference: reference.to_string(),
+            scripts: self.scripts,
+            program: self.program.clone(),
+            answers: answers.values.clone(),
+            installs: Vec::new(),
+        };
+        let wanted = Wanted::new(&reference, resolved, &package);
+        let label = format!("installing {name} {}", wanted.version);
+        let (installed, is_new) =
             known::work(ctx, &label, |installer| installer.install(&wanted, ctx.clock.now()))?;
-        let done = self.deploy(ctx, &reference, env, old, &mut installed);
+        package.installs.push(installed.clone());
+        let done = answers.keep(ctx).and_then(|()| self.deploy(ctx, &name, package, old));
         if done.is_err() && is_new {
             let _ = known::clear(ctx, std::slice::from_ref(&installed));
         }
-        let done = Done::new(plan, &installed, done?, self.scripts);
+        let (installed, error) = done?;
+        let done = Done::new(plan, &installed, error, self.scripts);
         for finding in &done.findings {
             ctx.ui.warn(finding);
         }
@@ -82,31 +95,60 @@ impl Install {
     }
 }
 
+/// A file is looked for from everywhere later.
+fn absolute(reference: Reference) -> Result<Reference> {
+    if reference.manager != Manager::Mcpb || reference.name.contains("://") {
+        return Ok(reference);
+    }
+    let path = Path::new(&reference.name);
+    let full = std::path::absolute(path).map_err(|error| io_error("find", path, &error))?;
+    Ok(Reference { name: full.to_string_lossy().into_owned(), ..reference })
+}
+
 impl Install {
-    /// Asks the server for its tools and takes it into use; gives why it could not be asked.
+    /// Asks before any program of the package runs.
+    fn consent(&self, ctx: &Context, plan: &Plan) -> Result<()> {
+        if let Some(published) = &plan.published {
+            ctx.ui.note(&format!("it is published, and pinned better so: umcp install {published}"));
+        }
+        let question = if !plan.recipe.is_empty() {
+            if !ctx.ui.is_json() {
+                ctx.ui.note("it is built here, by commands that may run code of it and of all it needs:");
+                plan.recipe.iter().for_each(|line| ctx.ui.note(&format!("  {line}")));
+            }
+            format!("Build {} {}?", plan.reference, plan.version)
+        } else if self.scripts && !plan.scripted.is_empty() {
+            format!("Let {} run programs of their own?", plan.scripted.join(", "))
+        } else {
+            return Ok(());
+        };
+        match ctx.ui.confirm(&question, false, "--yes")? {
+            true => Ok(()),
+            false => Err(Error::new(&codes::NOT_CONFIRMED, "nothing was installed")),
+        }
+    }
+
+    /// Asks the server for its tools and takes it into use; gives what is known of it then, and why it could not be
+    /// asked.
     fn deploy(
         &self,
         ctx: &Context,
-        reference: &Reference,
-        env: BTreeMap<String, String>,
+        name: &str,
+        mut package: Package,
         old: Option<Server>,
-        installed: &mut Installed,
-    ) -> Result<Option<Error>> {
-        let name = self.name.clone().unwrap_or_else(|| spec::package_name(&reference.name));
-        let mut server = server(ctx, &name, old.as_ref());
-        server.origin = Some(reference.to_string());
-        server.env.extend(env);
+    ) -> Result<(Installed, Option<Error>)> {
+        let Some(installed) = package.installs.last_mut() else {
+            return Err(Error::bug("a package without a version"));
+        };
+        let mut server = server(ctx, name, old.as_ref());
+        server.origin = Some(package.reference.clone());
+        server.env.extend(pairs("--env", &self.env)?);
         entry::point(&ctx.paths, &mut server, None, installed, self.arguments.clone());
         let asked = known::ask(ctx, &server);
         installed.tools = asked.as_ref().ok().map(known::definitions);
-        let package = Package {
-            reference: reference.to_string(),
-            scripts: self.scripts,
-            program: self.program.clone(),
-            installs: vec![installed.clone()],
-        };
+        let done = (installed.clone(), asked.err());
         known::deploy(ctx, server, old.is_some(), package)?;
-        Ok(asked.err())
+        Ok(done)
     }
 }
 
@@ -146,6 +188,12 @@ struct Plan {
     dependencies: usize,
     /// Packages that have programs to be run while they are being installed.
     scripted: Vec<String>,
+    /// Commands that build it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recipe: Vec<String>,
+    /// The same package at an index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published: Option<String>,
 }
 
 impl Plan {
@@ -157,6 +205,8 @@ impl Plan {
             digest: resolved.digest.clone(),
             dependencies: resolved.dependencies,
             scripted: resolved.scripted.clone(),
+            recipe: resolved.recipe.clone(),
+            published: resolved.published.clone(),
         }
     }
 }
@@ -170,6 +220,12 @@ impl Output for Plan {
             ("digest", self.digest.clone()),
             ("comes with", text::plural(self.dependencies, "package")),
         ]);
+        for line in &self.recipe {
+            page.text(format!("built by: {line}"));
+        }
+        if let Some(published) = &self.published {
+            page.mark(State::Ok, format!("published, and pinned better, as {published}"));
+        }
         if !self.scripted.is_empty() {
             page.mark(
                 State::Warn,

@@ -7,11 +7,11 @@ use crate::engine::live::{Live, LiveReply};
 use crate::engine::{self, Deploy, Reply};
 use crate::error::{Error, Result, codes};
 use crate::packages::lock::{self, Lock, Locked};
-use crate::packages::{self, Installed, Package, Reference};
+use crate::packages::{self, Installed, Package, Reference, archive};
 use crate::paths::{io_error, write_atomic};
 use crate::servers::{self, Server};
 use crate::settings;
-use crate::setup::packages::{Installer, Runner, entry};
+use crate::setup::packages::{Installer, Runner, entry, is_loopback};
 use crate::tools::{Catalogue, Tool, lint as rules, pins};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -76,11 +76,21 @@ pub fn work<T>(ctx: &Context, label: &str, task: impl FnOnce(&Installer<'_>) -> 
         base: settings.sandbox.defaults().base,
         interrupted: &interrupt::happened,
         told: &told,
+        download: &|url, to| download(ctx, url, to),
     };
     let done = task(&Installer::new(runner)?)?;
     match interrupt::happened() {
         true => Err(Error::new(&codes::INTERRUPTED, "interrupted")),
         false => Ok(done),
+    }
+}
+
+fn download(ctx: &Context, url: &str, to: &Path) -> Result<()> {
+    let allow_loopback = is_loopback(url);
+    let (url, to) = (url.to_string(), to.to_path_buf());
+    match ctx.live(Live::Download { url, to, limit: archive::MAX_ARCHIVE, allow_loopback })? {
+        LiveReply::Done => Ok(()),
+        other => context::unexpected(&other),
     }
 }
 

@@ -5,7 +5,7 @@ use super::lock::{difference_lines, differs};
 use crate::cli::context::Context;
 use crate::error::{Error, Result, codes};
 use crate::packages::lock::{Difference, Locked};
-use crate::packages::{self, Installed, Package};
+use crate::packages::{self, Installed, Manager, Package};
 use crate::servers::{self, Server, model::Transport};
 use crate::setup::packages::{Wanted, entry, is_intact, remove};
 use crate::tools::pins;
@@ -109,8 +109,10 @@ impl Sync {
             pins,
             program: wanted.program.clone(),
             scripts: wanted.scripts,
+            answers: wanted.answers.clone(),
         };
-        if wanted.scripts {
+        let is_built = matches!(on_disk.reference.manager, Manager::Github | Manager::Git);
+        if wanted.scripts || is_built {
             let question = format!("Let programs of {} run while it is being installed?", wanted.reference);
             if !ctx.ui.confirm(&question, false, "--yes")? {
                 return Err(Error::new(&codes::NOT_CONFIRMED, "nothing was installed"));
@@ -169,6 +171,7 @@ impl Sync {
         package.reference.clone_from(&wanted.reference);
         package.scripts = wanted.scripts;
         package.program.clone_from(&wanted.program);
+        package.answers.clone_from(&wanted.answers);
         let gone = package.switch(installed.clone());
         known::deploy(ctx, server, entry.is_some(), package)?;
         known::clear(ctx, &gone)?;
@@ -194,7 +197,13 @@ fn fresh(ctx: &Context, name: &str, wanted: &Locked) -> Result<Server> {
 }
 
 fn empty() -> Package {
-    Package { reference: String::new(), scripts: false, program: None, installs: Vec::new() }
+    Package {
+        reference: String::new(),
+        scripts: false,
+        program: None,
+        answers: BTreeMap::new(),
+        installs: Vec::new(),
+    }
 }
 
 #[derive(Serialize)]

@@ -142,7 +142,21 @@ impl Update {
             }
             return Ok(outcome);
         }
-        let wanted = Wanted::new(&reference, resolved, entry.package.program.clone(), scripts);
+        if self.check && !resolved.recipe.is_empty() {
+            // Only a build could tell more, and a check runs no code of a stranger.
+            outcome.state = "available";
+            return Ok(outcome);
+        }
+        if !resolved.recipe.is_empty() {
+            if !ctx.ui.is_json() {
+                resolved.recipe.iter().for_each(|line| ctx.ui.note(&format!("to be built by: {line}")));
+            }
+            if !ctx.ui.confirm(&format!("Build {name} {}?", resolved.version), false, "--yes")? {
+                outcome.state = "kept";
+                return Ok(outcome);
+            }
+        }
+        let wanted = Wanted::new(&reference, resolved, &entry.package);
         let label = format!("installing {name} {}", wanted.version);
         let (mut installed, is_new) =
             known::work(ctx, &label, |installer| installer.install(&wanted, ctx.clock.now()))?;

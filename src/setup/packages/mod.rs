@@ -2,18 +2,23 @@
 //! is the noun's (`packages`); asking and telling is the command line's.
 //! Rule: a package is resolved to versions with digests first, and only those are ever installed.
 
+mod bundle;
 pub mod entry;
 mod folder;
 mod npm;
 mod process;
 mod pypi;
+mod repository;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
-use crate::packages::{Installed, Manager, Reference, Resolved, Run};
+use crate::packages::mcpb::{Answers, Manifest, Start};
+use crate::packages::{Installed, Manager, Package, Reference, Resolved};
 use crate::paths::Paths;
+pub use bundle::is_loopback;
 use folder::{Draft, Place};
 pub use process::Runner;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The folder of all packages.
@@ -38,12 +43,23 @@ pub struct Wanted {
     pub program: Option<String>,
     /// Whether its programs may run while it is being installed.
     pub scripts: bool,
+    /// What a bundle wants to know.
+    pub answers: Answers,
 }
 
 impl Wanted {
-    pub fn new(reference: &Reference, resolved: Resolved, program: Option<String>, scripts: bool) -> Self {
+    /// A version as it was looked up, installed in the way `package` says.
+    pub fn new(reference: &Reference, resolved: Resolved, package: &Package) -> Self {
         let Resolved { version, digest, pins, .. } = resolved;
-        Self { reference: reference.clone(), version, digest, pins, program, scripts }
+        Self {
+            reference: reference.clone(),
+            version,
+            digest,
+            pins,
+            program: package.program.clone(),
+            scripts: package.scripts,
+            answers: package.answers.clone(),
+        }
     }
 }
 
@@ -59,6 +75,8 @@ impl<'a> Installer<'a> {
         match reference.manager {
             Manager::Npm => npm::resolve(self, reference),
             Manager::Pypi => pypi::resolve(self, reference, scripts),
+            Manager::Mcpb => bundle::resolve(self, reference),
+            Manager::Github | Manager::Git => repository::resolve(self, reference, scripts),
             _ => Err(unknown(reference)),
         }
     }
@@ -68,7 +86,17 @@ impl<'a> Installer<'a> {
         match reference.manager {
             Manager::Npm => npm::newest(self, reference),
             Manager::Pypi => pypi::newest(self, reference, scripts),
+            Manager::Mcpb => bundle::resolve(self, reference).map(|resolved| resolved.version),
+            Manager::Github | Manager::Git => repository::newest(self, reference),
             _ => Err(unknown(reference)),
+        }
+    }
+
+    /// What a bundle says of itself; `None` for packages that are none.
+    pub fn manifest(&self, reference: &Reference) -> Result<Option<Manifest>> {
+        match reference.manager {
+            Manager::Mcpb => bundle::manifest(self, reference).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -80,10 +108,10 @@ impl<'a> Installer<'a> {
             let draft = Draft::new(&self.root)?;
             self.fill(&draft, &place, wanted)?;
             // A package that is no server leaves nothing behind.
-            run_of(&wanted.reference, draft.path(), wanted.program.as_deref())?;
+            self.start(wanted, draft.path())?;
             draft.finish(&place)?;
         }
-        let run = run_of(&wanted.reference, &place.path, wanted.program.as_deref())?;
+        let Start { run, env } = self.start(wanted, &place.path)?;
         let installed = Installed {
             version: wanted.version.clone(),
             digest: wanted.digest.clone(),
@@ -91,27 +119,36 @@ impl<'a> Installer<'a> {
             folder: place.relative,
             content: folder::content(&place.path)?,
             run,
+            env,
             tools: None,
             at: now,
         };
         Ok((installed, !place.is_there))
     }
 
+    /// How the server of an installed package is started.
+    fn start(&self, wanted: &Wanted, folder: &Path) -> Result<Start> {
+        let (reference, program) = (&wanted.reference, wanted.program.as_deref());
+        let run = match reference.manager {
+            Manager::Npm => npm::run(reference, folder, program)?,
+            Manager::Pypi => pypi::run(reference, folder, program)?,
+            Manager::Mcpb => return bundle::start(self, folder, &wanted.answers),
+            Manager::Github | Manager::Git => repository::run(folder, &wanted.pins, reference, program)?,
+            _ => return Err(unknown(reference)),
+        };
+        Ok(Start { run, env: BTreeMap::new() })
+    }
+
     fn fill(&self, draft: &Draft, place: &Place, wanted: &Wanted) -> Result<()> {
         match wanted.reference.manager {
             Manager::Npm => npm::fill(self, draft, &wanted.pins, wanted.scripts),
             Manager::Pypi => pypi::fill(self, draft, place, &wanted.pins, wanted.scripts),
+            Manager::Mcpb => bundle::fill(self, draft, &wanted.reference, &wanted.digest),
+            Manager::Github | Manager::Git => {
+                repository::fill(self, draft, place, &wanted.reference, &wanted.pins, wanted.scripts)
+            }
             _ => Err(unknown(&wanted.reference)),
         }
-    }
-}
-
-/// How the server of an installed package is started.
-fn run_of(reference: &Reference, folder: &Path, program: Option<&str>) -> Result<Run> {
-    match reference.manager {
-        Manager::Npm => npm::run(reference, folder, program),
-        Manager::Pypi => pypi::run(reference, folder, program),
-        _ => Err(unknown(reference)),
     }
 }
 
@@ -126,7 +163,6 @@ fn unknown(reference: &Reference) -> Error {
         Manager::Composer => format!("composer global require {name}"),
         Manager::Nuget => format!("dotnet tool install --global {name}"),
         Manager::Oci => format!("umcp server add NAME -- docker run -i --rm {name}"),
-        Manager::Github => format!("git clone https://github.com/{name}"),
         _ => format!("fetch {name}"),
     };
     let error =

@@ -93,6 +93,8 @@ pub struct Runner<'a> {
     pub interrupted: &'a dyn Fn() -> bool,
     /// Hears the last line a program said.
     pub told: &'a dyn Fn(&str),
+    /// Fetches a file from an address.
+    pub download: &'a dyn Fn(&str, &Path) -> Result<()>,
 }
 
 /// One start of a program.
@@ -319,6 +321,7 @@ mod tests {
             base: Base::Off,
             interrupted: &|| false,
             told: &|line| said.borrow_mut().push(line.to_string()),
+            download: &|_, _| Ok(()),
         };
         let shell = |script: &str| Step::new("sh", &["-c", script]);
         let out = runner.run(dir.path(), &shell("echo working >&2; echo out$MY_SECRET; pwd")).unwrap();
@@ -347,6 +350,7 @@ mod tests {
             base: Base::Off,
             interrupted: &interrupted,
             told: &|_| (),
+            download: &|_, _| Ok(()),
         };
         let script = "sleep 60 & echo $! > child; touch started; wait";
         let error = runner.run(dir.path(), &Step::new("sh", &["-c", script])).unwrap_err();

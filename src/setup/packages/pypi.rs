@@ -74,7 +74,7 @@ pub fn fill(
 }
 
 /// Programs of a virtual environment begin with its path; they are about to move.
-fn settle(venv: &Path, from: &Path, to: &Path) -> Result<()> {
+pub fn settle(venv: &Path, from: &Path, to: &Path) -> Result<()> {
     let (from, to) = (from.to_string_lossy().into_owned(), to.to_string_lossy().into_owned());
     let mut files = vec![venv.join("pyvenv.cfg")];
     let programs = venv.join(PROGRAMS);

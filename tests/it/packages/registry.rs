@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// A server that offers the tools of `TOOLS` and answers each call with its version.
-const SERVER: &str = r#"
+pub const SERVER: &str = r#"
 const say = (message) => process.stdout.write(JSON.stringify({ jsonrpc: "2.0", ...message }) + "\n");
 require("readline").createInterface({ input: process.stdin }).on("line", (line) => {
   const { id, method, params } = JSON.parse(line);
@@ -20,7 +20,8 @@ require("readline").createInterface({ input: process.stdin }).on("line", (line) 
     capabilities: { tools: {} }, serverInfo: { name: "notes", version: VERSION } } });
   else if (method === "tools/list") say({ id, result: { tools: TOOLS } });
   else if (method === "tools/call") say({ id, result: { content: [{ type: "text",
-    text: `${params.name} of ${VERSION} with ${process.argv.slice(2)}` }] } });
+    text: `${params.name} of ${VERSION} with ${process.argv.slice(2)}` +
+      (process.env.NOTES_TOKEN ? ` and ${process.env.NOTES_TOKEN}` : "") }] } });
   else if (id !== undefined) say({ id, error: { code: -32601, message: "no such method" } });
 });
 "#;
@@ -54,6 +55,13 @@ pub struct Registry {
     files: Files,
     versions: Arc<Mutex<Vec<Value>>>,
     path: String,
+}
+
+/// Packs a folder, as Python does.
+pub fn zip(folder: &Path, to: &Path) {
+    let script = "import os, shutil, sys; os.replace(shutil.make_archive(sys.argv[1], 'zip', sys.argv[2]), sys.argv[1])";
+    let made = Command::new("python3").args(["-c", script]).arg(to).arg(folder).status().unwrap();
+    assert!(made.success());
 }
 
 /// A tool's definition.
@@ -131,11 +139,9 @@ impl Registry {
             .unwrap();
         std::fs::write(info.join("RECORD"), "").unwrap();
         let name = format!("mcp_clock-{version}-py3-none-any.whl");
-        let zip = "import shutil, sys; shutil.make_archive(sys.argv[1], 'zip', sys.argv[2])";
         let to = self.sandbox.home().join(&name);
-        let made = Command::new("python3").args(["-c", zip]).arg(&to).arg(dir.path()).status().unwrap();
-        assert!(made.success());
-        let bytes = std::fs::read(to.with_extension("whl.zip")).unwrap();
+        zip(dir.path(), &to);
+        let bytes = std::fs::read(to).unwrap();
         let place = format!("/files/{name}");
         let link = format!("<a href=\"{}{place}\">{name}</a>\n", self.stub.address);
         self.put(&place, bytes);
