@@ -183,7 +183,7 @@ fn check_name(name: &str) -> Result<String> {
         });
         numbered || matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL")
     };
-    if parts.iter().any(|part| device(&part)) {
+    if parts.iter().any(device) {
         return refuse("is that of a device");
     }
     Ok(name.into())

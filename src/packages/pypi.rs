@@ -117,7 +117,7 @@ mod tests {
         let reference: Reference = "pypi:my-server[x]>=1".parse().unwrap();
         let found = resolved(&reference, &report()).unwrap();
         let (a, b) = ("a".repeat(64), "b".repeat(64));
-        assert_eq!((found.version.as_str(), found.digest), ("2.0", format!("sha256:{a}")));
+        assert_eq!((found.version.as_str(), &found.digest), ("2.0", &format!("sha256:{a}")));
         assert_eq!(found.pins, format!("dep==1.0 --hash=sha256:{b}\nMy_Server==2.0 --hash=sha256:{a}\n"));
         check(&found.pins).unwrap();
         assert!(holds(&reference, "2.0", &found.digest, &found.pins));

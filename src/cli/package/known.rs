@@ -180,6 +180,6 @@ pub fn clear(ctx: &Context, gone: &[Installed]) -> Result<()> {
         .flat_map(|entry| entry.package.installs)
         .map(|installed| installed.folder)
         .collect();
-    let unused = gone.iter().filter(|installed| !used.contains(&installed.folder));
-    unused.map(|installed| crate::setup::packages::remove(&ctx.paths, installed)).collect()
+    let mut unused = gone.iter().filter(|installed| !used.contains(&installed.folder));
+    unused.try_for_each(|installed| crate::setup::packages::remove(&ctx.paths, installed))
 }
