@@ -16,6 +16,7 @@ pub mod expressions;
 pub mod gateway;
 pub mod ids;
 pub mod integrations;
+pub mod packages;
 pub mod paths;
 pub mod policy;
 pub mod sandbox;

@@ -28,6 +28,7 @@ mod known;
 mod logs;
 mod machine;
 mod man;
+mod package;
 mod parse;
 mod policy;
 mod profile;
@@ -153,6 +154,14 @@ enum Noun {
     /// Install apps and make tools of any HTTP API
     #[command(alias = "apps")]
     App(app::Command),
+    Install(Box<package::install::Install>),
+    Uninstall(package::change::Uninstall),
+    Outdated(package::outdated::Outdated),
+    #[command(alias = "upgrade")]
+    Update(package::update::Update),
+    Rollback(package::change::Rollback),
+    Sync(package::sync::Sync),
+    Lock(package::lock::Command),
     /// Make tools of programs, scripts and requests
     #[command(alias = "commands")]
     Command(command::Command),
@@ -225,6 +234,13 @@ impl Noun {
             Self::Call(command) => command.run(ctx),
             Self::Find(command) => command.run(ctx),
             Self::App(command) => command.run(ctx),
+            Self::Install(command) => command.run(ctx),
+            Self::Uninstall(command) => command.run(ctx),
+            Self::Outdated(command) => command.run(ctx),
+            Self::Update(command) => command.run(ctx),
+            Self::Rollback(command) => command.run(ctx),
+            Self::Sync(command) => command.run(ctx),
+            Self::Lock(command) => command.run(ctx),
             Self::Command(command) => command.run(ctx),
             Self::Profile(command) => command.run(ctx),
             Self::Policy(command) => command.run(ctx),

@@ -166,7 +166,12 @@ impl Jobs {
             Live::Fetch { url, allow_private } => {
                 crate::upstream::app::document::fetch(&url, allow_private).await.map(LiveReply::Fetched)
             }
+            Live::Download { url, to, limit, allow_loopback } => {
+                crate::upstream::app::document::download(&url, &to, limit, allow_loopback).await?;
+                Ok(LiveReply::Done)
+            }
             Live::Test { name } => Ok(LiveReply::Test(Box::new(self.test(&name).await?))),
+            Live::Offer { server } => self.offer(*server).await.map(|it| LiveReply::Offered(Box::new(it))),
             Live::Refresh { names, bounded } => self.refresh(&names, bounded).await.map(LiveReply::Refreshed),
             Live::ResetBreakers { names } => {
                 let chosen = if names.is_empty() { world.all() } else { world.select(&names)? };

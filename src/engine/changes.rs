@@ -1,6 +1,6 @@
 //! Which requests leave a record in the audit trail, and what it says: the noun, the verb, the names. Never a value.
 
-use super::StoreRequest;
+use super::{Deploy, StoreRequest};
 use crate::audit::Event;
 use crate::policy::grant;
 use crate::policy::rules;
@@ -31,7 +31,11 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
         StoreRequest::Schedule(request) => schedule(request)?,
         StoreRequest::Secret(request) => secret(request)?,
         StoreRequest::Install(install) => ("app install", vec![install.server.name.clone()]),
-        StoreRequest::Usage(_) | StoreRequest::Audit(_) | StoreRequest::App(_) => return None,
+        StoreRequest::Package(deploy) => package(deploy),
+        StoreRequest::Usage(_)
+        | StoreRequest::Audit(_)
+        | StoreRequest::App(_)
+        | StoreRequest::Packages(_) => return None,
     };
     Some(Event::Change { what: what.into(), names })
 }
@@ -47,6 +51,12 @@ pub fn names_schedules(request: &StoreRequest) -> bool {
             | Request::PutAgent { .. }
             | Request::DeleteAgents { .. }
     )
+}
+
+fn package(deploy: &Deploy) -> (&'static str, Vec<String>) {
+    let version = deploy.package.current().map(|installed| installed.version.as_str()).unwrap_or_default();
+    let what = if deploy.replace { "package switch" } else { "package install" };
+    (what, vec![deploy.server.name.clone(), deploy.package.reference.clone(), version.into()])
 }
 
 type Said = Option<(&'static str, Vec<String>)>;

@@ -45,6 +45,10 @@ pub enum Live {
     Test {
         name: String,
     },
+    /// Connects to a server that is no entry, or another than it is, and lists what it offers. Nothing is kept.
+    Offer {
+        server: Box<crate::servers::Server>,
+    },
     /// Asks servers for their lists again. Empty means all enabled ones.
     Refresh {
         names: Vec<String>,
@@ -125,6 +129,13 @@ pub enum Live {
     Fetch {
         url: String,
         allow_private: bool,
+    },
+    /// Fetches a file to a place of umcp's own, of at most so many bytes.
+    Download {
+        url: String,
+        to: std::path::PathBuf,
+        limit: u64,
+        allow_loopback: bool,
     },
     /// Everything that happens from now on, as events, until the asker hangs up.
     Follow,
@@ -235,6 +246,7 @@ pub enum LiveReply {
     Run(Box<crate::workflows::Run>),
     Fetched(String),
     Firings(Vec<crate::schedules::model::Firing>),
+    Offered(Box<crate::tools::Catalogue>),
 }
 
 /// Something that happened, for `events --follow`, progress bars and logs.

@@ -13,11 +13,11 @@ use crate::error::{Error, Result};
 use crate::policy::rules;
 use crate::store::{Row, Series, Store, Writer};
 use crate::{
-    apps, audit, environments, integrations, policy, schedules, secrets, servers, tools, usage, workflows,
+    apps, audit, environments, integrations, packages, policy, schedules, secrets, servers, tools, usage, workflows,
 };
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
-pub use request::{Install, Reply, Request, StoreRequest};
+pub use request::{Deploy, Install, Reply, Request, StoreRequest};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -75,7 +75,10 @@ impl Engine {
                 StoreRequest::Schedule(request) => schedules::read(tx, request).map(Reply::Schedule),
                 StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
                 StoreRequest::App(request) => apps::read(tx, request).map(Reply::App),
-                StoreRequest::Install(_) => Err(Error::bug("an installation writes")),
+                StoreRequest::Packages(request) => packages::read(tx, request).map(Reply::Packages),
+                StoreRequest::Install(_) | StoreRequest::Package(_) => {
+                    Err(Error::bug("an installation writes"))
+                }
             });
         }
         let asked = request.clone();
@@ -140,6 +143,7 @@ impl Engine {
                 | StoreRequest::Secret(_)
                 | StoreRequest::Integration(_)
                 | StoreRequest::Install(_)
+                | StoreRequest::Package(_)
         ) || changes::names_schedules(request);
         if named {
             self.refresh_names();
@@ -171,6 +175,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
                     tools::forget_server(tx, &server.id)?;
                     let held = integrations::forget_server(tx, &server.id)?;
                     secrets::forget(tx, &held)?;
+                    packages::forget(tx, &server.id)?;
                     forget_app(tx, server)?;
                 }
             }
@@ -193,7 +198,23 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
             apps::put(tx, &app, replace)?;
             Ok(Reply::Server(reply))
         }
+        StoreRequest::Packages(request) => packages::read(tx, &request).map(Reply::Packages),
+        StoreRequest::Package(deploy) => take_into_use(tx, *deploy),
     }
+}
+
+/// A version of a package: what its tools say was looked at when it was chosen, so that is what they are held to.
+fn take_into_use(tx: &mut Writer, deploy: Deploy) -> Result<Reply> {
+    let Deploy { server, replace, package, at } = deploy;
+    let reply = servers::write(tx, servers::Request::Add { servers: vec![server], replace })?;
+    if let servers::Reply::Servers(written) = &reply {
+        for server in written {
+            packages::put(tx, &server.id, &package)?;
+            let tools = package.current().and_then(|installed| installed.tools.as_ref());
+            tools::renew(tx, &server.id, tools, server.fingerprint(), at)?;
+        }
+    }
+    Ok(Reply::Server(reply))
 }
 
 /// An app goes with the last server that offers it.

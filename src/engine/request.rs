@@ -3,9 +3,10 @@
 //! `Live` only by the daemon.
 
 use super::live::{Live, LiveReply};
+use crate::clock::Timestamp;
 use crate::policy::rules;
 use crate::{
-    apps, audit, environments, integrations, policy, schedules, secrets, servers, tools, usage, workflows,
+    apps, audit, environments, integrations, packages, policy, schedules, secrets, servers, tools, usage, workflows,
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,19 @@ pub enum StoreRequest {
     App(apps::Request),
     /// An app and the server entry that offers it, in one go.
     Install(Box<Install>),
+    /// What is known of packages.
+    Packages(packages::Request),
+    /// A version of a package taken into use: its entry, its row and the definitions of its tools, in one go.
+    Package(Box<Deploy>),
+}
+
+/// With `replace` the entry may be there already and keeps its id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Deploy {
+    pub server: servers::Server,
+    pub replace: bool,
+    pub package: packages::Package,
+    pub at: Timestamp,
 }
 
 /// With `replace` both may be there already: the app is written over, the entry keeps its id.
@@ -59,6 +73,7 @@ pub enum Reply {
     Schedule(schedules::Reply),
     Secret(secrets::Reply),
     App(apps::Reply),
+    Packages(packages::Reply),
     Live(LiveReply),
 }
 
@@ -77,8 +92,8 @@ impl StoreRequest {
             Self::Workflow(request) => request.writes(),
             Self::Schedule(request) => request.writes(),
             Self::Secret(request) => request.writes(),
-            Self::App(_) => false,
-            Self::Install(_) => true,
+            Self::App(_) | Self::Packages(_) => false,
+            Self::Install(_) | Self::Package(_) => true,
         }
     }
 }
@@ -105,6 +120,7 @@ from! {
     Workflow workflows;
     Secret secrets;
     App apps;
+    Packages packages;
 }
 
 impl From<schedules::Request> for Request {
@@ -116,6 +132,12 @@ impl From<schedules::Request> for Request {
 impl From<Install> for Request {
     fn from(install: Install) -> Self {
         Self::Store(StoreRequest::Install(Box::new(install)))
+    }
+}
+
+impl From<Deploy> for Request {
+    fn from(deploy: Deploy) -> Self {
+        Self::Store(StoreRequest::Package(Box::new(deploy)))
     }
 }
 

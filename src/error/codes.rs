@@ -95,6 +95,12 @@ codes! {
     APP_NOT_FOUND = "UM0441" "app_not_found" NotFound "No app of that name is known. `umcp app list` shows those that are installed, `umcp app search` those that can be.";
     COMMAND_NOT_FOUND = "UM0442" "command_not_found" NotFound "No command of that name is known. `umcp command list` shows all.";
     APP_EXISTS = "UM0443" "app_exists" Conflict "An app or command of that name exists already.";
+    PACKAGE_NOT_FOUND = "UM0451" "package_not_found" NotFound "No package is installed under that name. `umcp lock show` shows all, `umcp install REFERENCE` installs one.";
+    PACKAGE_INVALID = "UM0452" "package_invalid" Invalid "The package, bundle or repository is not one a server can be run from, or its manager says something umcp does not understand.";
+    PACKAGE_FAILED = "UM0453" "package_failed" Failed "The package manager's own program failed; its last words are in the message. Nothing was changed.";
+    PACKAGE_MANAGER = "UM0454" "package_manager" Unavailable "The program that installs such packages is not on this machine.";
+    LOCK_INVALID = "UM0455" "lock_invalid" Invalid "The lock file is not one umcp wrote, or was changed by hand. `umcp lock verify` compares it with what is installed.";
+    PACKAGE_DIFFERS = "UM0456" "package_differs" Differs "A package is not what the lock file says, or another version would change it. The message and `--json` name each difference.";
     OPENAPI_INVALID = "UM0444" "openapi_invalid" Invalid "The document is not an OpenAPI document of version 3.0 or 3.1, or nothing in it can become a tool.";
 
     UPSTREAM_START = "UM0501" "upstream_start" Upstream "The server could not be started or ended at once; its last lines of stderr are in the message. `umcp server logs NAME` shows more.";

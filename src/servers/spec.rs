@@ -91,7 +91,7 @@ fn filled<'a>(package: &'a str, spec: &str) -> Result<&'a str> {
 }
 
 /// `@scope/server-git@1.2` is `git`.
-fn package_name(package: &str) -> String {
+pub fn package_name(package: &str) -> String {
     let last = package.rsplit('/').find(|part| !part.is_empty()).unwrap_or(package);
     let last = last.split(['@', '[', '=', '<', '>']).next().unwrap_or(last);
     let mut name = last;

@@ -11,6 +11,7 @@ pub mod http_probe;
 pub mod import;
 pub mod init;
 pub mod journal;
+pub mod packages;
 pub mod probe;
 pub mod programs;
 pub mod quickstart;

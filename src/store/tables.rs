@@ -44,6 +44,8 @@ tables! {
     PINS = "pins.v1" Text "tools";
     /// App name -> app: tools that are no MCP server themselves.
     APPS = "apps.v1" Text "apps";
+    /// Server id -> the package it runs, with its versions.
+    PACKAGES = "packages.v1" Text "packages";
     /// Profile name -> profile.
     PROFILES = "profiles.v1" Text "tools";
     /// Token id -> token, without its secret.

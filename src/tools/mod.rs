@@ -165,6 +165,19 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
     Ok(Reply::Done)
 }
 
+/// A server became another version: what it offered is forgotten, and `tools` are its definitions from now on. An
+/// approval moves on to them and to the entry of that fingerprint.
+pub fn renew(
+    tx: &mut Writer,
+    server: &str,
+    tools: Option<&BTreeMap<String, String>>,
+    fingerprint: String,
+    at: Timestamp,
+) -> Result<()> {
+    tx.remove(&CATALOGUES, server)?;
+    pins::renew(tx, server, tools, fingerprint, at)
+}
+
 /// Removes everything about one server; called when the server itself goes.
 pub fn forget_server(tx: &mut Writer, server: &str) -> Result<()> {
     tx.remove(&CATALOGUES, server)?;

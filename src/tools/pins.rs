@@ -76,6 +76,24 @@ fn canonical(json: &str) -> Option<Vec<Value>> {
     Some(PARTS.iter().map(|part| definition[*part].clone()).collect())
 }
 
+/// SHA-256 over what of a definition a model sees, in hex; equal for definitions that say the same.
+pub fn digest(json: &str) -> String {
+    let parts = canonical(json).map(|parts| parts.iter().map(sorted).collect::<Vec<_>>());
+    crate::ids::digest(parts.map_or(json.into(), |parts| Value::from(parts).to_string()).as_bytes())
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().map(|(key, value)| (key.clone(), sorted(value))).collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(entries.into_iter().collect())
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
 /// A definition as a diff shows it: only the parts that count, one line for each value, hidden characters spelled out.
 pub fn readable(json: &str) -> String {
     let Ok(Value::Object(mut definition)) = serde_json::from_str::<Value>(json) else { return json.into() };
@@ -122,6 +140,20 @@ pub fn approve(
     tx.put(&PINS, server, &Pins { approved: Some((at, fingerprint)), tools })
 }
 
+/// Puts other definitions in the place of all; without any, the next listing is pinned as it comes. An approval given
+/// before holds for what is put here, and goes where nothing can be put.
+pub fn renew(
+    tx: &mut Writer,
+    server: &str,
+    tools: Option<&BTreeMap<String, String>>,
+    fingerprint: String,
+    at: Timestamp,
+) -> Result<()> {
+    let approved = tx.get(&PINS, server)?.is_some_and(|pins| pins.approved.is_some());
+    let Some(tools) = tools else { return forget(tx, server) };
+    tx.put(&PINS, server, &Pins { approved: approved.then_some((at, fingerprint)), tools: tools.clone() })
+}
+
 /// Takes the approval of a server back; its tools are watched again.
 pub fn disapprove(tx: &mut Writer, server: &str) -> Result<()> {
     let pins = tx.get(&PINS, server)?.unwrap_or_default();
@@ -162,6 +194,7 @@ mod tests {
             ),
         ] {
             assert_eq!(is_same(a, b), expected, "{b}");
+            assert_eq!(digest(a) == digest(b), expected, "{b}");
         }
         assert_eq!(readable("{\"name\":\"t\u{200b}\",\"_meta\":1}"), "{\n  \"name\": \"t\\u{200b}\"\n}\n");
     }

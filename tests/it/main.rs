@@ -29,6 +29,8 @@ mod integration;
 mod interface;
 mod oauth1;
 #[cfg(unix)]
+mod packages;
+#[cfg(unix)]
 mod peers;
 mod policy;
 mod profile;

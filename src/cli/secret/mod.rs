@@ -105,6 +105,14 @@ impl Ask for Asker<'_> {
     }
 }
 
+/// Stores a value for another command, over one that is there.
+pub fn keep(ctx: &Context, name: &str, value: &Secret) -> Result<()> {
+    set::check(name)?;
+    let vault = Vault::new(Asker { ctx, passphrase_file: None }, Places::from_env(&ctx.paths));
+    let known = all(ctx, true)?.iter().any(|secret| secret.name == name);
+    vault.put(name, value, known).map(drop)
+}
+
 /// All secrets, with umcp's own only when asked for.
 fn all(ctx: &Context, own: bool) -> Result<Vec<secrets::Info>> {
     match ctx.call(secrets::Request::List)? {

@@ -19,7 +19,9 @@ const NAMES_REST: Duration = Duration::from_millis(50);
 /// this, so it reads no more than that; the names for completion are written later.
 pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, request: &StoreRequest) {
     let change = match request {
-        StoreRequest::Server(_) | StoreRequest::Install(_) => Some(Change::Servers),
+        StoreRequest::Server(_) | StoreRequest::Install(_) | StoreRequest::Package(_) => {
+            Some(Change::Servers)
+        }
         StoreRequest::Tool(tools::Request::PutCatalogue { .. }) => None,
         StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
         StoreRequest::Tool(_) => Some(Change::Preferences),
@@ -32,6 +34,7 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         | StoreRequest::Workflow(_)
         | StoreRequest::Schedule(_)
         | StoreRequest::App(_)
+        | StoreRequest::Packages(_)
         | StoreRequest::Integration(_) => None,
     };
     let named = match request {
@@ -44,7 +47,7 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         renamed.notify_one();
     }
     let Some(gateway) = gateway.get() else { return };
-    if matches!(request, StoreRequest::Tool(tools::Request::PutCatalogue { .. })) {
+    if matches!(request, StoreRequest::Tool(tools::Request::PutCatalogue { .. }) | StoreRequest::Package(_)) {
         // A store that cannot be read is told to the next one who asks it.
         let _ = gateway.world().read_pins();
     }
@@ -103,7 +106,9 @@ pub(super) async fn keep_diary(diary: Arc<Diary>, mut news: broadcast::Receiver<
 /// What the user changed, without what it was: names and values belong to the store.
 pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
     let what = match request {
-        StoreRequest::Server(_) | StoreRequest::Install(_) => "servers were changed",
+        StoreRequest::Server(_) | StoreRequest::Install(_) | StoreRequest::Package(_) => {
+            "servers were changed"
+        }
         StoreRequest::Profile(_) => "profiles were changed",
         // Strangers may register, and tokens are refreshed every hour.
         StoreRequest::Token(policy::Request::Grant(
@@ -118,6 +123,7 @@ pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
         | StoreRequest::Audit(_)
         | StoreRequest::Workflow(_)
         | StoreRequest::App(_)
+        | StoreRequest::Packages(_)
         | StoreRequest::Integration(_) => return,
         StoreRequest::Schedule(request) if request.replans().is_none() => return,
         StoreRequest::Schedule(_) => "schedules were changed",

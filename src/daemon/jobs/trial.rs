@@ -63,4 +63,14 @@ impl Jobs {
         phase(&mut report, "stop", None);
         Ok(report)
     }
+
+    /// What a server offers that need not be an entry; it runs for as long as that takes.
+    pub(super) async fn offer(&self, entry: Server) -> Result<Catalogue> {
+        let entry = Server { id: format!("{}-test", entry.id), enabled: true, ..entry };
+        let probe = Upstream::for_test(entry, self.gateway.world().shared.clone());
+        let running = probe.connect(0).await?;
+        let listed = probe.look(&running).await;
+        probe.stop().await;
+        listed
+    }
 }

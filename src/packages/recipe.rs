@@ -1,0 +1,230 @@
+//! How a repository becomes a server: which language it is in, and the commands that build it. Pure; the commands are
+//! shown to the user before they run.
+
+use crate::error::{Error, Result, codes};
+use serde_json::Value;
+
+/// Where the files of a repository lie below its version's folder.
+pub const FILES: &str = "repository";
+
+/// How a repository is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recipe {
+    Node,
+    Python,
+    Rust,
+    Go,
+}
+
+/// A command in the folder of the version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    pub program: &'static str,
+    pub args: Vec<String>,
+    /// It runs in the repository rather than in the folder above.
+    pub inside: bool,
+}
+
+impl Command {
+    fn new(program: &'static str, line: &str, inside: bool) -> Self {
+        Self { program, args: line.split(' ').map(String::from).collect(), inside }
+    }
+
+    /// As one would type it.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.program, self.args.join(" "))
+    }
+}
+
+impl Recipe {
+    pub const ALL: [Self; 4] = [Self::Node, Self::Python, Self::Rust, Self::Go];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Python => "python",
+            Self::Rust => "rust",
+            Self::Go => "go",
+        }
+    }
+
+    /// Looks at a repository; `read` gives the text of a file at its root.
+    pub fn detect(read: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+        let has = |name: &str| read(name).is_some();
+        if has("pyproject.toml") || has("setup.py") {
+            return Ok(Self::Python);
+        }
+        if has("package.json") {
+            return Ok(Self::Node);
+        }
+        if has("Cargo.toml") {
+            return Ok(Self::Rust);
+        }
+        if has("go.mod") {
+            return Ok(Self::Go);
+        }
+        let error = Error::new(
+            &codes::PACKAGE_INVALID,
+            "the repository has no package.json, pyproject.toml, Cargo.toml or go.mod at its root",
+        );
+        Err(match has("Dockerfile") {
+            true => {
+                error.hint("docker build -t NAME .").hint("umcp server add NAME -- docker run -i --rm NAME")
+            }
+            false => error.hint("umcp server add NAME -- COMMAND"),
+        })
+    }
+
+    /// The commands that build it.
+    pub fn commands(self, read: &dyn Fn(&str) -> Option<String>, scripts: bool) -> Vec<Command> {
+        match self {
+            Self::Node => node(read, scripts),
+            Self::Python => vec![
+                Command::new("python3", "-I -m venv --without-pip venv", false),
+                Command::new(
+                    "python3",
+                    "-I -m pip --python venv/bin/python install --quiet --disable-pip-version-check --no-input \
+                     --report report.json ./repository",
+                    false,
+                ),
+            ],
+            Self::Rust => {
+                let locked = if read("Cargo.lock").is_some() { " --locked" } else { "" };
+                vec![Command::new("cargo", &format!("install --path repository --root .{locked}"), false)]
+            }
+            Self::Go => vec![Command::new("go", "build -trimpath -o ../bin/ ./...", true)],
+        }
+    }
+
+    /// The name of the package at an index, if the repository is one: what is published is pinned better.
+    pub fn published(self, read: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+        let manifest: Value = serde_json::from_str(&read("package.json")?).ok()?;
+        let is_public = self == Self::Node && manifest["private"] != true;
+        manifest["name"].as_str().filter(|_| is_public).map(String::from)
+    }
+}
+
+fn node(read: &dyn Fn(&str) -> Option<String>, scripts: bool) -> Vec<Command> {
+    let manifest: Value =
+        read("package.json").and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let verb = if read("package-lock.json").is_some() { "ci" } else { "install" };
+    let ignore = if scripts { "" } else { " --ignore-scripts" };
+    let line = format!("{verb}{ignore} --no-audit --no-fund --loglevel=error");
+    let mut commands = vec![Command::new("npm", &line, true)];
+    if manifest["scripts"]["build"].is_string() {
+        commands.push(Command::new("npm", "run build", true));
+    }
+    commands
+}
+
+/// The script of a Node package's program, relative to the repository; `wanted` names one of several.
+pub fn node_script(manifest: &str, wanted: Option<&str>) -> Result<String> {
+    let invalid = |why: &str| Error::new(&codes::PACKAGE_INVALID, format!("its package.json {why}"));
+    let manifest: Value =
+        serde_json::from_str(manifest).map_err(|error| invalid("cannot be read").because(error))?;
+    let name = manifest["name"].as_str().unwrap_or_default();
+    let script = match (&manifest["bin"], &manifest["main"]) {
+        (Value::String(script), _) => script.clone(),
+        (Value::Object(programs), _) => {
+            let names: Vec<String> = programs.keys().cloned().collect();
+            let program = super::program::choose(&names, name, wanted)?;
+            programs[program].as_str().unwrap_or_default().to_string()
+        }
+        (_, Value::String(script)) => script.clone(),
+        _ => return Err(invalid("names no program")),
+    };
+    let script = script.strip_prefix("./").unwrap_or(&script);
+    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':']);
+    match script.split('/').all(plain) {
+        true => Ok(script.to_string()),
+        false => Err(invalid("names a program outside of the repository")),
+    }
+}
+
+/// The name of what was asked for in a report of pip.
+pub fn python_name(report: &str) -> Result<String> {
+    let odd = || Error::new(&codes::PACKAGE_INVALID, "pip wrote its report in a form umcp does not know");
+    let report: Value = serde_json::from_str(report).map_err(|error| odd().because(error))?;
+    let asked = report["install"].as_array().ok_or_else(odd)?.iter().find(|item| item["requested"] == true);
+    asked.and_then(|item| item["metadata"]["name"].as_str()).map(String::from).ok_or_else(odd)
+}
+
+/// What is pinned of a repository: the commit, and how it is built.
+pub fn pins(commit: &str, recipe: Recipe) -> String {
+    format!("commit {commit}\nrecipe {}\n", recipe.word())
+}
+
+/// Commit and recipe of pins, if they are such.
+pub fn read_pins(pins: &str) -> Result<(String, Recipe)> {
+    let found = (|| {
+        let (commit, recipe) = pins.strip_prefix("commit ")?.split_once("\nrecipe ")?;
+        let recipe = Recipe::ALL.into_iter().find(|it| it.word() == recipe.trim_end())?;
+        is_commit(commit).then(|| (commit.to_string(), recipe))
+    })();
+    found
+        .ok_or_else(|| Error::new(&codes::LOCK_INVALID, "the pins of a repository are a commit and a recipe"))
+}
+
+/// Whether a word is a whole commit's name.
+pub fn is_commit(word: &str) -> bool {
+    matches!(word.len(), 40 | 64) && word.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_shows_its_recipe() {
+        let lines = |files: &[(&str, &str)], scripts: bool| {
+            let read = |name: &str| files.iter().find(|it| it.0 == name).map(|it| it.1.to_string());
+            let recipe = Recipe::detect(&read).map_err(|error| error.hints.join(" | "))?;
+            Ok::<_, String>(recipe.commands(&read, scripts).iter().map(Command::line).collect::<Vec<_>>())
+        };
+        let quiet = "--no-audit --no-fund --loglevel=error";
+        for (files, scripts, expected) in [
+            (&[("package.json", "{}")][..], false, vec![format!("npm install --ignore-scripts {quiet}")]),
+            (
+                &[("package.json", r#"{"scripts":{"build":"tsc"}}"#), ("package-lock.json", "{}")],
+                true,
+                vec![format!("npm ci {quiet}"), "npm run build".into()],
+            ),
+            (
+                &[("Cargo.toml", ""), ("Cargo.lock", "")],
+                false,
+                vec!["cargo install --path repository --root . --locked".into()],
+            ),
+            (&[("go.mod", "")], false, vec!["go build -trimpath -o ../bin/ ./...".into()]),
+        ] {
+            assert_eq!(lines(files, scripts).unwrap(), expected);
+        }
+        assert!(lines(&[("Dockerfile", "")], false).unwrap_err().contains("docker build"));
+        assert!(lines(&[], false).is_err());
+    }
+
+    #[test]
+    fn a_program_stays_in_its_repository() {
+        for (manifest, expected) in [
+            (r#"{"bin": "./dist/x.js"}"#, Some("dist/x.js")),
+            (r#"{"name": "@a/b", "bin": {"b": "b.js", "c": "c.js"}}"#, Some("b.js")),
+            (r#"{"main": "index.js"}"#, Some("index.js")),
+            (r#"{"bin": "../../x.js"}"#, None),
+            (r#"{"bin": "/etc/x.js"}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(node_script(manifest, None).ok().as_deref(), expected, "{manifest}");
+        }
+    }
+
+    #[test]
+    fn pins_are_a_commit_and_a_recipe() {
+        let commit = "0a".repeat(20);
+        assert_eq!(read_pins(&pins(&commit, Recipe::Go)).unwrap(), (commit, Recipe::Go));
+        for bad in ["", "commit HEAD\nrecipe go\n", "commit --upload-pack=x\nrecipe go\n"] {
+            assert!(read_pins(bad).is_err(), "{bad}");
+        }
+        let report =
+            r#"{"install": [{"metadata": {"name": "dep"}}, {"requested": true, "metadata": {"name": "x"}}]}"#;
+        assert_eq!(python_name(report).unwrap(), "x");
+    }
+}
