@@ -5,6 +5,7 @@
 mod app;
 mod approve;
 mod audit;
+mod catalog;
 mod client;
 mod command;
 mod complete;
@@ -149,6 +150,9 @@ enum Noun {
     /// Install apps and make tools of any HTTP API
     #[command(alias = "apps")]
     App(app::Command),
+    /// Find servers and apps, and install them
+    #[command(aliases = ["catalogue", "catalogs", "catalogues"])]
+    Catalog(catalog::Command),
     /// Make tools of programs, scripts and requests
     #[command(alias = "commands")]
     Command(command::Command),
@@ -215,6 +219,7 @@ impl Noun {
             Self::Call(command) => command.run(ctx),
             Self::Find(command) => command.run(ctx),
             Self::App(command) => command.run(ctx),
+            Self::Catalog(command) => command.run(ctx),
             Self::Command(command) => command.run(ctx),
             Self::Profile(command) => command.run(ctx),
             Self::Policy(command) => command.run(ctx),

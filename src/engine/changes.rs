@@ -3,7 +3,7 @@
 use super::StoreRequest;
 use crate::audit::Event;
 use crate::policy::rules;
-use crate::{environments, integrations, policy, secrets, servers, tools, workflows};
+use crate::{catalogue, environments, integrations, policy, secrets, servers, tools, workflows};
 
 /// The record of a change; `None` for what is no decision of the user.
 pub fn change(request: &StoreRequest) -> Option<Event> {
@@ -21,6 +21,7 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
         StoreRequest::Integration(request) => integration(request)?,
         StoreRequest::Workflow(request) => workflow(request)?,
         StoreRequest::Secret(request) => secret(request)?,
+        StoreRequest::Catalogue(request) => catalogue(request)?,
         StoreRequest::Install(install) => ("app install", vec![install.server.name.clone()]),
         StoreRequest::Usage(_) | StoreRequest::Audit(_) | StoreRequest::App(_) => return None,
     };
@@ -73,6 +74,18 @@ fn integration(request: &integrations::Request) -> Said {
         Request::Use { name, .. } => ("connection use", vec![name.clone()]),
         Request::Forget { names } => ("connection forget", names.clone()),
         // Written at every renewal too, which is no decision of the user.
+        _ => return None,
+    })
+}
+
+/// What is read from a source is no decision of the user; which sources there are is.
+fn catalogue(request: &catalogue::Request) -> Said {
+    use catalogue::Request;
+    Some(match request {
+        Request::AddSource { source } => ("catalog source add", vec![source.name.clone()]),
+        Request::RemoveSource { name } => ("catalog source remove", vec![name.clone()]),
+        Request::EnableSource { name, enabled: true } => ("catalog source enable", vec![name.clone()]),
+        Request::EnableSource { name, enabled: false } => ("catalog source disable", vec![name.clone()]),
         _ => return None,
     })
 }

@@ -12,7 +12,9 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::policy::rules;
 use crate::store::{Row, Series, Store, Writer};
-use crate::{apps, audit, environments, integrations, policy, secrets, servers, tools, usage, workflows};
+use crate::{
+    apps, audit, catalogue, environments, integrations, policy, secrets, servers, tools, usage, workflows,
+};
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
 pub use request::{Install, Reply, Request, StoreRequest};
@@ -72,6 +74,7 @@ impl Engine {
                 StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
                 StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
                 StoreRequest::App(request) => apps::read(tx, request).map(Reply::App),
+                StoreRequest::Catalogue(request) => catalogue::read(tx, request).map(Reply::Catalogue),
                 StoreRequest::Install(_) => Err(Error::bug("an installation writes")),
             });
         }
@@ -125,16 +128,18 @@ impl Engine {
     }
 
     fn after(&self, request: &StoreRequest) {
-        let named = matches!(
-            request,
-            StoreRequest::Server(_)
-                | StoreRequest::Tool(_)
-                | StoreRequest::Profile(_)
-                | StoreRequest::Policy(_)
-                | StoreRequest::Secret(_)
-                | StoreRequest::Integration(_)
-                | StoreRequest::Install(_)
-        );
+        let named = matches!(request, StoreRequest::Catalogue(request) if request.renames());
+        let named = named
+            || matches!(
+                request,
+                StoreRequest::Server(_)
+                    | StoreRequest::Tool(_)
+                    | StoreRequest::Profile(_)
+                    | StoreRequest::Policy(_)
+                    | StoreRequest::Secret(_)
+                    | StoreRequest::Integration(_)
+                    | StoreRequest::Install(_)
+            );
         if named {
             self.refresh_names();
         }
@@ -180,6 +185,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Workflow(request) => workflows::write(tx, request).map(Reply::Workflow),
         StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),
         StoreRequest::App(request) => apps::read(tx, &request).map(Reply::App),
+        StoreRequest::Catalogue(request) => catalogue::write(tx, request).map(Reply::Catalogue),
         StoreRequest::Install(install) => {
             let request::Install { app, server, replace } = *install;
             let reply = servers::write(tx, servers::Request::Add { servers: vec![server], replace })?;

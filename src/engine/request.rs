@@ -4,7 +4,9 @@
 
 use super::live::{Live, LiveReply};
 use crate::policy::rules;
-use crate::{apps, audit, environments, integrations, policy, secrets, servers, tools, usage, workflows};
+use crate::{
+    apps, audit, catalogue, environments, integrations, policy, secrets, servers, tools, usage, workflows,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +31,7 @@ pub enum StoreRequest {
     Workflow(workflows::Request),
     Secret(secrets::Request),
     App(apps::Request),
+    Catalogue(catalogue::Request),
     /// An app and the server entry that offers it, in one go.
     Install(Box<Install>),
 }
@@ -55,6 +58,7 @@ pub enum Reply {
     Workflow(workflows::Reply),
     Secret(secrets::Reply),
     App(apps::Reply),
+    Catalogue(catalogue::Reply),
     Live(LiveReply),
 }
 
@@ -73,6 +77,7 @@ impl StoreRequest {
             Self::Workflow(request) => request.writes(),
             Self::Secret(request) => request.writes(),
             Self::App(_) => false,
+            Self::Catalogue(request) => request.writes(),
             Self::Install(_) => true,
         }
     }
@@ -100,6 +105,7 @@ from! {
     Workflow workflows;
     Secret secrets;
     App apps;
+    Catalogue catalogue;
 }
 
 impl From<Install> for Request {

@@ -35,8 +35,9 @@ audit                    | error clock ids store documents documents/near
 workflows                | error clock ids store documents documents/near expressions
 secrets                  | error clock ids store sealing documents documents/near
 integrations             | error clock ids store documents documents/near
+catalogue                | error clock ids store documents documents/near search
 
-engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows sealing secrets integrations apps
+engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows sealing secrets integrations apps catalogue
 upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations apps
 calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows
 gateway                  | error clock ids paths engine upstream calls servers tools environments policy usage integrations
@@ -49,7 +50,7 @@ daemon/teller            | error engine upstream daemon clock calls
 daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments usage workflows daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit integrations apps
 
 setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets sandbox integrations apps
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows setup sealing secrets sandbox integrations apps
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows setup sealing secrets sandbox integrations apps catalogue
 
 
 

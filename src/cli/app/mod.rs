@@ -3,7 +3,7 @@
 
 mod change;
 mod document;
-mod install;
+pub mod install;
 pub mod known;
 mod list;
 mod show;

@@ -30,9 +30,14 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         | StoreRequest::Audit(_)
         | StoreRequest::Workflow(_)
         | StoreRequest::App(_)
+        | StoreRequest::Catalogue(_)
         | StoreRequest::Integration(_) => None,
     };
-    if change.is_some() || matches!(request, StoreRequest::Tool(_) | StoreRequest::Secret(_)) {
+    let renamed_entries = matches!(request, StoreRequest::Catalogue(request) if request.renames());
+    if change.is_some()
+        || renamed_entries
+        || matches!(request, StoreRequest::Tool(_) | StoreRequest::Secret(_))
+    {
         renamed.notify_one();
     }
     let Some(gateway) = gateway.get() else { return };
@@ -94,6 +99,7 @@ pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
         | StoreRequest::Audit(_)
         | StoreRequest::Workflow(_)
         | StoreRequest::App(_)
+        | StoreRequest::Catalogue(_)
         | StoreRequest::Integration(_) => return,
     };
     // Beside the change: whoever made it does not wait for the log.
