@@ -236,6 +236,8 @@ pub struct Source {
     pub name: String,
     pub origin: Origin,
     pub enabled: bool,
+    /// The user says that it stands in a network of their own.
+    pub private: bool,
     pub entries: u64,
     /// The last time it was read to its end.
     pub refreshed: Option<Timestamp>,
@@ -264,6 +266,7 @@ impl Source {
             name: name.into(),
             origin,
             enabled: true,
+            private: false,
             entries: 0,
             refreshed: None,
             watermark: None,

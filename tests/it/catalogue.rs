@@ -62,6 +62,7 @@ fn the_bundled_list_is_searched_and_installed_from() {
       BRAVE_API_KEY (needed, secret)
     install it: umcp catalog install bundled/brave-search
     ");
+    assert_eq!(sandbox.run(&["catalog", "-q"]), sandbox.run(&["catalog", "list", "-q"]));
     assert_snapshot!(sandbox.run(&["catalog", "list", "--category", "maps", "--json"]), @r#"
     exit: 0
     --- stdout ---

@@ -23,7 +23,7 @@ use clap::{Args, Subcommand};
 )]
 pub struct Command {
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -47,7 +47,7 @@ enum Verb {
 
 impl Command {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        match self.verb {
+        match self.verb.unwrap_or_else(|| Verb::List(search::List::default())) {
             Verb::Search(verb) => verb.run(ctx),
             Verb::List(verb) => verb.run(ctx),
             Verb::Show(verb) => verb.run(ctx),

@@ -25,7 +25,10 @@ pub fn read(ctx: &Context, source: &Source) -> Result<Read> {
             list::read_folder(path, &files, &text, now, true)
         }
         Origin::File { path } => list::read(path, &read_large(Path::new(path))?, now, true),
-        Origin::Url { url } => list::read(url, &fetch(ctx, url)?, now, false),
+        Origin::Url { url } => {
+            let text = fetch(ctx, source, url).map_err(|error| unread(&source.name, error))?;
+            list::read(url, &text, now, false)
+        }
         Origin::Git { url, branch } => {
             let bar = ctx.ui.progress(&format!("cloning {url}"));
             let clone = git::Clone::make(url, branch.as_deref())?;
@@ -39,11 +42,21 @@ pub fn read(ctx: &Context, source: &Source) -> Result<Read> {
 }
 
 /// The text at an address, through the daemon.
-pub fn fetch(ctx: &Context, url: &str) -> Result<String> {
-    match ctx.live(Live::Fetch { url: url.into(), allow_private: is_loopback(url) })? {
+pub fn fetch(ctx: &Context, source: &Source, url: &str) -> Result<String> {
+    let allow_private = source.private || is_loopback(url);
+    match ctx.live(Live::Fetch { url: url.into(), allow_private })? {
         LiveReply::Fetched(text) => Ok(text),
         other => context::unexpected(&other),
     }
+}
+
+/// The error of a source that could not be fetched.
+pub fn unread(name: &str, error: Error) -> Error {
+    let why = match error.source {
+        Some(cause) => format!("{}: {cause}", error.message),
+        None => error.message,
+    };
+    Error::new(&codes::SOURCE_FAILED, format!("the source `{name}` could not be read")).because(why)
 }
 
 /// Whether an address leads to this very machine.

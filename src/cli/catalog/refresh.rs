@@ -134,7 +134,7 @@ fn registry(ctx: &Context, source: &Source, url: &str, full: bool) -> Result<Out
                 .hint("umcp catalog refresh goes on where it stopped"));
         }
         let place = pager.url();
-        let text = match reading::fetch(ctx, &place) {
+        let text = match reading::fetch(ctx, source, &place) {
             Ok(text) => text,
             Err(error) if says(&error, "404") && pager.older() => continue,
             // Cursors do not live for ever.
@@ -143,7 +143,9 @@ fn registry(ctx: &Context, source: &Source, url: &str, full: bool) -> Result<Out
                 pager.restart();
                 continue;
             }
-            Err(error) => return Err(unread(name, error)),
+            Err(error) => {
+                return Err(reading::unread(name, error).hint(format!("umcp catalog refresh {name}")));
+            }
         };
         let now = ctx.clock.now();
         let page = registry::page(&place, &text, now)?;
@@ -173,17 +175,6 @@ fn count(number: u64) -> usize {
 /// Whether a registry answered with this status.
 fn says(error: &Error, status: &str) -> bool {
     error.is(&codes::UPSTREAM_HTTP) && error.message.contains(&format!("answered {status}"))
-}
-
-fn unread(name: &str, error: Error) -> Error {
-    let hint = format!("umcp catalog refresh {name}");
-    let why = match error.source {
-        Some(cause) => format!("{}: {cause}", error.message),
-        None => error.message,
-    };
-    Error::new(&codes::SOURCE_FAILED, format!("the source `{name}` could not be read"))
-        .because(why)
-        .hint(hint)
 }
 
 /// What came of one source.

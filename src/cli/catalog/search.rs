@@ -29,7 +29,7 @@ pub struct Search {
 }
 
 /// List servers and apps, the most deserving first
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = "Example:\n  umcp catalog list --category database")]
 pub struct List {
     #[command(flatten)]
@@ -48,8 +48,16 @@ struct Filter {
     #[arg(long)]
     all: bool,
     /// How many to show
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = LIMIT, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
+}
+
+const LIMIT: u32 = 20;
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self { category: Vec::new(), source: None, all: false, limit: LIMIT }
+    }
 }
 
 impl Search {

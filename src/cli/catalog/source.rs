@@ -52,6 +52,9 @@ struct Add {
     /// The branch or tag of a git repository
     #[arg(long, value_name = "BRANCH")]
     branch: Option<String>,
+    /// It stands in a network of your own, such as a company's registry
+    #[arg(long)]
+    allow_private: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
@@ -94,7 +97,7 @@ impl Add {
     fn run(self, ctx: &Context) -> Result<()> {
         let origin = origin(&self.target, self.kind, self.branch)?;
         let name = self.name.unwrap_or_else(|| name_of(&origin));
-        let source = Source::new(name.clone(), origin);
+        let source = Source { private: self.allow_private, ..Source::new(name.clone(), origin) };
         let known = sources(ctx)?.iter().any(|known| known.name == name);
         // Read before it is added: a source that cannot be read is a slip. A registry is read when the user says so.
         let read = match &source.origin {
