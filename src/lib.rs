@@ -4,6 +4,7 @@
 pub mod apps;
 pub mod audit;
 pub mod calls;
+pub mod catalogue;
 pub mod cli;
 pub mod clients;
 pub mod clock;

@@ -26,7 +26,8 @@ impl Complete {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let mut root = super::command();
         root.build();
-        let candidates = candidates(&root, &self.words, &|kind| names(&ctx.paths, kind));
+        let typed = self.words.last().map_or("", String::as_str);
+        let candidates = candidates(&root, &self.words, &|kind| names(&ctx.paths, kind, typed));
         let line = |candidate: &Candidate| match candidate.about.as_str() {
             "" => format!("{}\n", candidate.word),
             about => format!("{}\t{about}\n", candidate.word),
@@ -45,9 +46,14 @@ pub enum Names {
     Targets,
     Codes,
     Clients,
+    /// Entries of catalogues; there are tens of thousands, so only those that begin like the word are read.
+    Entries,
 }
 
-fn names(paths: &Paths, names: Names) -> Vec<(String, String)> {
+/// So many entries are offered at most; a longer list helps nobody.
+const MOST_ENTRIES: usize = 200;
+
+fn names(paths: &Paths, names: Names, typed: &str) -> Vec<(String, String)> {
     match names {
         Names::Index(kind) => names_index::read(&paths.names_index(), kind),
         Names::ServersOrFiles => names_index::read(&paths.names_index(), NameKind::Server),
@@ -55,6 +61,10 @@ fn names(paths: &Paths, names: Names) -> Vec<(String, String)> {
             .into_iter()
             .flat_map(|kind| names_index::read(&paths.names_index(), kind))
             .collect(),
+        Names::Entries => {
+            let found = names_index::read_entries(&paths.names_index(), typed, MOST_ENTRIES);
+            found.into_iter().map(|name| (name, String::new())).collect()
+        }
         Names::Clients => {
             crate::clients::CLIENTS.iter().map(|client| (client.id.into(), client.name.into())).collect()
         }
@@ -239,6 +249,8 @@ fn named(value_name: &str, path: &[&str]) -> Option<Names> {
         "SCHEDULE" => Some(Names::Index(NameKind::Schedule)),
         "AGENT" if path != ["agent", "create"] => Some(Names::Index(NameKind::Agent)),
         "TOKEN" => Some(Names::Index(NameKind::Token)),
+        "ENTRY" => Some(Names::Entries),
+        "SOURCE" => Some(Names::Index(NameKind::Source)),
         "CODE" => Some(Names::Codes),
         "CLIENT" => Some(Names::Clients),
         _ => None,
@@ -274,6 +286,8 @@ mod tests {
             Names::Index(NameKind::Integration) => vec![("github".into(), String::new())],
             Names::Targets => vec![("git".into(), String::new()), ("github".into(), String::new())],
             Names::Codes => vec![("UM0401".into(), String::new())],
+            Names::Index(NameKind::Source) => vec![("official".into(), "registry".into())],
+            Names::Entries => vec![("playwright".into(), String::new())],
             Names::Clients => vec![("cursor".into(), "Cursor".into())],
         };
         candidates(&root, &words, &names).into_iter().map(|candidate| candidate.word).collect()
@@ -314,6 +328,10 @@ mod tests {
             (&["integration", "show", ""], &["github"]),
             (&["secret", "delete", ""], &["GITHUB_TOKEN"]),
             (&["secret", "set", ""], &[]),
+            (&["catalog", "install", "p"], &["playwright"]),
+            (&["catalog", "refresh", ""], &["official"]),
+            (&["catalog", "search", "x", "--source", "o"], &["official"]),
+            (&["catalog", "search", "--category", "br"], &["browser"]),
             (&["command", "list", ""], &["petstore"]),
             (&["schedule", "pause", "n"], &["nightly"]),
             (&["schedule", "create", ""], &[]),

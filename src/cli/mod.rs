@@ -6,6 +6,7 @@ mod agent;
 mod app;
 mod approve;
 mod audit;
+mod catalog;
 mod client;
 mod command;
 mod complete;
@@ -162,6 +163,9 @@ enum Noun {
     Rollback(package::change::Rollback),
     Sync(package::sync::Sync),
     Lock(package::lock::Command),
+    /// Find servers and apps, and install them
+    #[command(aliases = ["catalogue", "catalogs", "catalogues"])]
+    Catalog(catalog::Command),
     /// Make tools of programs, scripts and requests
     #[command(alias = "commands")]
     Command(command::Command),
@@ -241,6 +245,7 @@ impl Noun {
             Self::Rollback(command) => command.run(ctx),
             Self::Sync(command) => command.run(ctx),
             Self::Lock(command) => command.run(ctx),
+            Self::Catalog(command) => command.run(ctx),
             Self::Command(command) => command.run(ctx),
             Self::Profile(command) => command.run(ctx),
             Self::Policy(command) => command.run(ctx),

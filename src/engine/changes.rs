@@ -4,7 +4,9 @@ use super::{Deploy, StoreRequest};
 use crate::audit::Event;
 use crate::policy::grant;
 use crate::policy::rules;
-use crate::{environments, integrations, policy, schedules, secrets, servers, tools, workflows};
+use crate::{
+    catalogue, environments, integrations, policy, schedules, secrets, servers, tools, workflows,
+};
 
 /// The record of a change; `None` for what is no decision of the user.
 pub fn change(request: &StoreRequest) -> Option<Event> {
@@ -30,6 +32,7 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
         StoreRequest::Workflow(request) => workflow(request)?,
         StoreRequest::Schedule(request) => schedule(request)?,
         StoreRequest::Secret(request) => secret(request)?,
+        StoreRequest::Catalogue(request) => catalogue(request)?,
         StoreRequest::Install(install) => ("app install", vec![install.server.name.clone()]),
         StoreRequest::Package(deploy) => package(deploy),
         StoreRequest::Usage(_)
@@ -40,17 +43,35 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
     Some(Event::Change { what: what.into(), names })
 }
 
-/// Whether names of schedules or agents change, which completion offers.
-pub fn names_schedules(request: &StoreRequest) -> bool {
-    use schedules::Request;
-    let StoreRequest::Schedule(request) = request else { return false };
-    matches!(
-        **request,
-        Request::Put { .. }
-            | Request::Delete { .. }
-            | Request::PutAgent { .. }
-            | Request::DeleteAgents { .. }
-    )
+impl StoreRequest {
+    /// Whether it may change names that completion offers.
+    pub fn renames(&self) -> bool {
+        use schedules::Request;
+        match self {
+            Self::Server(_)
+            | Self::Tool(_)
+            | Self::Profile(_)
+            | Self::Policy(_)
+            | Self::Secret(_)
+            | Self::Integration(_)
+            | Self::Install(_)
+            | Self::Package(_) => true,
+            Self::Token(request) => !matches!(request, policy::Request::Grant(_)),
+            Self::Catalogue(request) => request.renames(),
+            Self::Schedule(request) => matches!(
+                **request,
+                Request::Put { .. }
+                    | Request::Delete { .. }
+                    | Request::PutAgent { .. }
+                    | Request::DeleteAgents { .. }
+            ),
+            Self::Usage(_)
+            | Self::Audit(_)
+            | Self::Workflow(_)
+            | Self::App(_)
+            | Self::Packages(_) => false,
+        }
+    }
 }
 
 fn package(deploy: &Deploy) -> (&'static str, Vec<String>) {
@@ -129,6 +150,18 @@ fn integration(request: &integrations::Request) -> Said {
         Request::Use { name, .. } => ("connection use", vec![name.clone()]),
         Request::Forget { names } => ("connection forget", names.clone()),
         // Written at every renewal too, which is no decision of the user.
+        _ => return None,
+    })
+}
+
+/// What is read from a source is no decision of the user; which sources there are is.
+fn catalogue(request: &catalogue::Request) -> Said {
+    use catalogue::Request;
+    Some(match request {
+        Request::AddSource { source } => ("catalog source add", vec![source.name.clone()]),
+        Request::RemoveSource { name } => ("catalog source remove", vec![name.clone()]),
+        Request::EnableSource { name, enabled: true } => ("catalog source enable", vec![name.clone()]),
+        Request::EnableSource { name, enabled: false } => ("catalog source disable", vec![name.clone()]),
         _ => return None,
     })
 }

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::policy::rules;
 use crate::store::{Row, Series, Store, Writer};
 use crate::{
-    apps, audit, environments, integrations, packages, policy, schedules, secrets, servers, tools, usage, workflows,
+    apps, audit, catalogue, environments, integrations, packages, policy, schedules, secrets, servers, tools, usage,
+    workflows,
 };
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;
@@ -75,6 +76,7 @@ impl Engine {
                 StoreRequest::Schedule(request) => schedules::read(tx, request).map(Reply::Schedule),
                 StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
                 StoreRequest::App(request) => apps::read(tx, request).map(Reply::App),
+                StoreRequest::Catalogue(request) => catalogue::read(tx, request).map(Reply::Catalogue),
                 StoreRequest::Packages(request) => packages::read(tx, request).map(Reply::Packages),
                 StoreRequest::Install(_) | StoreRequest::Package(_) => {
                     Err(Error::bug("an installation writes"))
@@ -133,19 +135,7 @@ impl Engine {
     }
 
     fn after(&self, request: &StoreRequest) {
-        let named = matches!(
-            request,
-            StoreRequest::Server(_)
-                | StoreRequest::Tool(_)
-                | StoreRequest::Profile(_)
-                | StoreRequest::Token(_)
-                | StoreRequest::Policy(_)
-                | StoreRequest::Secret(_)
-                | StoreRequest::Integration(_)
-                | StoreRequest::Install(_)
-                | StoreRequest::Package(_)
-        ) || changes::names_schedules(request);
-        if named {
+        if request.renames() {
             self.refresh_names();
         }
         if let Some(watcher) = &self.watcher {
@@ -192,6 +182,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Schedule(request) => schedules::write(tx, *request).map(Reply::Schedule),
         StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),
         StoreRequest::App(request) => apps::read(tx, &request).map(Reply::App),
+        StoreRequest::Catalogue(request) => catalogue::write(tx, request).map(Reply::Catalogue),
         StoreRequest::Install(install) => {
             let request::Install { app, server, replace } = *install;
             let reply = servers::write(tx, servers::Request::Add { servers: vec![server], replace })?;

@@ -5,7 +5,7 @@
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
 use crate::policy::{self, rules};
-use crate::{environments, integrations, paths, schedules, secrets, servers, tools};
+use crate::{catalogue, environments, integrations, paths, schedules, secrets, servers, tools};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -25,6 +25,7 @@ pub enum NameKind {
     Schedule,
     Agent,
     Token,
+    Source,
 }
 
 impl NameKind {
@@ -41,6 +42,7 @@ impl NameKind {
             Self::Schedule => "schedule",
             Self::Agent => "agent",
             Self::Token => "token",
+            Self::Source => "source",
         }
     }
 }
@@ -134,7 +136,47 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
             let _ = writeln!(text, "token\t{}\t{}", token.name, token.scopes);
         }
     }
-    paths::write_cache(path, text.as_bytes())
+    if let Reply::Catalogue(catalogue::Reply::Sources(all)) =
+        engine.call(StoreRequest::Catalogue(catalogue::Request::Sources))?
+    {
+        for source in all {
+            let _ = writeln!(text, "source\t{}\t{}", source.name, source.origin.word());
+        }
+    }
+    paths::write_cache(path, text.as_bytes())?;
+    write_entries(engine, &entries_file(path))
+}
+
+/// The names of the catalogues' entries stand in a file of their own, which is read when one of them is completed.
+fn write_entries(engine: &Engine, path: &Path) -> Result<()> {
+    match engine.store().read(catalogue::names)? {
+        Some(names) if std::fs::read(path).is_ok_and(|old| old == names.as_bytes()) => Ok(()),
+        Some(names) => paths::write_cache(path, names.as_bytes()),
+        None => Ok(()),
+    }
+}
+
+fn entries_file(path: &Path) -> PathBuf {
+    path.with_extension("entries")
+}
+
+/// Names of catalogue entries that begin with `start`, at most `most`; before the first refresh the bundled ones.
+pub fn read_entries(path: &Path, start: &str, most: usize) -> Vec<String> {
+    let names = |text: &str| -> Vec<String> {
+        let name = |key: &str| key.split_once('/').map(|(_, name)| name.to_string());
+        let mut all: Vec<String> =
+            text.lines().filter_map(name).filter(|name| name.starts_with(start)).take(most).collect();
+        all.sort();
+        all.dedup();
+        all
+    };
+    match std::fs::read_to_string(entries_file(path)) {
+        Ok(text) => names(&text),
+        Err(_) => {
+            let bundled = catalogue::bundled::entries().iter();
+            names(&bundled.map(|entry| catalogue::key("bundled", &entry.name) + "\n").collect::<String>())
+        }
+    }
 }
 
 fn write_schedules(engine: &Engine, text: &mut String) -> Result<()> {

@@ -6,7 +6,8 @@ use super::live::{Live, LiveReply};
 use crate::clock::Timestamp;
 use crate::policy::rules;
 use crate::{
-    apps, audit, environments, integrations, packages, policy, schedules, secrets, servers, tools, usage, workflows,
+    apps, audit, catalogue, environments, integrations, packages, policy, schedules, secrets, servers, tools, usage,
+    workflows,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,7 @@ pub enum StoreRequest {
     Schedule(Box<schedules::Request>),
     Secret(secrets::Request),
     App(apps::Request),
+    Catalogue(catalogue::Request),
     /// An app and the server entry that offers it, in one go.
     Install(Box<Install>),
     /// What is known of packages.
@@ -74,6 +76,7 @@ pub enum Reply {
     Secret(secrets::Reply),
     App(apps::Reply),
     Packages(packages::Reply),
+    Catalogue(catalogue::Reply),
     Live(LiveReply),
 }
 
@@ -94,6 +97,9 @@ impl StoreRequest {
             Self::Secret(request) => request.writes(),
             Self::App(_) | Self::Packages(_) => false,
             Self::Install(_) | Self::Package(_) => true,
+            Self::App(_) => false,
+            Self::Catalogue(request) => request.writes(),
+            Self::Install(_) => true,
         }
     }
 }
@@ -127,6 +133,7 @@ impl From<schedules::Request> for Request {
     fn from(request: schedules::Request) -> Self {
         Self::Store(StoreRequest::Schedule(Box::new(request)))
     }
+    Catalogue catalogue;
 }
 
 impl From<Install> for Request {

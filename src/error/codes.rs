@@ -140,6 +140,14 @@ codes! {
     AUTHORIZATION_OFF = "UM0605" "authorization_off" Refused "umcp gives tokens to remote clients only where the setting `gateway.authorization` is `server`; it is read when the gateway starts.";
     UNAUTHORIZED = "UM0603" "unauthorized" Credential "The request has no valid key.";
 
+    ENTRY_NOT_FOUND = "UM0801" "entry_not_found" NotFound "No catalogue has an entry of that name. `umcp catalog search` finds by words, `umcp catalog refresh` reads the sources again.";
+    ENTRY_AMBIGUOUS = "UM0802" "entry_ambiguous" Conflict "Several sources have an entry of that name, and they do not offer the same thing. Say which one: `umcp catalog install SOURCE/NAME`.";
+    ENTRY_NOT_RUNNABLE = "UM0803" "entry_not_runnable" Refused "The entry offers nothing that umcp runs, or only in a way that a catalogue may not ask for: an address of your own network, arguments for the package manager, variables that steer a process, references to your secrets.";
+    SOURCE_NOT_FOUND = "UM0804" "source_not_found" NotFound "No source of that name is known. `umcp catalog source list` shows all.";
+    SOURCE_EXISTS = "UM0805" "source_exists" Conflict "A source of that name exists already, or belongs to umcp itself.";
+    SOURCE_INVALID = "UM0806" "source_invalid" Invalid "What the source answered is no catalogue, or more than a catalogue may be. What was read before is kept.";
+    SOURCE_FAILED = "UM0807" "source_failed" Network "The source could not be read. What was read before is kept, and the next refresh goes on from there.";
+
     WORKFLOW_NOT_FOUND = "UM1001" "workflow_not_found" NotFound "No workflow of that name is known. `umcp workflow list` shows all.";
     WORKFLOW_EXISTS = "UM1002" "workflow_exists" Conflict "A workflow of that name exists already; `--replace` puts the new document in its place.";
     RUN_FAILED = "UM1003" "run_failed" Upstream "The workflow ran and a step of it failed; `umcp workflow logs RUN` shows which and why.";

@@ -6,6 +6,7 @@ use super::query::{self, Group};
 use super::terms::Terms;
 use super::words::{self, squash, stem};
 use super::{Document, Field, Hit, synonyms};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// How soon a further occurrence of a term stops to count.
@@ -19,8 +20,9 @@ const FIELDS: usize = 6;
 /// What stands behind this in a query is not read, so that a pasted page costs no more than a sentence.
 const MOST_CHARS: usize = 1_000;
 
-/// Documents made ready for search; immutable, so that threads share it behind an `Arc`.
-#[derive(Debug)]
+/// Documents made ready for search; immutable, so that threads share it behind an `Arc`. It may be stored and read back
+/// by the same program; whoever stores it has to see to it that nothing else is read as one.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Index {
     terms: Terms,
     /// Where the postings of each term end.

@@ -1,8 +1,10 @@
 //! The dictionary of an index: every term once, sorted, in one string.
 //! Finds a term, the terms it begins, and the terms one slip of the finger away; every search is bounded by the dictionary.
 
+use serde::{Deserialize, Serialize};
+
 /// Terms in order; a term's number is its place.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Terms {
     text: Box<str>,
     /// Where each term ends in `text`.

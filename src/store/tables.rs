@@ -86,6 +86,14 @@ tables! {
     AGENTS = "agents.v1" Text "schedules";
     /// Setting -> value set by command rather than by file.
     SETTINGS = "settings.v1" Text "settings";
+    /// Source name -> where a catalogue is read, and how far it was read.
+    CATALOGUE_SOURCES = "catalogue_sources.v1" Text "catalogue";
+    /// `SOURCE/NAME` -> an entry of a catalogue.
+    CATALOGUE_ENTRIES = "catalogue_entries.v1" Text "catalogue";
+    /// `SOURCE/NAME` -> what the user thinks of it.
+    CATALOGUE_RATINGS = "catalogue_ratings.v1" Text "catalogue";
+    /// What is made of the entries for searches; it can be made anew.
+    CATALOGUE_SHELF = "catalogue_shelf.v1" Text "catalogue";
     /// Integration id -> how one signs in somewhere, without its secret.
     INTEGRATIONS = "integrations.v1" Text "integrations";
     /// Connection id -> an account that signed in, without its tokens.

@@ -8,6 +8,8 @@ mod audit;
 #[cfg(target_os = "linux")]
 mod canary;
 #[cfg(unix)]
+mod catalogue;
+#[cfg(unix)]
 mod command;
 #[cfg(unix)]
 mod conformance;

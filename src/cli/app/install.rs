@@ -46,6 +46,11 @@ pub struct Install {
 }
 
 impl Install {
+    /// An app that umcp brings along, under its own or another name.
+    pub fn shipped(app: String, name: Option<String>, set: Vec<String>, arguments: Vec<String>) -> Self {
+        Self { app, name, set, allow_private: false, replace: false, arguments }
+    }
+
     pub fn run(self, ctx: &Context) -> Result<()> {
         let (loaded, origin) = manifest(&self.app)?;
         let name = self.name.clone().or_else(|| loaded.name.clone()).unwrap_or_else(|| {

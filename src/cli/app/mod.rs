@@ -4,7 +4,7 @@
 mod account;
 mod change;
 mod document;
-mod install;
+pub mod install;
 pub mod known;
 mod list;
 mod show;

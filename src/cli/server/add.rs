@@ -178,7 +178,7 @@ impl Add {
 }
 
 /// Says that the command is not to be found now. It may be installed later, so the entry is made all the same.
-fn missing_program(server: &Server) -> Option<String> {
+pub fn missing_program(server: &Server) -> Option<String> {
     let Transport::Stdio { command, .. } = &server.transport else { return None };
     let own = server.env.get("PATH").cloned();
     let path = own.or_else(|| variable("PATH")).unwrap_or_default();

@@ -3,7 +3,7 @@
 
 mod add;
 mod approve;
-pub use add::pairs;
+pub use add::{missing_program, pairs};
 mod change;
 pub use change::change;
 mod edit;

@@ -35,15 +35,10 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         | StoreRequest::Schedule(_)
         | StoreRequest::App(_)
         | StoreRequest::Packages(_)
+        | StoreRequest::Catalogue(_)
         | StoreRequest::Integration(_) => None,
     };
-    let named = match request {
-        StoreRequest::Token(policy::Request::Grant(_)) => false,
-        StoreRequest::Tool(_) | StoreRequest::Secret(_) | StoreRequest::Token(_) => true,
-        StoreRequest::Schedule(request) => request.replans().is_some(),
-        _ => change.is_some(),
-    };
-    if named {
+    if request.renames() {
         renamed.notify_one();
     }
     let Some(gateway) = gateway.get() else { return };
@@ -124,6 +119,7 @@ pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
         | StoreRequest::Workflow(_)
         | StoreRequest::App(_)
         | StoreRequest::Packages(_)
+        | StoreRequest::Catalogue(_)
         | StoreRequest::Integration(_) => return,
         StoreRequest::Schedule(request) if request.replans().is_none() => return,
         StoreRequest::Schedule(_) => "schedules were changed",
