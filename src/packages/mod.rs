@@ -2,6 +2,7 @@
 //! It decides and remembers; what runs the managers' programs is `setup::packages`.
 
 pub mod archive;
+pub mod cargo;
 pub mod lock;
 pub mod mcpb;
 pub mod model;
@@ -69,6 +70,10 @@ pub fn check(reference: &Reference, version: &str, digest: &str, pins: &str) -> 
         }
         Manager::Pypi => pypi::holds(reference, version, digest, pins),
         Manager::Mcpb => pins.trim_end() == digest,
+        Manager::Cargo => {
+            let checksum = digest.strip_prefix("sha256:").unwrap_or_default();
+            pins.ends_with(&format!(" {version} {checksum}\n"))
+        }
         Manager::Github | Manager::Git => {
             let (commit, _) = recipe::read_pins(pins)?;
             digest == format!("git:{commit}") && commit.starts_with(version)

@@ -2,6 +2,7 @@
 //! go as a test needs them, and against the world where the peers are installed.
 
 mod bundle;
+mod cargo;
 mod registry;
 mod repository;
 
@@ -44,12 +45,12 @@ fn a_package_is_named_or_refused_with_what_to_say() {
     error: `npm` is not found on PATH [UM0454]
     hint: install `npm` and try again
     ");
-    assert_snapshot!(sandbox.run(&["install", "cargo:notes"]), @"
+    assert_snapshot!(sandbox.run(&["install", "gem:notes"]), @"
     exit: 9
     --- stderr ---
-    looking up cargo:notes ...
-    error: umcp does not install packages of `cargo` itself [UM0454]
-    hint: cargo install --locked notes
+    looking up gem:notes ...
+    error: umcp does not install packages of `gem` itself [UM0454]
+    hint: gem install notes
     hint: umcp server add NAME -- PROGRAM
     ");
     assert_snapshot!(sandbox.run(&["update", "notes"]), @"

@@ -18,7 +18,7 @@ use std::path::Path;
 
 /// Install a server from a package, at an exact version
 ///
-/// REFERENCE says whose package it is: `npm:NAME`, `pypi:NAME`, with `@VERSION` (PyPI: `==VERSION`) for another than the
+/// REFERENCE says whose package it is: `npm:NAME`, `pypi:NAME`, `cargo:NAME`, with `@VERSION` (PyPI: `==VERSION`) for another than the
 /// newest; `mcpb:FILE` or `mcpb:URL` for a bundle, `github:OWNER/REPO` or
 /// `git:URL` for a repository. The package's manager installs it into a folder of its own, from versions and digests that `umcp.lock` keeps; its server
 /// is started from there, without asking any registry. What follows `--` are arguments of the server.

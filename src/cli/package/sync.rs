@@ -111,7 +111,7 @@ impl Sync {
             scripts: wanted.scripts,
             answers: wanted.answers.clone(),
         };
-        let is_built = matches!(on_disk.reference.manager, Manager::Github | Manager::Git);
+        let is_built = matches!(on_disk.reference.manager, Manager::Cargo | Manager::Github | Manager::Git);
         if wanted.scripts || is_built {
             let question = format!("Let programs of {} run while it is being installed?", wanted.reference);
             if !ctx.ui.confirm(&question, false, "--yes")? {

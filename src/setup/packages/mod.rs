@@ -3,6 +3,7 @@
 //! Rule: a package is resolved to versions with digests first, and only those are ever installed.
 
 mod bundle;
+mod cargo;
 pub mod entry;
 mod folder;
 mod npm;
@@ -75,6 +76,7 @@ impl<'a> Installer<'a> {
         match reference.manager {
             Manager::Npm => npm::resolve(self, reference),
             Manager::Pypi => pypi::resolve(self, reference, scripts),
+            Manager::Cargo => cargo::resolve(self, reference),
             Manager::Mcpb => bundle::resolve(self, reference),
             Manager::Github | Manager::Git => repository::resolve(self, reference, scripts),
             _ => Err(unknown(reference)),
@@ -86,6 +88,7 @@ impl<'a> Installer<'a> {
         match reference.manager {
             Manager::Npm => npm::newest(self, reference),
             Manager::Pypi => pypi::newest(self, reference, scripts),
+            Manager::Cargo => cargo::resolve(self, reference).map(|resolved| resolved.version),
             Manager::Mcpb => bundle::resolve(self, reference).map(|resolved| resolved.version),
             Manager::Github | Manager::Git => repository::newest(self, reference),
             _ => Err(unknown(reference)),
@@ -132,6 +135,7 @@ impl<'a> Installer<'a> {
         let run = match reference.manager {
             Manager::Npm => npm::run(reference, folder, program)?,
             Manager::Pypi => pypi::run(reference, folder, program)?,
+            Manager::Cargo => cargo::run(folder, &reference.name, program)?,
             Manager::Mcpb => return bundle::start(self, folder, &wanted.answers),
             Manager::Github | Manager::Git => repository::run(folder, &wanted.pins, reference, program)?,
             _ => return Err(unknown(reference)),
@@ -143,6 +147,7 @@ impl<'a> Installer<'a> {
         match wanted.reference.manager {
             Manager::Npm => npm::fill(self, draft, &wanted.pins, wanted.scripts),
             Manager::Pypi => pypi::fill(self, draft, place, &wanted.pins, wanted.scripts),
+            Manager::Cargo => cargo::fill(self, draft, &wanted.reference, &wanted.pins),
             Manager::Mcpb => bundle::fill(self, draft, &wanted.reference, &wanted.digest),
             Manager::Github | Manager::Git => {
                 repository::fill(self, draft, place, &wanted.reference, &wanted.pins, wanted.scripts)
@@ -157,7 +162,6 @@ fn unknown(reference: &Reference) -> Error {
     let (word, name) = (reference.manager.word(), &reference.name);
     let version = reference.version.as_deref().unwrap_or("latest");
     let command = match reference.manager {
-        Manager::Cargo => format!("cargo install --locked {name}"),
         Manager::Go => format!("go install {name}@{version}"),
         Manager::Gem => format!("gem install {name}"),
         Manager::Composer => format!("composer global require {name}"),

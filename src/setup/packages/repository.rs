@@ -1,11 +1,11 @@
 //! Repositories, by the user's own git: one commit is fetched and built by a recipe that its user has seen.
 
 use super::folder::{Draft, Place};
-use super::{Installer, process::Step, pypi};
+use super::{Installer, cargo, process::Step, pypi};
 use crate::error::{Error, Result, codes};
 use crate::packages::model::FOLDER;
 use crate::packages::recipe::{self, Command, FILES, Recipe};
-use crate::packages::{Manager, Reference, Resolved, Run, program};
+use crate::packages::{Manager, Reference, Resolved, Run};
 use crate::paths::io_error;
 use std::fs;
 use std::path::Path;
@@ -145,15 +145,6 @@ pub fn run(folder: &Path, pins: &str, reference: &Reference, wanted: Option<&str
             let name = recipe::python_name(&read("report.json")?)?;
             pypi::run(&Reference::new(Manager::Pypi, &name)?, folder, wanted)
         }
-        Recipe::Rust | Recipe::Go => {
-            let bin = folder.join("bin");
-            let entries = fs::read_dir(&bin).map_err(|error| io_error("read", &bin, &error))?;
-            let mut programs: Vec<String> =
-                entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
-            programs.sort();
-            let name = reference.name.trim_end_matches(".git");
-            let program = program::choose(&programs, name, wanted)?;
-            Ok(Run { command: format!("{FOLDER}/bin/{program}"), args: Vec::new() })
-        }
+        Recipe::Rust | Recipe::Go => cargo::run(folder, reference.name.trim_end_matches(".git"), wanted),
     }
 }

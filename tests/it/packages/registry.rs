@@ -183,7 +183,16 @@ impl Registry {
             ("PIP_CONFIG_FILE", "/dev/null"),
         ];
         let root = std::env::var("PYENV_ROOT").unwrap_or_default();
-        let more = [("PYENV_ROOT", root.as_str())];
+        let cargo = sandbox.home().join("cargo");
+        // The one that runs this test: a link of rustup would look for its toolchain below another home.
+        let rust =
+            std::env::var("RUSTUP_HOME").or_else(|_| std::env::var("HOME").map(|home| home + "/.rustup"));
+        let rust = rust.unwrap_or_default();
+        let more = [
+            ("PYENV_ROOT", root.as_str()),
+            ("CARGO_HOME", cargo.to_str().unwrap()),
+            ("RUSTUP_HOME", rust.as_str()),
+        ];
         let all: Vec<(&str, &str)> =
             variables.into_iter().chain(more.into_iter().filter(|it| !it.1.is_empty())).collect();
         sandbox.run_with(arguments, &all)
