@@ -77,7 +77,7 @@ impl Note {
     pub fn new(context: &Context, (server, tool): (&str, &str), arguments: &str) -> Self {
         Self {
             client: context.client.clone(),
-            token: context.token.clone(),
+            token: context.token.as_ref().map(|pass| pass.name().clone()),
             door: context.door,
             profile: context.profile.clone(),
             server: server.into(),

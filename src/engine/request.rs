@@ -97,9 +97,7 @@ impl StoreRequest {
             Self::Secret(request) => request.writes(),
             Self::App(_) | Self::Packages(_) => false,
             Self::Install(_) | Self::Package(_) => true,
-            Self::App(_) => false,
             Self::Catalogue(request) => request.writes(),
-            Self::Install(_) => true,
         }
     }
 }
@@ -127,13 +125,13 @@ from! {
     Secret secrets;
     App apps;
     Packages packages;
+    Catalogue catalogue;
 }
 
 impl From<schedules::Request> for Request {
     fn from(request: schedules::Request) -> Self {
         Self::Store(StoreRequest::Schedule(Box::new(request)))
     }
-    Catalogue catalogue;
 }
 
 impl From<Install> for Request {

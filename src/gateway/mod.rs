@@ -118,9 +118,9 @@ impl Gateway {
 
     /// Notes the id of the key a session came with: names of keys can be given again.
     fn with_key(&self, session: Arc<Session>) -> Arc<Session> {
-        if let Some(name) = &session.arrival.token
-            && let Ok(tokens) = self.tokens()
-            && let Some(token) = tokens.iter().find(|it| it.name == **name && it.revoked.is_none())
+        if let Some(pass) = &session.arrival.token
+            && let Ok(tokens) = self.entrance.tokens(&self.world().shared.engine)
+            && let Some(token) = tokens.iter().find(|it| it.name == **pass.name() && it.revoked.is_none())
         {
             session.came_with(&token.id);
         }

@@ -99,7 +99,7 @@ impl World {
         server: &str,
         profile: &Arc<Profile>,
         client: &Arc<str>,
-        token: Option<&Arc<str>>,
+        token: Option<&Pass>,
     ) -> bool {
         let Some(bound) = self.bound(profile, client, token) else { return false };
         bound.closes(server) || self.view(profile, client, token).closed.iter().any(|name| name == server)
