@@ -37,6 +37,6 @@ fuzz_target!(|data: &[u8]| {
     let mut events = Events::default();
     for piece in data.chunks(5) {
         events.push(piece);
-        while let Ok(Some(_)) = events.next() {}
+        while let Ok(Some(_)) = events.next_event() {}
     }
 });

@@ -60,7 +60,7 @@ impl Events {
     }
 
     /// The next whole event of what was pushed.
-    pub fn next(&mut self) -> Result<Option<Event>> {
+    pub fn next_event(&mut self) -> Result<Option<Event>> {
         while let Some(line) = self.line() {
             if !line.is_empty() {
                 self.field(line)?;
@@ -180,7 +180,7 @@ mod tests {
             let mut seen = Vec::new();
             for piece in text.as_bytes().chunks(size) {
                 events.push(piece);
-                while let Some(event) = events.next().unwrap() {
+                while let Some(event) = events.next_event().unwrap() {
                     seen.push(event);
                 }
             }
@@ -199,7 +199,7 @@ mod tests {
         let piece = vec![b'x'; 1 << 20];
         for _ in 0..16 {
             events.push(&piece);
-            if let Err(error) = events.next() {
+            if let Err(error) = events.next_event() {
                 assert!(error.is(&codes::UPSTREAM_TOO_LARGE));
                 return;
             }

@@ -27,7 +27,7 @@ impl Reader {
     /// The next event, `None` at the end of the stream.
     pub async fn next(&mut self) -> Result<Option<Event>> {
         loop {
-            if let Some(event) = self.events.next()? {
+            if let Some(event) = self.events.next_event()? {
                 return Ok(Some(event));
             }
             match client::next_piece(&mut self.body).await? {
