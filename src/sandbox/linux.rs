@@ -165,7 +165,11 @@ impl Prepared {
         unsafe { command.pre_exec(move || self.enter()) };
     }
 
-    fn enter(&self) -> io::Result<()> {
+    /// Shuts in the process that calls it. For a child on its way to a program: makes system calls only.
+    ///
+    /// # Errors
+    /// See [`Prepared::failure`].
+    pub fn enter(&self) -> io::Result<()> {
         for (resource, limit) in &self.limits {
             // SAFETY: reads a structure that outlives the call. The type of the number differs between C libraries.
             step(1, unsafe { libc::setrlimit(*resource as _, limit) })?;
@@ -190,6 +194,11 @@ impl Prepared {
         syscalls::install(&self.filter)
     }
 
+    /// Whether it failed because the child shared our memory; kernels before 4.3 give no own user namespace then.
+    pub fn needs_own_memory(error: &io::Error) -> bool {
+        error.raw_os_error() == Some(2 * STEP + libc::EINVAL)
+    }
+
     /// Which step of shutting in failed, if it was one of these that kept a command from starting.
     pub fn failure(error: &io::Error) -> Option<Error> {
         let number = error.raw_os_error().filter(|number| *number > STEP)?;
@@ -205,6 +214,30 @@ impl Prepared {
         };
         let error = Error::new(&codes::SANDBOX_FAILED, format!("the sandbox failed: {what}"));
         Some(error.because(io::Error::from_raw_os_error(number % STEP)))
+    }
+}
+
+#[cfg(test)]
+impl Prepared {
+    /// One whose step of this number fails, for tests of whoever starts the child.
+    pub fn failing(step: i32) -> Self {
+        let nothing = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        let mut prepared = Self {
+            limits: Vec::new(),
+            mounts: None,
+            ruleset: None,
+            filter: Vec::new(),
+            root: false,
+            guards: Vec::new(),
+        };
+        match step {
+            1 => prepared.limits.push((9999, nothing)),
+            // An empty folder cannot cover a file.
+            4 => prepared.mounts = Some(mounts::Mounts::of_folders(&["/dev/null"], Identity::current())),
+            6 => prepared.ruleset = std::fs::File::open("/dev/null").ok().map(OwnedFd::from),
+            _ => prepared.filter.push(libc::sock_filter { code: u16::MAX, jt: 0, jf: 0, k: 0 }),
+        }
+        prepared
     }
 }
 

@@ -5,6 +5,7 @@
 mod job;
 #[cfg(target_os = "linux")]
 mod linux;
+mod place;
 mod plan;
 #[cfg(not(target_os = "linux"))]
 #[path = "elsewhere.rs"]

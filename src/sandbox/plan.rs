@@ -2,6 +2,7 @@
 //! Looks at the disk, changes nothing; the back ends take it from here.
 
 use super::job::Limits;
+use super::place;
 use super::profile::{Base, Chosen, Guard, Net};
 use super::protect::{self, Who};
 use super::reach::{Reach, Start};
@@ -104,7 +105,7 @@ fn around(place: &Path, hidden: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 fn real(place: &Path) -> PathBuf {
-    place.canonicalize().unwrap_or_else(|_| place.to_path_buf())
+    place::real(place).unwrap_or_else(|_| place.to_path_buf())
 }
 
 /// Paths the entry itself names: what it starts, where, and every absolute path in its arguments and variables.

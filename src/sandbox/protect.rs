@@ -2,6 +2,7 @@
 //! Pure but for the question what exists. A place that a server's own entry names is open to that server, and so is
 //! one that belongs to its program: whoever wrote `kubectl` wants its configuration read.
 
+use super::place;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -113,7 +114,7 @@ pub struct Who<'a> {
 /// Whether the program cannot be shut in by the default profile.
 pub fn is_unfit(program: &Path) -> bool {
     let unfit = |path: &Path| path.file_name().is_some_and(|name| UNFIT.iter().any(|unfit| name == *unfit));
-    unfit(program) || std::fs::canonicalize(program).is_ok_and(|real| unfit(&real))
+    unfit(program) || place::real(program).is_ok_and(|real| unfit(&real))
 }
 
 /// Every existing place to hide from this one, links followed, the inner of two dropped.
@@ -121,7 +122,7 @@ pub fn hidden(who: Who<'_>, home: &Path, runtime: Option<&Path>, own: &[PathBuf]
     let places = PLACES.iter().filter(|place| !owns(who, place)).map(|place| home.join(place));
     let sockets = SOCKETS.iter().filter_map(|socket| Some(runtime?.join(socket)));
     let candidates = places.chain(sockets).chain(own.iter().cloned());
-    let real: Vec<PathBuf> = candidates.filter_map(|place| place.canonicalize().ok()).collect();
+    let real: Vec<PathBuf> = candidates.filter_map(|place| place::real(&place).ok()).collect();
     without_named(real, who.named)
 }
 

@@ -2,6 +2,7 @@
 //! its working folder, and what its entry lists. Looks at the disk, changes nothing.
 //! Rule: nothing of the user's home that was not named, directly or by the program it starts.
 
+use super::place;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -78,7 +79,7 @@ pub struct Start<'a> {
 
 impl Reach {
     pub fn of(start: Start<'_>) -> Self {
-        let home = &start.home.canonicalize().unwrap_or_else(|_| start.home.to_path_buf());
+        let home = &place::real(start.home).unwrap_or_else(|_| start.home.to_path_buf());
         let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
         read.extend(program(start.program, start.path, home));
         read.extend(start.args.iter().flat_map(|arg| argument(arg, home)));
@@ -92,11 +93,11 @@ impl Reach {
 
 /// Whether a folder is the home or holds it; such a one is never opened as a whole.
 fn holds(folder: &Path, home: &Path) -> bool {
-    folder.canonicalize().is_ok_and(|folder| home.starts_with(folder))
+    place::real(folder).is_ok_and(|folder| home.starts_with(folder))
 }
 
 fn existing(paths: Vec<PathBuf>) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let mut found: Vec<PathBuf> = paths.iter().filter_map(|path| place::real(path).ok()).collect();
     found.sort();
     found.dedup_by(|inner, outer| inner.starts_with(&*outer));
     found
@@ -105,7 +106,7 @@ fn existing(paths: Vec<PathBuf>) -> Vec<PathBuf> {
 /// What belongs to a program: the installation around it, and the same for what its first line names.
 fn program(program: &Path, path: &str, home: &Path) -> Vec<PathBuf> {
     let mut places = installation(program, home);
-    let real = program.canonicalize().unwrap_or_else(|_| program.to_path_buf());
+    let real = place::real(program).unwrap_or_else(|_| program.to_path_buf());
     if let Some(interpreter) = interpreter(&real, path) {
         places.extend(installation(&interpreter, home));
     }
@@ -123,7 +124,7 @@ fn installation(program: &Path, home: &Path) -> Vec<PathBuf> {
         let step = steps[steps.len() - 1].parent().unwrap_or(Path::new("/")).join(next);
         steps.push(step);
     }
-    steps.extend(program.canonicalize());
+    steps.extend(place::real(program));
     for step in steps {
         if let Some(toolchain) =
             TOOLCHAINS.iter().map(|place| home.join(place)).find(|at| step.starts_with(at))
@@ -144,7 +145,7 @@ fn installation(program: &Path, home: &Path) -> Vec<PathBuf> {
 
 /// Too much to open for the sake of one program.
 fn is_wide(folder: &Path, home: &Path) -> bool {
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    let folder = place::real(folder).unwrap_or_else(|_| folder.to_path_buf());
     home.starts_with(&folder)
         || folder == home.join(".local")
         || folder == home.join(".cargo")

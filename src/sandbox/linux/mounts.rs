@@ -2,9 +2,10 @@
 //! Whoever is not root gets it in a user namespace of its own, with the same numbers and without any capability in it,
 //! so that nothing can be uncovered again; root is held by the rules of `landlock.rs`, which forbid mounting.
 
-use super::{Identity, STEP, failed, step};
+use super::{Identity, STEP, step};
 use std::ffi::{CStr, CString};
 use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -52,20 +53,22 @@ impl Mounts {
         }
     }
 
+    #[cfg(test)]
+    pub fn of_folders(folders: &[&str], identity: Identity) -> Self {
+        let folders = folders.iter().filter_map(|folder| CString::new(*folder).ok()).collect();
+        Self { folders, ..Self::over(&[], identity) }
+    }
+
     /// Runs in the child.
     pub fn enter(&self) -> io::Result<()> {
         let user = if self.maps.is_some() { libc::CLONE_NEWUSER } else { 0 };
-        // SAFETY: flags only; a forked child has one thread.
+        // SAFETY: flags only; the child has one thread, whether it shares memory or not.
         step(2, unsafe { libc::unshare(libc::CLONE_NEWNS | user) })?;
         if let Some([uids, gids]) = &self.maps {
-            // A daemon that guards its memory would not let its own child write these.
-            // SAFETY: sets a flag of this process.
-            unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
-            write(c"/proc/self/setgroups", "deny")?;
-            write(c"/proc/self/uid_map", uids)?;
-            write(c"/proc/self/gid_map", gids)?;
-            // SAFETY: as above; the program that is started decides anew.
-            unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+            let [groups, users, members] = open_maps();
+            write(&groups?, "deny")?;
+            write(&users?, uids)?;
+            write(&members?, gids)?;
         }
         // What is mounted later is seen, and nothing done here is seen outside.
         mount(c"none", c"/", c"none", libc::MS_REC | libc::MS_SLAVE, None)?;
@@ -94,16 +97,30 @@ fn lenient(outcome: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn write(file: &CStr, text: &str) -> io::Result<()> {
-    // SAFETY: the path ends with a zero; pointer and length describe `text`; the descriptor is ours to close.
+/// The files of the maps, open. A process that guards its memory may not open its own; so the guard is down for these
+/// three calls, and then is what it was before: the flag belongs to the memory, which may be the daemon's.
+fn open_maps() -> [io::Result<OwnedFd>; 3] {
+    // SAFETY: flags of this process; the paths end with a zero; descriptors that come back are ours to close.
     unsafe {
-        let fd = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-        step(3, fd)?;
-        let written = libc::write(fd, text.as_ptr().cast(), text.len());
-        let error = io::Error::last_os_error();
-        libc::close(fd);
-        if written < 0 { Err(failed(3, &error)) } else { Ok(()) }
+        let guarded = libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) != 1;
+        if guarded {
+            libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0);
+        }
+        let maps = [c"/proc/self/setgroups", c"/proc/self/uid_map", c"/proc/self/gid_map"].map(|file| {
+            let fd = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+            step(3, fd).map(|()| OwnedFd::from_raw_fd(fd))
+        });
+        if guarded {
+            libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
+        }
+        maps
     }
+}
+
+fn write(file: &OwnedFd, text: &str) -> io::Result<()> {
+    // SAFETY: pointer and length describe `text`.
+    let written = unsafe { libc::write(file.as_raw_fd(), text.as_ptr().cast(), text.len()) };
+    step(3, if written < 0 { -1 } else { 0 })
 }
 
 /// Gives up every capability in the new user namespace, for good.

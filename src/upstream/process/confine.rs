@@ -4,7 +4,7 @@
 use super::{Spec, environment};
 use crate::error::{Error, Result};
 use crate::paths::{Paths, create_private_dir};
-use crate::sandbox::{self, Base, Chosen, Limits, Plan, Sandbox, Subject};
+use crate::sandbox::{self, Base, Chosen, Limits, Plan, Prepared, Sandbox, Subject};
 use crate::settings::Settings;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -75,8 +75,8 @@ impl Confinement {
         sandbox::plan(&self.chosen, subject)
     }
 
-    /// Puts the sandbox on a command that is about to start.
-    pub(super) fn shut_in(&self, spec: &Spec, program: &Path, command: &mut Command) -> Result<()> {
+    /// Makes the sandbox of a command that is about to start ready, and its folders and variables.
+    pub(super) fn prepare(&self, spec: &Spec, program: &Path, command: &mut Command) -> Result<Prepared> {
         if self.chosen.base == Base::Strict {
             let temporary = self.work.join("tmp");
             create_private_dir(&temporary)?;
@@ -96,8 +96,7 @@ impl Confinement {
         let cwd = spec.cwd.as_deref().unwrap_or(&self.home);
         let plan = self.plan(program, &spec.args, &spec.env, cwd);
         let named = |error: Error| Error { message: format!("`{}`: {}", spec.label, error.message), ..error };
-        sandbox::prepare(&plan).map_err(named)?.attach(command);
-        Ok(())
+        sandbox::prepare(&plan).map_err(named)
     }
 }
 

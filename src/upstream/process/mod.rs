@@ -4,6 +4,8 @@
 
 mod confine;
 mod environment;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod look;
 #[cfg(unix)]
 mod reaper;
 mod run;
@@ -16,6 +18,8 @@ mod tree;
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 #[path = "macos.rs"]
 mod tree;
+#[cfg(target_os = "linux")]
+mod vfork;
 mod watch;
 #[cfg(windows)]
 mod windows;

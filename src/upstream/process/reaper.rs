@@ -6,7 +6,6 @@
 use super::{ExitInfo, tree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::process::Command;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -58,10 +57,12 @@ fn heed_exits() {
 }
 
 /// Starts and registers a process in one step, so that its end cannot be missed.
-pub(super) fn spawn(command: &mut Command) -> io::Result<(u32, watch::Receiver<Option<ExitInfo>>)> {
+pub(super) fn spawn(
+    start: impl FnOnce() -> io::Result<u32>,
+) -> io::Result<(u32, watch::Receiver<Option<ExitInfo>>)> {
     let mut state = lock();
-    // The lock is held over fork and exec: until then a failed exec is the standard library's to wait for.
-    let pid = command.spawn()?.id();
+    // The lock is held until the child is its program: one that fails on its way is waited for by `start`.
+    let pid = start()?;
     let (sender, receiver) = watch::channel(None);
     state.children.insert(pid, sender);
     REAPER.arrived.notify_all();

@@ -2,7 +2,9 @@
 //! `launch` runs on the one spawning thread only; everything it decides stands in `environment.rs`.
 
 use super::tree::Tree;
-use super::{Guard, Launched, Spec, environment, reaper};
+#[cfg(target_os = "linux")]
+use super::vfork;
+use super::{ExitInfo, Guard, Launched, Spec, environment, reaper};
 use crate::error::{Error, Result, codes};
 use crate::sandbox::Prepared;
 use std::io;
@@ -11,6 +13,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use tokio::net::unix::pipe;
+use tokio::sync::watch;
 
 /// The daemon's end of a child's stdin.
 pub type Input = pipe::Sender;
@@ -62,26 +65,53 @@ fn enlarge(_fd: libc::c_int) {}
 pub(super) fn launch(spec: &Spec, marker: String, theirs: Theirs) -> Result<Launched> {
     let env = environment::child_env(std::env::vars_os(), &spec.env, &marker);
     let program = environment::resolve(spec, &env)?;
-    let [stdin, stdout, stderr] = theirs.0;
     let mut command = Command::new(&program);
     command.args(&spec.args).env_clear().envs(&env);
     if let Some(cwd) = &spec.cwd {
         command.current_dir(cwd);
     }
-    if let Some(confinement) = &spec.confinement {
-        // First of all: on some systems it puts another program in front.
-        confinement.shut_in(spec, &program, &mut command)?;
-    }
-    command.process_group(0);
-    command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
-    let parent = std::process::id();
-    // SAFETY: `before_exec` makes system calls only; it neither allocates nor takes a lock.
-    unsafe { command.pre_exec(move || before_exec(parent)) };
-    let (pid, exited) = reaper::spawn(&mut command).map_err(|error| refused(spec, &program, &error))?;
+    let prepared =
+        spec.confinement.as_ref().map(|it| it.prepare(spec, &program, &mut command)).transpose()?;
+    let (pid, exited) =
+        start(command, prepared, theirs.0).map_err(|error| refused(spec, &program, &error))?;
     Ok(Launched { tree: Guard(Some(Arc::new(Tree::new(pid, marker)))), pid, exited })
 }
 
-/// Runs in the child between fork and exec.
+/// Starts it, where the system lets us without a copy of this process.
+fn start(
+    command: Command,
+    prepared: Option<Prepared>,
+    pipes: [OwnedFd; 3],
+) -> io::Result<(u32, watch::Receiver<Option<ExitInfo>>)> {
+    let parent = std::process::id();
+    reaper::spawn(|| {
+        #[cfg(target_os = "linux")]
+        if let Some(pid) = vfork::spawn(&command, &pipes, prepared.as_ref(), &|| before_exec(parent))? {
+            return Ok(pid);
+        }
+        fork(command, prepared, pipes, parent)
+    })
+}
+
+/// Starts it as the standard library does.
+pub(super) fn fork(
+    mut command: Command,
+    prepared: Option<Prepared>,
+    [stdin, stdout, stderr]: [OwnedFd; 3],
+    parent: u32,
+) -> io::Result<u32> {
+    if let Some(prepared) = prepared {
+        // First of all: on some systems it puts another program in front.
+        prepared.attach(&mut command);
+    }
+    command.process_group(0);
+    command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
+    // SAFETY: `before_exec` makes system calls only; it neither allocates nor takes a lock.
+    unsafe { command.pre_exec(move || before_exec(parent)) };
+    Ok(command.spawn()?.id())
+}
+
+/// Runs in the child before it becomes a program.
 fn before_exec(parent: u32) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     // SAFETY: plain system calls without pointers.

@@ -3,6 +3,7 @@
 //! Out of reach: a process that detached itself completely *and* cleared its environment.
 //! `macos.rs` holds the same functions for systems without /proc.
 
+use super::look::{self, Look, environ};
 use super::{MARKER, Usage, reaper};
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -30,7 +31,8 @@ impl Tree {
     pub(super) fn ask(&self) {
         reaper::while_held(self.pid, || signal(-self.pid.cast_signed(), libc::SIGTERM));
         let mut signalled = self.signalled.lock().unwrap_or_else(PoisonError::into_inner);
-        for process in self.members(&table()).0 {
+        let look = look::now();
+        for process in self.members(&look).0 {
             if !process.ended() && process.group != self.pid {
                 signal(process.pid.cast_signed(), libc::SIGTERM);
             }
@@ -48,9 +50,10 @@ impl Tree {
         loop {
             // First the group, which works even when no file of /proc can be opened any more.
             let held = reaper::while_held(self.pid, || signal(-self.pid.cast_signed(), libc::SIGKILL));
-            let processes = table();
+            let look = look::now();
+            let processes = &look.processes;
             let seen = processes.iter().any(|process| process.pid == own);
-            let (members, undecided) = self.members(&processes);
+            let (members, undecided) = self.members(&look);
             for process in &members {
                 if !process.ended() {
                     signal(process.pid.cast_signed(), libc::SIGKILL);
@@ -75,10 +78,10 @@ impl Tree {
     }
 
     /// The members, and whether an orphan showed no environment: it cleared it, or it is just becoming another program.
-    fn members<'a>(&self, processes: &'a [Process]) -> (Vec<&'a Process>, bool) {
+    fn members<'a>(&self, look: &'a Look) -> (Vec<&'a Process>, bool) {
         let undecided = Cell::new(false);
-        let members = members(processes, self.pid, &reaper::held(), |pid| {
-            let environ = environ(pid);
+        let members = members(&look.processes, self.pid, &look.held, |pid| {
+            let environ = look.environ(pid);
             undecided.set(undecided.get() || environ.is_empty());
             carries(&environ, self.marker.as_bytes(), true)
         });
@@ -113,9 +116,9 @@ pub(super) fn sweep(nonce: &str, patience: Duration) -> usize {
 
 /// What whole trees use, orphans that left their group included, with one look at the system.
 pub(super) fn used(trees: &[Arc<Tree>]) -> Vec<Option<Usage>> {
-    let processes = table();
+    let look = look::now();
     let usage = |tree: &Arc<Tree>| {
-        let (mut members, _) = tree.members(&processes);
+        let (mut members, _) = tree.members(&look);
         members.retain(|process| !process.ended());
         (!members.is_empty()).then(|| sum(&members))
     };
@@ -124,8 +127,8 @@ pub(super) fn used(trees: &[Arc<Tree>]) -> Vec<Option<Usage>> {
 
 /// The memory of a tree with shared pages counted once in all; dear to find out. `None`: not told.
 pub(super) fn proportional(tree: &Tree) -> Option<u64> {
-    let processes = table();
-    let (members, _) = tree.members(&processes);
+    let look = look::now();
+    let (members, _) = tree.members(&look);
     let of = |process: &&Process| {
         let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", process.pid)).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
@@ -167,7 +170,7 @@ pub(super) fn ended_children() -> Vec<u32> {
 
 /// One line of the process table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Process {
+pub(super) struct Process {
     pid: u32,
     state: u8,
     parent: u32,
@@ -185,7 +188,7 @@ impl Process {
 }
 
 /// All processes of the system; empty when /proc cannot be read.
-fn table() -> Vec<Process> {
+pub(super) fn table() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let stat = |entry: fs::DirEntry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
@@ -259,11 +262,6 @@ fn ancestors(processes: &[Process], pid: u32) -> BTreeSet<u32> {
         }
     }
     found
-}
-
-/// Empty when it may not be read, and for a moment during exec.
-fn environ(pid: u32) -> Vec<u8> {
-    fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
 }
 
 /// Whether it holds the variable; `whole`: with exactly this value, else beginning so.

@@ -9,7 +9,7 @@ use crate::sandbox::{Breach, Limits, Resource, Used};
 use platform_tree::Tree;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch::Receiver;
 
 /// Between two looks while a tree works or grows.
@@ -21,8 +21,10 @@ const WORK_MS: u64 = 20;
 /// A folder of more entries than this is full, whatever is in them.
 const ENTRIES: usize = 200_000;
 
-static WATCH: Watch =
-    Watch { state: Mutex::new(State { started: false, watched: Vec::new() }), arrived: Condvar::new() };
+static WATCH: Watch = Watch {
+    state: Mutex::new(State { started: false, due: None, watched: Vec::new() }),
+    arrived: Condvar::new(),
+};
 
 struct Watch {
     state: Mutex<State>,
@@ -31,6 +33,8 @@ struct Watch {
 
 struct State {
     started: bool,
+    /// When the next look is taken; `None` while there is nothing to look at, and during a look.
+    due: Option<Instant>,
     watched: Vec<Arc<Watched>>,
 }
 
@@ -80,7 +84,12 @@ pub(super) fn add(bounds: Bounds, tree: &Arc<Tree>, verdict: &Verdict) -> Result
     }
     let (tree, verdict) = (Arc::downgrade(tree), verdict.clone());
     state.watched.push(Arc::new(Watched { bounds, tree, verdict, cpu_ms: Mutex::new(0) }));
-    WATCH.arrived.notify_all();
+    // A process that just started has used nothing up. Many that start together are looked at together.
+    let first = Instant::now() + BUSY;
+    if state.due.is_none_or(|due| due > first) {
+        state.due = Some(first);
+        WATCH.arrived.notify_all();
+    }
     Ok(())
 }
 
@@ -109,21 +118,24 @@ fn run() {
     }
 }
 
-/// Sleeps for the pause, or until somebody comes; for as long as there is nobody at all.
+/// Sleeps for the pause, or less for the sake of somebody new; for as long as there is nobody at all.
 fn next(pause: Duration) -> Vec<Arc<Watched>> {
+    let due = Instant::now() + pause;
     let mut state = lock();
-    let known = state.watched.len();
-    if known > 0 {
-        let same = |state: &mut State| state.watched.len() == known;
-        let waited = WATCH.arrived.wait_timeout_while(state, pause, same);
-        state = waited.unwrap_or_else(PoisonError::into_inner).0;
-    }
+    state.due = Some(state.due.map_or(due, |fresh| fresh.min(due)));
     loop {
         state.watched.retain(|watched| !watched.verdict.is_over() && watched.tree.strong_count() > 0);
-        if !state.watched.is_empty() {
+        if state.watched.is_empty() {
+            state.due = None;
+            state = WATCH.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        }
+        let left = state.due.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            state.due = None;
             return state.watched.clone();
         }
-        state = WATCH.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state = WATCH.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) fn launch(spec: &Spec, marker: String, theirs: Theirs) -> Result<Laun
         command.current_dir(cwd);
     }
     if let Some(confinement) = &spec.confinement {
-        confinement.shut_in(spec, &program, &mut command)?;
+        confinement.prepare(spec, &program, &mut command)?.attach(&mut command);
     }
     let mut child = command.spawn().map_err(refused)?;
     // SAFETY: both handles are open and ours.
