@@ -229,7 +229,7 @@ impl<'a> Scan<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
     fn scanned(text: &str) -> Option<Vec<(&str, &str)>> {
         let mut found = Vec::new();
