@@ -22,6 +22,9 @@ const RECORDED: Rate = Rate { count: 1, per: Duration::from_secs(60) };
 /// All refusals together are recorded so often at most.
 const RECORDED_IN_ALL: Rate = Rate { count: 120, per: Duration::from_secs(60) };
 
+/// Refusals by address and reason.
+type Reasons = Buckets<(IpAddr, &'static str)>;
+
 /// A bound with its counters; nothing is kept where there is no bound.
 struct Bound<K>(Option<(Rate, Mutex<Buckets<K>>)>);
 
@@ -42,7 +45,7 @@ pub struct Entrance {
     tokens: Mutex<Option<Arc<Vec<Token>>>>,
     addresses: Bound<IpAddr>,
     clients: Bound<Arc<str>>,
-    recorded: Mutex<(Buckets<(IpAddr, &'static str)>, Buckets<()>)>,
+    recorded: Mutex<(Reasons, Buckets<()>)>,
     unrecorded: AtomicU64,
     pub issuers: Issuers,
     pub server: Server,

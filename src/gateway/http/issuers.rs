@@ -32,6 +32,9 @@ pub struct Good {
     pub claims: Claims,
 }
 
+/// By digest of the token: when it was found good.
+type Remembered = HashMap<[u8; 32], (Instant, Arc<Good>)>;
+
 /// Why a token opens nothing: its own fault, or ours.
 pub enum Refused {
     Fault(Fault),
@@ -60,7 +63,7 @@ pub struct Issuers {
     rows: Mutex<Option<Arc<Vec<Arc<Issuer>>>>>,
     /// By name of the issuer.
     keys: Mutex<HashMap<String, Arc<Keys>>>,
-    good: Mutex<HashMap<[u8; 32], (Instant, Arc<Good>)>>,
+    good: Mutex<Remembered>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,4 +1,5 @@
-//! Our own authorization server: a real connector all the way, and whoever tries to get in beside it.
+//! Our own authorization server: a real connector all the way, and whoever tries to get in beside it. Long because each attack
+//! is told as one exchange with the same house.
 
 use super::{ask, bearer};
 use crate::support::daemon::{Daemon, fixture_server};
