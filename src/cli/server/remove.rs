@@ -4,15 +4,17 @@ use super::super::connection;
 use super::super::context::Context;
 use super::super::tool::pins;
 use super::change::change;
+use crate::apps::{self, App};
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
 use crate::integrations::Target;
 use crate::servers::model::{Transport, matches};
 use crate::servers::{self, Server};
 use crate::setup::scan::plain_keys;
-use crate::tools;
+use crate::tools::{self, Preference};
 use crate::ui::text::plural;
 use clap::Args;
+use std::collections::BTreeMap;
 
 /// Remove servers, with what is stored about their tools
 ///
@@ -58,11 +60,9 @@ impl Remove {
             let fits = |name: &String| *name == server.id || matches(name, &server.name);
             self.names.iter().any(fits)
         };
+        let apps = apps(ctx)?;
         let (accounts, pins) = (connection::all(ctx)?, pins::read(ctx)?);
-        let preferences = match ctx.call(tools::Request::Preferences)? {
-            Reply::Tool(tools::Reply::Preferences(preferences)) => preferences,
-            other => return engine::unexpected(&other),
-        };
+        let preferences = preferences(ctx)?;
         let mut goes = Goes::default();
         for server in servers.iter().filter(meant) {
             let Server { id, name, .. } = server;
@@ -75,17 +75,39 @@ impl Remove {
                 goes.lost.push(format!("with {name} goes the account {}, signed in to it", account.name));
             }
             let also = |other: &Server| other.id != *id && other.transport == server.transport;
-            if matches!(server.transport, Transport::App { .. }) && !servers.iter().any(also) {
-                goes.lost.push(format!("with {name} goes its definition (umcp app show {name})"));
+            if let Transport::App { name: app } = &server.transport
+                && !servers.iter().any(also)
+            {
+                let line = format!("with {name} goes its definition (umcp app show {name})");
+                // What came from a file or an address can be had from there again.
+                match apps.iter().any(|known| known.name == *app && known.origin.is_some()) {
+                    true => goes.made.push(line),
+                    false => goes.lost.push(line),
+                }
             }
             if pins.get(id).is_some_and(|pins| pins.approved.is_some()) {
                 goes.made.push(format!("with {name} goes your approval of it and of its tools"));
             }
-            let set = preferences.get(id).map_or(0, std::collections::BTreeMap::len);
+            let set = preferences.get(id).map_or(0, BTreeMap::len);
             if set > 0 {
                 goes.made.push(format!("with {name} goes what you set for {}", plural(set, "tool")));
             }
         }
         Ok(goes)
+    }
+}
+
+fn apps(ctx: &Context) -> Result<Vec<App>> {
+    match ctx.call(apps::Request::List)? {
+        Reply::App(apps::Reply::Apps(apps)) => Ok(apps),
+        other => engine::unexpected(&other),
+    }
+}
+
+/// By server id, then tool.
+fn preferences(ctx: &Context) -> Result<BTreeMap<String, BTreeMap<String, Preference>>> {
+    match ctx.call(tools::Request::Preferences)? {
+        Reply::Tool(tools::Reply::Preferences(preferences)) => Ok(preferences),
+        other => engine::unexpected(&other),
     }
 }
