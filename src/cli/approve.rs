@@ -76,11 +76,33 @@ impl Approve {
 }
 
 /// Asks on this terminal about a call that this command waits for; without one, says how to answer.
-pub fn ask(ctx: &Context, id: u64) {
+///
+/// # Errors
+/// `INPUT_NEEDED` with `--no-input`: the call is refused, for nobody is to wait for an answer.
+pub fn ask(ctx: &Context, id: u64) -> Result<()> {
+    if ctx.ui.no_input() {
+        return Err(refuse(ctx, id));
+    }
     if let Err(error) = ask_here(ctx, id) {
         // The call still waits: whoever can may answer it elsewhere.
         ctx.ui.note(&format!("the call waits for approval ({error}): umcp approve {id}"));
     }
+    Ok(())
+}
+
+/// Refuses a call that waits, and says which one it was and why it waited.
+fn refuse(ctx: &Context, id: u64) -> Error {
+    let waiting = waiting(ctx).map(|all| all.waiting.into_iter().find(|it| it.id == id));
+    // A question that cannot be answered any more is over all the same.
+    let _ = answer(ctx, id, false, None);
+    let error =
+        |what: String| Error::new(&codes::INPUT_NEEDED, format!("{what}, and `--no-input` was given"));
+    let Ok(Some(it)) = waiting else { return error("the call needs your approval".into()) };
+    let path = format!("{}.{}", it.server, it.tool);
+    let rule = it.rule.map_or_else(|| "the policy's default".into(), |rule| format!("the rule `{rule}`"));
+    error(format!("`{path}` needs your approval by {rule}"))
+        .hint("leave `--no-input` out, and answer here or with `umcp approve`")
+        .hint(format!("umcp policy explain {path} --client {}", it.client))
 }
 
 fn ask_here(ctx: &Context, id: u64) -> Result<()> {

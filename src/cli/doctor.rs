@@ -9,7 +9,7 @@ use crate::error::{Error, Result, codes};
 use crate::setup::doctor::{self, Area, Facts, Level, Report, StoreRead};
 use crate::store::{ReadOnly, Store};
 use crate::ui::{Output, Page, State, text};
-use crate::{secrets, settings, tools};
+use crate::{apps, integrations, secrets, settings, tools};
 use clap::{Args, builder::PossibleValuesParser};
 
 /// Check everything, with a cure for each fault
@@ -74,6 +74,8 @@ fn facts(ctx: &Context) -> Facts {
         _ => Vec::new(),
     };
     Facts {
+        apps: apps(ctx),
+        integrations: integrations(ctx),
         settings: settings::load(&ctx.paths, env),
         daemon,
         store,
@@ -84,6 +86,22 @@ fn facts(ctx: &Context) -> Facts {
         catalogues,
         http: status.as_ref().map(|status| status.http.clone()).unwrap_or_default(),
         statuses: status.map(|status| status.servers).unwrap_or_default(),
+    }
+}
+
+/// A store that cannot be read is told by its own check.
+fn apps(ctx: &Context) -> Vec<apps::App> {
+    match ctx.call(apps::Request::List) {
+        Ok(Reply::App(apps::Reply::Apps(apps))) => apps,
+        _ => Vec::new(),
+    }
+}
+
+/// As the apps.
+fn integrations(ctx: &Context) -> Vec<integrations::Integration> {
+    match ctx.call(integrations::Request::Integrations) {
+        Ok(Reply::Integration(integrations::Reply::Integrations(all))) => all,
+        _ => Vec::new(),
     }
 }
 

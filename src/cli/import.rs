@@ -2,8 +2,10 @@
 
 use super::context::Context;
 use super::machine::machine;
+use super::secret::tell_plain;
 use crate::clients;
 use crate::error::Result;
+use crate::servers::Server;
 use crate::servers::formats::{Level, Note};
 use crate::setup::import::{self, Report};
 use crate::setup::{clientfiles, connect};
@@ -40,19 +42,39 @@ impl Import {
         let now = ctx.clock.now();
         let call = &mut |request| ctx.call(request);
         let mut known = crate::setup::servers(call)?;
-        let (mut files, mut add) = (Vec::new(), Vec::new());
+        let (mut files, mut add, mut tighten) = (Vec::new(), Vec::new(), Vec::new());
         for source in &self.sources {
             for path in paths(source, &machine, ctx)? {
                 let (report, new) = import::read(&path, &known, now)?;
-                known.extend(new.iter().cloned());
-                add.extend(new);
+                known.extend(new.add.iter().cloned());
+                add.extend(new.add);
+                for server in new.tighten {
+                    known
+                        .iter_mut()
+                        .filter(|other| other.id == server.id)
+                        .for_each(|other| other.clone_from(&server));
+                    tighten.push(server);
+                }
                 files.push(report);
             }
         }
         let command = format!("umcp import {}", self.sources.join(" "));
         let undo = match self.dry_run {
             true => None,
-            false => connect::perform(&machine, now, &command, &[], add, call)?,
+            false => {
+                // What an earlier file of this run added may be tightened too; its newest form counts.
+                let late = |server: &mut Server| {
+                    if let Some(other) = tighten.iter().rfind(|other| other.id == server.id) {
+                        server.clone_from(other);
+                    }
+                };
+                add.iter_mut().for_each(late);
+                tighten.retain(|server| !add.iter().any(|added| added.id == server.id));
+                tell_plain(ctx, &add);
+                let undo = connect::perform(&machine, now, &command, &[], add, call)?;
+                import::tighten(call, tighten)?;
+                undo
+            }
         };
         ctx.ui.show(&Imported { dry_run: self.dry_run, files, undo })
     }
@@ -93,6 +115,14 @@ pub fn note_line(note: &Note) -> String {
     format!("{line}{level}: {}", note.message)
 }
 
+/// Says that two entries of a server differ in how it is shut in.
+pub fn stricter(page: &mut Page, known: &import::Known) {
+    if known.stricter {
+        let name = &known.known_as;
+        page.mark(State::Warn, format!("{name}: two entries differ in its sandbox, the stricter one holds"));
+    }
+}
+
 /// What was added, with what deserves a second look.
 pub fn added(page: &mut Page, servers: &[import::Added], dry_run: bool) {
     for server in servers {
@@ -113,6 +143,7 @@ impl Output for Imported {
             added(page, &file.added, self.dry_run);
             for known in &file.known {
                 page.mark(State::Off, format!("{} is in umcp already, as {}", known.name, known.known_as));
+                stricter(page, known);
             }
             for note in &file.notes {
                 page.mark(State::Warn, note_line(note));

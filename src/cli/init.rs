@@ -3,11 +3,12 @@
 
 use super::completions;
 use super::context::Context;
-use super::import::{added, note_line};
+use super::import::{added, note_line, stricter};
 use super::machine::machine;
+use super::secret::tell_plain;
 use super::server::run::statuses_if_running;
 use crate::clients::{self, Client, Scope};
-use crate::engine::live::{ServerStatus, State as Running};
+use crate::engine::live::ServerStatus;
 use crate::error::Result;
 use crate::setup::clientfiles::ClientState;
 use crate::setup::import::Added;
@@ -84,13 +85,12 @@ impl Init {
         if self.dry_run {
             return ctx.ui.show(&Shown { report: plan.report, check: None, failing: Vec::new() });
         }
+        tell_plain(ctx, &plan.add);
         let report = init::carry_out(plan, &machine, now, &mut |request| ctx.call(request))?;
         let check = check(ctx, &machine);
         // What runs is told where the daemon can be asked; the call itself is the check.
         let statuses = statuses_if_running(ctx).ok().flatten().unwrap_or_default();
-        let fails = |status: &ServerStatus| {
-            matches!(status.state, Running::Waiting | Running::CrashLoop | Running::NeedsSignIn)
-        };
+        let fails = |status: &ServerStatus| status.state.is_failing();
         let failing = statuses.into_iter().filter(fails).map(|status| status.name).collect();
         let failed = check.error.clone();
         let shown = Shown { report, check: Some(check), failing };
@@ -225,7 +225,10 @@ impl Output for Shown {
         let report = &self.report;
         added(page, &report.added, report.dry_run);
         for known in &report.known {
-            page.mark(State::Off, format!("{} is the same as {}", known.name, known.known_as));
+            if known.name != known.known_as {
+                page.mark(State::Off, format!("{} is the same as {}", known.name, known.known_as));
+            }
+            stricter(page, known);
         }
         for client in &report.clients {
             for note in &client.notes {
@@ -252,6 +255,10 @@ impl Output for Shown {
                     format!("{} keeps beside umcp: {}", client.name, client.beside.join(", ")),
                 );
             }
+        }
+        for path in &report.others {
+            let verb = if report.dry_run { "would write" } else { "wrote" };
+            page.mark(State::Ok, format!("{verb} shell completions ({})", path.display()));
         }
         if report.dry_run {
             for file in &report.files {

@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use crate::documents::near;
-use crate::engine::live::{Live, LiveReply, ServerStatus, State};
+use crate::engine::live::{Live, LiveReply, ServerStatus};
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
 use crate::servers::{self, Server, model::matches};
@@ -50,11 +50,12 @@ impl Known {
         Ok(Self { servers, catalogues, preferences })
     }
 
-    /// As `read`, after asking the servers that were never asked. One that does not answer costs a warning, and
+    /// As `read`, after asking those servers that were never asked and are wanted. One that does not answer costs a warning, and
     /// the wait for it once: one the daemon has seen fail or dawdle is asked again by `umcp tool refresh` alone.
-    pub fn ask(ctx: &Context) -> Result<Self> {
+    pub fn ask(ctx: &Context, wanted: &dyn Fn(&Server) -> bool) -> Result<Self> {
         let known = Self::read(ctx)?;
-        let mut names: Vec<String> = known.never_listed().into_iter().map(Into::into).collect();
+        let unlisted = known.unlisted().filter(|server| wanted(server));
+        let mut names: Vec<String> = unlisted.map(|server| server.name.clone()).collect();
         if names.is_empty() {
             return Ok(known);
         }
@@ -102,8 +103,11 @@ impl Known {
 
     /// Names of the enabled servers that were never asked what they offer.
     pub fn never_listed(&self) -> Vec<&str> {
-        let unlisted = |server: &&Server| server.enabled && self.catalogue(server).is_none();
-        self.servers.iter().filter(unlisted).map(|server| server.name.as_str()).collect()
+        self.unlisted().map(|server| server.name.as_str()).collect()
+    }
+
+    fn unlisted(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter().filter(|server| server.enabled && self.catalogue(server).is_none())
     }
 
     /// One tool by `server.tool`, `server__tool`, its alias, or its own name when only one server has it.
@@ -196,8 +200,12 @@ fn statuses(ctx: &Context) -> Result<Vec<ServerStatus>> {
 
 /// Why asking a server that was never listed would only cost time.
 fn why_not_ask(status: &ServerStatus) -> Option<String> {
-    let failing = matches!(status.state, State::Waiting | State::CrashLoop | State::NeedsSignIn);
-    status.last_error.clone().or_else(|| failing.then(|| status.state.word().into()))
+    status.last_error.clone().or_else(|| status.state.is_failing().then(|| status.state.word().into()))
+}
+
+/// Whether a server goes by one of these words; by none of them, every server is meant.
+pub fn is_one_of(server: &Server, words: &[String]) -> bool {
+    words.is_empty() || words.iter().any(|word| server.name == *word || server.id == *word)
 }
 
 pub fn all_servers(ctx: &Context) -> Result<Vec<Server>> {

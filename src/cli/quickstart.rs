@@ -4,8 +4,9 @@ use super::context::Context;
 use super::machine::{program, variable};
 use crate::error::{Error, Result, codes};
 use crate::setup::quickstart::{self, Options, Outcome, Report, Step};
-use crate::ui::{Output, Page, State, text};
+use crate::ui::{Output, Page, Progress, State, text};
 use clap::Args;
+use std::cell::RefCell;
 
 /// Show what umcp does, with real calls, in a throw-away home
 #[derive(Debug, Args)]
@@ -22,7 +23,15 @@ impl Quickstart {
         quickstart::check(&program)?;
         let json = ctx.ui.is_json();
         let mut shown: Result<()> = Ok(());
+        // What is being done, until it is drawn.
+        let bar: RefCell<Option<Progress>> = RefCell::new(None);
+        let mut on_begin = |label: &str| {
+            // The old one goes before the new one comes.
+            drop(bar.take());
+            bar.replace(Some(ctx.ui.progress(label)));
+        };
         let mut on_step = |step: &Step| {
+            drop(bar.take());
             if !json && shown.is_ok() {
                 let mut page = Page::default();
                 draw(step, &mut page);
@@ -33,6 +42,7 @@ impl Quickstart {
             program,
             path: variable("PATH").unwrap_or_default(),
             offline: self.offline,
+            on_begin: &mut on_begin,
             on_step: &mut on_step,
         };
         let report = quickstart::run(options)?;

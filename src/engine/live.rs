@@ -400,9 +400,16 @@ pub enum State {
     CrashLoop,
     /// It wants to know who asks; `umcp server login` tells it.
     NeedsSignIn,
+    /// A value it refers to is not there; its last error names the command that sets it.
+    NeedsSecret,
 }
 
 impl State {
+    /// Whether it could not be started, for whatever reason.
+    pub fn is_failing(self) -> bool {
+        matches!(self, Self::Waiting | Self::CrashLoop | Self::NeedsSignIn | Self::NeedsSecret)
+    }
+
     pub fn word(self) -> &'static str {
         match self {
             Self::Disabled => "disabled",
@@ -412,6 +419,7 @@ impl State {
             Self::Waiting => "waiting",
             Self::CrashLoop => "crash loop",
             Self::NeedsSignIn => "needs sign-in",
+            Self::NeedsSecret => "needs a secret",
         }
     }
 }

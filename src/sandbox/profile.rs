@@ -4,6 +4,7 @@
 use super::job::Limits;
 use crate::error::{Error, Result, codes};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// The three ways to run a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,6 +191,64 @@ impl Sandbox {
         }
     }
 
+    /// The stricter of what two entries of one server say; of two with one profile, what both allow.
+    ///
+    /// What says nothing takes nothing away from the other.
+    pub fn stricter(&self, other: &Self) -> Self {
+        let silent = Self::default();
+        if *other == silent {
+            return self.clone();
+        }
+        if *self == silent && other.base() != Base::Off {
+            return other.clone();
+        }
+        match (self.base() as usize).cmp(&(other.base() as usize)) {
+            Ordering::Greater => self.clone(),
+            Ordering::Less => other.clone(),
+            Ordering::Equal => self.both(other),
+        }
+    }
+
+    /// The profile, where what is left to the settings counts as the default.
+    fn base(&self) -> Base {
+        self.profile.unwrap_or(Base::Default)
+    }
+
+    fn both(&self, other: &Self) -> Self {
+        let common =
+            |a: &[String], b: &[String]| a.iter().filter(|place| b.contains(place)).cloned().collect();
+        // Zero is no bound.
+        fn least<T: Ord + Default>(a: Option<T>, b: Option<T>) -> Option<T> {
+            a.into_iter().chain(b).filter(|bound| *bound != T::default()).min()
+        }
+        let mut require: Vec<Guard> = self.require.iter().chain(&other.require).copied().collect();
+        require.sort_unstable();
+        require.dedup();
+        Self {
+            profile: self.profile.or(other.profile),
+            read: common(&self.read, &other.read),
+            write: common(&self.write, &other.write),
+            net: self.narrower(other),
+            require,
+            memory: least(self.memory, other.memory),
+            processes: least(self.processes, other.processes),
+            disk: least(self.disk, other.disk),
+        }
+    }
+
+    fn narrower(&self, other: &Self) -> Option<Net> {
+        match (&self.net, &other.net) {
+            // Unsaid is nothing under `strict`, and everything else where.
+            (None, net) | (net, None) => net.clone().filter(|_| self.base() != Base::Strict),
+            (Some(Net::None), _) | (_, Some(Net::None)) => Some(Net::None),
+            (Some(Net::Any), net) | (net, Some(Net::Any)) => net.clone(),
+            (Some(Net::Ports(a)), Some(Net::Ports(b))) => {
+                let both: Vec<u16> = a.iter().filter(|port| b.contains(port)).copied().collect();
+                Some(if both.is_empty() { Net::None } else { Net::Ports(both) })
+            }
+        }
+    }
+
     /// Refuses what would be ignored: a sandbox that is off guards nothing.
     pub fn check(&self) -> Result<()> {
         let says =
@@ -264,5 +323,40 @@ mod tests {
         assert!(sandbox.check().is_ok());
         sandbox.read.push("/a".into());
         assert!(sandbox.check().is_err());
+    }
+
+    #[test]
+    fn the_stricter_of_two_wins_whichever_comes_first() {
+        let of = |profile: Option<Base>, net: Option<Net>, write: &[&str], memory| Sandbox {
+            profile,
+            net,
+            write: write.iter().map(ToString::to_string).collect(),
+            memory,
+            ..Sandbox::default()
+        };
+        let strict = of(Some(Base::Strict), None, &["/a"], None);
+        let open = of(Some(Base::Strict), Some(Net::Ports(vec![443])), &["/a", "/b"], Some(9));
+        let off = of(Some(Base::Off), None, &[], None);
+        let silent = Sandbox::default();
+        for (a, b, expected) in [
+            (&strict, &off, &strict),
+            (&strict, &silent, &strict),
+            (
+                &off,
+                &Sandbox { memory: Some(9), ..silent.clone() },
+                &Sandbox { memory: Some(9), ..silent.clone() },
+            ),
+            (&strict, &open, &of(Some(Base::Strict), None, &["/a"], Some(9))),
+            (
+                &open,
+                &of(Some(Base::Strict), Some(Net::Ports(vec![80])), &["/b"], Some(5)),
+                &of(Some(Base::Strict), Some(Net::None), &["/b"], Some(5)),
+            ),
+            (&silent, &silent, &silent),
+        ] {
+            assert_eq!((&a.stricter(b), &b.stricter(a)), (expected, expected));
+        }
+        // An entry that says nothing does not take back what the user said.
+        assert_eq!(off.stricter(&silent), off);
     }
 }

@@ -95,13 +95,17 @@ pub fn package_name(package: &str) -> String {
     let last = package.rsplit('/').find(|part| !part.is_empty()).unwrap_or(package);
     let last = last.split(['@', '[', '=', '<', '>']).next().unwrap_or(last);
     let mut name = last;
-    for prefix in ["mcp-server-", "server-", "mcp-"] {
-        name = name.strip_prefix(prefix).filter(|rest| !rest.is_empty()).unwrap_or(name);
-    }
-    for suffix in ["-mcp-server", "-server", "-mcp"] {
-        name = name.strip_suffix(suffix).filter(|rest| !rest.is_empty()).unwrap_or(name);
-    }
+    let rest = ["mcp-server-", "server-", "mcp-"].iter().find_map(|prefix| name.strip_prefix(prefix));
+    name = rest.filter(|rest| is_telling(rest)).unwrap_or(name);
+    let rest = ["-mcp-server", "-server", "-mcp"].iter().find_map(|suffix| name.strip_suffix(suffix));
+    name = rest.filter(|rest| is_telling(rest)).unwrap_or(name);
     tame_name(name)
+}
+
+/// Whether a word alone still says which server is meant.
+fn is_telling(word: &str) -> bool {
+    let empty = ["some", "any", "the", "our", "your", "new", "test"];
+    word.chars().count() > 2 && !empty.contains(&word)
 }
 
 fn program(path: &Path) -> Result<Guess> {
@@ -157,6 +161,9 @@ mod tests {
             ("npm:@acme/git-mcp@1.2.3", "git", "npx -y @acme/git-mcp@1.2.3"),
             ("pypi:mcp-server-time", "time", "uvx mcp-server-time"),
             ("pypi:mcp-server-git==2.0", "git", "uvx mcp-server-git@2.0"),
+            ("npm:some-server", "some-server", "npx -y some-server"),
+            ("npm:my-mcp-server", "my-mcp-server", "npx -y my-mcp-server"),
+            ("npm:mcp-server-x", "mcp-server-x", "npx -y mcp-server-x"),
             ("builtin:kv", "kv", "builtin:kv"),
             ("https://mcp.linear.app/sse", "linear", "https://mcp.linear.app/sse"),
             ("http://localhost:8000/mcp", "localhost", "http://localhost:8000/mcp"),

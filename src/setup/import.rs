@@ -45,10 +45,12 @@ pub struct Known {
     pub name: String,
     /// What umcp calls it.
     pub known_as: String,
+    /// The two said different things of its sandbox, and the stricter holds.
+    pub stricter: bool,
 }
 
 /// Reads a file and says what it would add to the servers known so far.
-pub fn read(path: &Path, known: &[Server], now: Timestamp) -> Result<(Report, Vec<Server>)> {
+pub fn read(path: &Path, known: &[Server], now: Timestamp) -> Result<(Report, Merged)> {
     let text = documents::read_file(path)?;
     let imported = formats::read(&path.display().to_string(), &text, &mut || ids::fresh("srv"), now)?;
     let merged = merge(known, imported.servers);
@@ -56,10 +58,10 @@ pub fn read(path: &Path, known: &[Server], now: Timestamp) -> Result<(Report, Ve
         file: path.display().to_string(),
         format: imported.format.into(),
         added: merged.add.iter().map(Added::of).collect(),
-        known: merged.known,
+        known: merged.known.clone(),
         notes: imported.notes,
     };
-    Ok((report, merged.add))
+    Ok((report, merged))
 }
 
 /// Adds servers to the store, all or none.
@@ -78,16 +80,41 @@ pub fn add(call: &mut Call<'_>, servers: Vec<Server>) -> Result<()> {
 pub struct Merged {
     pub add: Vec<Server>,
     pub known: Vec<Known>,
+    /// Known ones with the stricter sandbox of both.
+    pub tighten: Vec<Server>,
+}
+
+impl Merged {
+    /// Puts an entry with a stricter sandbox in the place of the same one.
+    fn tighten(&mut self, server: Server) {
+        let found = self.add.iter_mut().chain(&mut self.tighten).find(|other| other.id == server.id);
+        match found {
+            Some(other) => *other = server,
+            None => self.tighten.push(server),
+        }
+    }
+}
+
+/// Writes known servers with the stricter sandbox of both.
+pub fn tighten(call: &mut Call<'_>, servers: Vec<Server>) -> Result<()> {
+    for server in servers {
+        call(noun::Request::Update { server: Box::new(server) }.into())?;
+    }
+    Ok(())
 }
 
 /// Tells new servers from known ones and gives each new one a free name.
 pub fn merge(known: &[Server], found: Vec<Server>) -> Merged {
     let mut merged = Merged::default();
     for mut server in found {
-        let all = || known.iter().chain(&merged.add);
+        let all = || merged.tighten.iter().chain(known).chain(&merged.add);
         if let Some(same) = all().find(|other| same(other, &server)) {
-            let known_as = same.name.clone();
-            merged.known.push(Known { name: server.name, known_as });
+            let (same, sandbox) = (same.clone(), same.sandbox.stricter(&server.sandbox));
+            let stricter = same.sandbox != server.sandbox;
+            merged.known.push(Known { name: server.name, known_as: same.name.clone(), stricter });
+            if sandbox != same.sandbox {
+                merged.tighten(Server { sandbox, ..same });
+            }
             continue;
         }
         let taken = |name: &str| all().any(|other| other.name.eq_ignore_ascii_case(name));
@@ -188,9 +215,10 @@ pub fn refuse_missing(path: &Path) -> Result<()> {
 /// Imports one file as it stands.
 pub fn import_file(path: &Path, dry_run: bool, now: Timestamp, call: &mut Call<'_>) -> Result<Report> {
     let known = servers(call)?;
-    let (report, new) = read(path, &known, now)?;
+    let (report, merged) = read(path, &known, now)?;
     if !dry_run {
-        add(call, new)?;
+        add(call, merged.add)?;
+        tighten(call, merged.tighten)?;
     }
     Ok(report)
 }
@@ -198,6 +226,7 @@ pub fn import_file(path: &Path, dry_run: bool, now: Timestamp, call: &mut Call<'
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::{Base, Sandbox};
 
     fn server(name: &str, command: &str, args: &[&str]) -> Server {
         let args = args.iter().map(ToString::to_string).collect();
@@ -218,8 +247,33 @@ mod tests {
         let merged = merge(&known, found);
         let names: Vec<_> = merged.add.iter().map(|server| server.name.as_str()).collect();
         assert_eq!(names, ["git-2", "Git-3", "time"]);
-        let known = |name: &str, known_as: &str| Known { name: name.into(), known_as: known_as.into() };
+        let known = |name: &str, known_as: &str| Known {
+            name: name.into(),
+            known_as: known_as.into(),
+            stricter: false,
+        };
         assert_eq!(merged.known, [known("vcs", "git"), known("time", "time")]);
+    }
+
+    #[test]
+    fn the_stricter_sandbox_of_one_server_wins_and_is_told() {
+        let shut = |name: &str, base| Server {
+            sandbox: Sandbox { profile: Some(base), ..Sandbox::default() },
+            ..server(name, "uvx", &["git"])
+        };
+        let merged = merge(&[], vec![server("git", "uvx", &["git"]), shut("vcs", Base::Strict)]);
+        let names = |servers: &[Server]| {
+            let pair = |server: &Server| (server.name.clone(), server.sandbox.profile);
+            servers.iter().map(pair).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&merged.add), [("git".to_string(), Some(Base::Strict))]);
+        assert!(merged.known[0].stricter && merged.tighten.is_empty());
+        // One that is stored becomes stricter, and never less so.
+        let merged = merge(&[shut("git", Base::Off)], vec![shut("vcs", Base::Strict)]);
+        assert_eq!(names(&merged.tighten), [("git".to_string(), Some(Base::Strict))]);
+        let merged =
+            merge(&[shut("git", Base::Strict)], vec![shut("git", Base::Off), server("x", "uvx", &["git"])]);
+        assert!(merged.add.is_empty() && merged.tighten.is_empty());
     }
 
     #[test]

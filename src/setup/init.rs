@@ -32,6 +32,8 @@ pub struct Choice {
 #[derive(Debug)]
 pub struct Plan {
     pub add: Vec<Server>,
+    /// Servers that are there, with the stricter sandbox of both entries.
+    pub tighten: Vec<Server>,
     pub edits: Vec<Edit>,
     pub report: Report,
 }
@@ -44,6 +46,8 @@ pub struct Report {
     pub added: Vec<Added>,
     pub known: Vec<Known>,
     pub files: Vec<FileReport>,
+    /// Files that belong to no client, such as shell completions.
+    pub others: Vec<PathBuf>,
     /// The number `umcp undo` takes.
     pub undo: Option<u64>,
 }
@@ -95,7 +99,8 @@ pub fn plan(
     machine: &Machine<'_>,
     now: Timestamp,
 ) -> Plan {
-    let mut plan = Planning { known, add: Vec::new(), known_as: Vec::new(), edits: Vec::new() };
+    let mut plan =
+        Planning { known, add: Vec::new(), known_as: Vec::new(), tighten: Vec::new(), edits: Vec::new() };
     let clients = found
         .iter()
         .filter(|state| choice.import.contains(&state.client.id) || choice.connect.contains(&state.client.id))
@@ -107,6 +112,7 @@ pub fn plan(
     }
     plan.edits.extend(choice.extra.iter().cloned());
     plan.edits.retain(Edit::changes);
+    let others = choice.extra.iter().filter(|edit| edit.changes()).map(|edit| edit.path.clone()).collect();
     let report = Report {
         dry_run: true,
         clients,
@@ -117,16 +123,18 @@ pub fn plan(
             .iter()
             .map(|edit| FileReport { path: edit.path.clone(), diff: edit.diff() })
             .collect(),
+        others,
         undo: None,
     };
-    Plan { add: plan.add, edits: plan.edits, report }
+    Plan { add: plan.add, tighten: plan.tighten, edits: plan.edits, report }
 }
 
 /// Does what the plan says: the journal first, then the store, then the files.
 pub fn carry_out(plan: Plan, machine: &Machine<'_>, now: Timestamp, call: &mut Call<'_>) -> Result<Report> {
-    let Plan { add, edits, mut report } = plan;
+    let Plan { add, tighten, edits, mut report } = plan;
     report.dry_run = false;
     report.undo = connect::perform(machine, now, "umcp init", &edits, add, call)?;
+    import::tighten(call, tighten)?;
     Ok(report)
 }
 
@@ -147,6 +155,7 @@ struct Planning<'a> {
     known: &'a [Server],
     add: Vec<Server>,
     known_as: Vec<Known>,
+    tighten: Vec<Server>,
     edits: Vec<Edit>,
 }
 
@@ -215,14 +224,23 @@ impl Planning<'_> {
     }
 
     fn take(&mut self, servers: Vec<Server>) {
-        let known: Vec<Server> = self.known.iter().chain(&self.add).cloned().collect();
+        let known: Vec<Server> = self.tighten.iter().chain(self.known).chain(&self.add).cloned().collect();
         // Told once only: the same file is read again when its servers move.
-        let fresh =
-            servers.into_iter().filter(|server| !self.add.iter().any(|other| import::same(other, server)));
+        let fresh = servers.into_iter().filter(|server| {
+            !self.add.iter().any(|other| import::same(other, server) && other.sandbox == server.sandbox)
+        });
         let fresh: Vec<Server> = fresh.collect();
         let merged = import::merge(&known, fresh);
         self.add.extend(merged.add);
-        self.known_as.extend(merged.known.into_iter().filter(|known| known.name != known.known_as));
+        let told = |known: &Known| known.name != known.known_as || known.stricter;
+        self.known_as.extend(merged.known.into_iter().filter(told));
+        for server in merged.tighten {
+            let mut there = self.add.iter_mut().chain(&mut self.tighten);
+            match there.find(|other| other.id == server.id) {
+                Some(other) => *other = server,
+                None => self.tighten.push(server),
+            }
+        }
     }
 }
 

@@ -143,6 +143,30 @@ fn note_stored(machine: &Machine<'_>, id: u64, stored: Vec<String>) -> Result<()
     }
 }
 
+/// Where plain keys stand in an entry, such as `env GITHUB_TOKEN`. Asks no vault and changes nothing.
+pub fn plain_keys(server: &Server) -> Vec<String> {
+    let mut names = Names { keep: &Nothing, given: BTreeMap::new() };
+    let found = rewrite(&mut server.clone(), &mut names).unwrap_or_default();
+    found.into_iter().map(|finding| finding.place).collect()
+}
+
+/// No vault at all.
+struct Nothing;
+
+impl Keep for Nothing {
+    fn value(&self, _: &str) -> Result<Option<Secret>> {
+        Ok(None)
+    }
+
+    fn has(&self, _: &str) -> bool {
+        false
+    }
+
+    fn put(&self, _: &str, _: &Secret) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// The files of a client that hold servers.
 fn files(
     client: &'static Client,
@@ -386,6 +410,7 @@ mod tests {
         assert_eq!(entry.env["DEBUG"], "1");
         assert_eq!(found.len(), 5);
         assert_eq!(keep.value("gh_Authorization").unwrap().unwrap().reveal(), "qwertz123456");
+        assert_eq!(plain_keys(&entry), Vec::<String>::new());
         assert_eq!(rewritten(entry.clone(), &keep), (entry, vec![]), "a second run finds nothing");
     }
 

@@ -84,6 +84,11 @@ impl Ui {
         self.terminal.asks
     }
 
+    /// Whether the user said that nothing is to be asked.
+    pub fn no_input(&self) -> bool {
+        self.options.no_input
+    }
+
     fn ask<T>(
         &self,
         question: &str,
@@ -107,8 +112,10 @@ impl Ui {
             return Ok(());
         }
         let reason = if self.options.no_input { "`--no-input` was given" } else { "there is no terminal" };
-        let message = format!("`{}` needs an answer, and {reason}", one_line(question));
-        Err(Error::new(&codes::INPUT_NEEDED, message).hint(format!("answer with `{flag}`")))
+        // A question with words in backticks of its own stands in backticks as a whole.
+        let plain = |text: &str| one_line(text).replace('`', "");
+        let message = format!("`{}` needs an answer, and {reason}", plain(question));
+        Err(Error::new(&codes::INPUT_NEEDED, message).hint(format!("answer with `{}`", plain(flag))))
     }
 
     fn theme(&self) -> Box<dyn Theme> {

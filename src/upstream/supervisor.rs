@@ -175,7 +175,7 @@ impl Upstream {
         locked(&self.breaker).reset();
         locked(&self.restarts).reset();
         let mut note = locked(&self.note);
-        if matches!(note.state, State::CrashLoop | State::Waiting | State::NeedsSignIn) {
+        if note.state.is_failing() {
             note.state = State::Idle;
         }
     }
@@ -343,7 +343,8 @@ impl Upstream {
         }
         if error.kind() == Kind::Credential {
             // No failure of the server's, and nothing that time heals.
-            return self.set_state(State::NeedsSignIn, Some(error.to_string()));
+            let (state, said) = state::wants(error);
+            return self.set_state(state, Some(said));
         }
         let now = Instant::now();
         if self.is_process() {

@@ -31,9 +31,14 @@ impl Home {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
+        self.run_on("/usr/bin:/bin", arguments)
+    }
+
+    /// The same with another PATH.
+    fn run_on(&self, path: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_umcp"));
         command.args(arguments).current_dir(self.path("project")).env_clear();
-        command.env("HOME", self.0.path()).env("PATH", "/usr/bin:/bin").env("SHELL", "/bin/bash");
+        command.env("HOME", self.0.path()).env("PATH", path).env("SHELL", "/bin/bash");
         command.output().unwrap()
     }
 
@@ -88,6 +93,10 @@ fn init_ends_with_a_real_call_and_undo_gives_every_byte_back() {
     assert!(
         !home.read(".cursor/mcp.json").contains("s3cret") && home.read(".codex/config.toml").contains("umcp")
     );
+
+    // What is written beside the clients' files is told.
+    let completions = home.path(".local/share/bash-completion/completions/umcp").display().to_string();
+    assert_eq!(done["data"]["others"], json!([completions]));
 
     let (test, code) = home.json(&["client", "test", "cursor"]);
     assert_eq!((test["data"]["ok"].clone(), code), (json!(true), Some(0)), "{test}");
@@ -239,4 +248,43 @@ fn the_tour_works_without_a_network() {
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == "skipped").count(), 1, "{outcomes:?}");
     // Nothing of it reached the user's own home.
     assert!(!home.path(".local/share/umcp").exists() && !home.path(".config").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_tour_says_at_once_that_there_is_no_network() {
+    use std::os::unix::fs::PermissionsExt;
+    let npx = "#!/bin/sh\necho 'npm error code EAI_AGAIN' >&2\nexit 1\n";
+    let home = Home::new(&[("bin/npx", npx)]);
+    fs::set_permissions(home.path("bin/npx"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", home.path("bin").display());
+    let output = home.run_on(&path, &["quickstart"]);
+    let (said, progress) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("skipped: no network") && said.contains("EAI_AGAIN"), "{said}");
+    let waits =
+        "A server from npm, the reference server of the protocol: npx fetches the package, 20 s at most ...";
+    assert!(progress.lines().any(|line| line == waits), "{progress}");
+}
+
+#[test]
+fn keys_that_come_in_plain_are_told_with_the_command_that_moves_them() {
+    let servers = r#"{"mcpServers": {
+        "gh": {"command": "gh", "env": {"GH_TOKEN": "hunter2hunter2", "PATH": "/usr/bin:/opt/tool/bin", "KEYS_DIR": "/srv/keys/1"}},
+        "plain": {"command": "p", "env": {"API_KEY": "${API_KEY}", "HOME": "/home/someone/else"}}}}"#;
+    let home = Home::new(&[("project/servers.json", servers), (".cursor/mcp.json", servers)]);
+    let note = "plain keys in gh (env GH_TOKEN); into the vault with them: umcp secret scan --move\n";
+    let told = |arguments: &[&str]| {
+        let output = home.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(said.matches("plain keys in").count(), usize::from(said.contains(note)), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+        said.contains(note)
+    };
+    assert!(told(&["import", "servers.json"]));
+    assert!(!told(&["server", "add", "tame", "--env", "PATH=/usr/bin:/opt/1/bin", "--", "tool"]));
+    home.run(&["server", "remove", "gh", "--yes"]);
+    assert!(told(&["server", "add", "gh", "--env", "GH_TOKEN=hunter2hunter2", "--", "gh"]));
+    home.run(&["server", "remove", "*", "--yes"]);
+    assert!(told(&["init", "--yes", "--no-connect", "--no-completions"]));
 }

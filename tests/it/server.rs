@@ -352,6 +352,29 @@ fn fields_are_edited() {
 }
 
 #[test]
+fn what_goes_for_good_with_a_server_is_told_and_asked() {
+    let sandbox = Sandbox::new();
+    assert_eq!(
+        sandbox.run(&["server", "add", "gh", "--env", "TOKEN=hunter2hunter2", "--", "tool"]).stderr,
+        "warning: `tool` is not found on PATH\nplain keys in gh (env TOKEN); into the vault with them: umcp secret scan --move\n"
+    );
+    assert_snapshot!(sandbox.run(&["server", "remove", "gh"]), @"
+    exit: 11
+    --- stderr ---
+    with gh goes what stands only there: env TOKEN
+    error: `Remove gh, with all that?` needs an answer, and there is no terminal [UM0004]
+    hint: answer with `--yes`
+    ");
+    assert_eq!(sandbox.run(&["server", "remove", "gh", "--yes"]).code, 0);
+    sandbox.run(&["server", "add", "safe", "--env", "TOKEN=secret://TOKEN", "--", "tool"]);
+    assert_snapshot!(sandbox.run(&["server", "remove", "safe"]), @"
+    exit: 0
+    --- stdout ---
+    ok   removed safe (stdio: tool)
+    ");
+}
+
+#[test]
 fn a_pattern_asks_before_it_removes() {
     let sandbox = Sandbox::new();
     sandbox.run(&["server", "add", "builtin:time"]);

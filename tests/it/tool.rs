@@ -1,10 +1,11 @@
 //! `umcp tool` and `umcp call` without a daemon: the stored catalogue, and arguments that are refused before a call.
 
+use crate::support::daemon::{Daemon, UMCP, fixture_server, server, stdio};
 use crate::support::sandbox::{NOW, Sandbox};
 use insta::assert_snapshot;
 use umcp::clock::{Clock, Timestamp};
 use umcp::engine::{Engine, Reply, StoreRequest};
-use umcp::servers::model::Transport;
+use umcp::servers::model::{EraChoice, Transport};
 use umcp::store::Store;
 use umcp::tools::{Catalogue, Era, Request, Tool};
 use umcp::usage::{CALLS, Call, Class, Door};
@@ -355,4 +356,24 @@ fn names_are_completed_from_the_index_alone() {
     --- stdout ---
     files	enabled
     ");
+}
+
+#[test]
+fn a_list_of_one_server_asks_that_one_alone() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    daemon.add(server("gone", stdio("/nonexistent/program", Vec::<String>::new())));
+    let list = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(UMCP);
+        command.args(["tool", "list", "--json"]).args(arguments).env("UMCP_HOME", daemon.folder());
+        let output = command.output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    for one in [&["--server", "fx"][..], &["fx"]] {
+        let (listed, said) = list(one);
+        assert!(listed.contains("\"fx.echo\"") && !listed.contains("gone"), "{listed}");
+        assert!(!said.contains("gone"), "{said}");
+    }
+    let (listed, _) = list(&[]);
+    assert!(listed.contains("gone did not answer"), "{listed}");
 }

@@ -2,7 +2,7 @@
 
 use super::list::{Row, kind};
 use crate::apps::file::{self, Loaded};
-use crate::apps::model::Tool;
+use crate::apps::model::{Action, Tool};
 use crate::cli::app::known;
 use crate::cli::context::Context;
 use crate::documents::read_file;
@@ -23,14 +23,24 @@ pub struct Show {
 impl Show {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let found = known::command(ctx, &self.name)?;
-        ctx.ui.show(&Shown { row: Row::new(found.installed.name(), &found.tool), tool: found.tool })
+        let folder = folder(&found.tool, found.installed.server.cwd.as_deref());
+        ctx.ui.show(&Shown { row: Row::new(found.installed.name(), &found.tool), folder, tool: found.tool })
     }
+}
+
+/// Where a program runs: in the folder of the file it came from, unless the command says another.
+fn folder(tool: &Tool, file: Option<&str>) -> Option<String> {
+    let Action::Exec(exec) = &tool.action else { return None };
+    let home = Path::new(file.unwrap_or("~"));
+    Some(exec.cwd.as_ref().map_or(home.into(), |cwd| home.join(cwd)).display().to_string())
 }
 
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
     row: Row,
+    /// Where its program runs; `None` for a request.
+    folder: Option<String>,
     #[serde(rename = "definition")]
     tool: Tool,
 }
@@ -43,6 +53,9 @@ impl Output for Shown {
         let mut pairs = vec![("kind", kind(tool).to_string())];
         let action = serde_json::to_value(&tool.action).unwrap_or_default();
         let action = crate::documents::write_yaml(&action).unwrap_or_default();
+        if let Some(folder) = &self.folder {
+            pairs.push(("runs in", folder.clone()));
+        }
         pairs.push(("timeout", text::duration_ms(tool.timeout_ms)));
         pairs.push(("output", format!("at most {}", text::bytes(tool.limit))));
         if !tool.needs.is_empty() {

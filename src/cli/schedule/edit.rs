@@ -343,7 +343,10 @@ fn tool(ctx: &Context, word: &str) -> Result<(String, Value)> {
     match schema(&Known::read(ctx)?) {
         Ok(found) => Ok(found),
         // It may be of a server that was never asked.
-        Err(_) => schema(&Known::ask(ctx)?),
+        Err(_) => {
+            let named = word.split_once('.').map(|(server, _)| server);
+            schema(&Known::ask(ctx, &|server| named.is_none_or(|named| server.name == named))?)
+        }
     }
 }
 

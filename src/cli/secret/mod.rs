@@ -21,6 +21,7 @@ use crate::secrets;
 use crate::servers::{self, references};
 use crate::ui::Cell;
 use clap::{Args, Subcommand};
+pub use scan::tell_plain;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]

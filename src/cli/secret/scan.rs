@@ -6,6 +6,7 @@ use super::CliVault;
 use crate::error::{Error, Result, codes};
 use crate::sealing::Secret;
 use crate::secrets;
+use crate::servers::Server;
 use crate::setup::doctor::vault::protection;
 use crate::setup::scan::{self, Keep, Report};
 use crate::ui::{Cell, Column, Output, Page, State, Table, text};
@@ -47,6 +48,19 @@ impl Scan {
             ctx.ui.note(&protection(&slot.slot.guard, &vault.places));
         }
         finish(ctx, &done)
+    }
+}
+
+/// Says on stderr which entries hold plain keys, with the command that moves them. Nothing is said of the others.
+pub fn tell_plain<'a>(ctx: &Context, servers: impl IntoIterator<Item = &'a Server>) {
+    let held = |server: &Server| {
+        let keys = scan::plain_keys(server);
+        (!keys.is_empty()).then(|| format!("{} ({})", server.name, keys.join(", ")))
+    };
+    let held: Vec<String> = servers.into_iter().filter_map(held).collect();
+    if !held.is_empty() {
+        let held = held.join(", ");
+        ctx.ui.note(&format!("plain keys in {held}; into the vault with them: umcp secret scan --move"));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::context::Context;
 use super::super::machine::variable;
+use super::super::secret::tell_plain;
 use super::change::Changed;
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
@@ -124,11 +125,13 @@ impl Add {
         let replace = self.replace;
         let server = self.server(ctx)?;
         let missing = missing_program(&server);
+        let given = server.clone();
         match ctx.call(servers::Request::Add { servers: vec![server], replace })? {
             Reply::Server(servers::Reply::Servers(added)) => {
                 if let Some(line) = missing {
                     ctx.ui.warn(&line);
                 }
+                tell_plain(ctx, [&given]);
                 let next = added.first().map(|server| format!("try it: umcp server test {}", server.name));
                 ctx.ui.show(&Changed::new("added", &added).then(next))
             }

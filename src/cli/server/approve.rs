@@ -1,7 +1,7 @@
 //! `umcp server approve`: the user has looked at a server - how it is run, what it offers - and wants exactly that.
 
 use super::super::context::Context;
-use super::super::known::Known;
+use super::super::known::{Known, is_one_of};
 use crate::error::{Error, Result, codes};
 use crate::tools::lint::{self, Severity};
 use crate::tools::{self};
@@ -25,7 +25,10 @@ pub struct Approve {
 
 impl Approve {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        let known = if self.revoke { Known::read(ctx)? } else { Known::ask(ctx)? };
+        let known = match self.revoke {
+            true => Known::read(ctx)?,
+            false => Known::ask(ctx, &|server| is_one_of(server, &self.names))?,
+        };
         let mut done = Vec::new();
         for name in &self.names {
             let server = known.server(name)?;

@@ -1,8 +1,8 @@
-//! The verbs that change entries by name: rename, remove, enable, disable; and how a change is told.
+//! The verbs that change entries by name: rename, enable, disable; and how a change is told.
 
 use super::super::context::Context;
 use crate::engine::{self, Reply};
-use crate::error::{Error, Result, codes};
+use crate::error::Result;
 use crate::servers::view::ServerView;
 use crate::servers::{self, Server};
 use crate::ui::{Output, Page, State};
@@ -67,27 +67,6 @@ pub struct Rename {
 impl Rename {
     pub fn run(self, ctx: &Context) -> Result<()> {
         change(ctx, "renamed to", servers::Request::Rename { from: self.from, to: self.to })
-    }
-}
-
-/// Remove servers, with what is stored about their tools
-///
-/// Names may hold `*`; then it asks first, or takes `--yes` for an answer.
-#[derive(Debug, Args)]
-pub struct Remove {
-    #[arg(value_name = "SERVER", required = true)]
-    names: Vec<String>,
-}
-
-impl Remove {
-    pub fn run(self, ctx: &Context) -> Result<()> {
-        if self.names.iter().any(|name| name.contains('*')) {
-            let question = format!("Remove every server that fits {}?", self.names.join(" "));
-            if !ctx.ui.confirm(&question, false, "--yes")? {
-                return Err(Error::new(&codes::NOT_CONFIRMED, "nothing was removed"));
-            }
-        }
-        change(ctx, "removed", servers::Request::Remove { names: self.names })
     }
 }
 

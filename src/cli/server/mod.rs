@@ -5,6 +5,7 @@ mod add;
 mod approve;
 pub use add::{missing_program, pairs};
 mod change;
+mod remove;
 pub use change::change;
 mod edit;
 mod inspect;
@@ -45,7 +46,7 @@ enum Verb {
     #[command(alias = "mv")]
     Rename(change::Rename),
     #[command(aliases = ["rm", "delete", "uninstall"])]
-    Remove(change::Remove),
+    Remove(remove::Remove),
     Enable(change::Enable),
     Disable(change::Disable),
     Approve(approve::Approve),

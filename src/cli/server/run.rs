@@ -125,9 +125,7 @@ fn show_reply(ctx: &Context, reply: &LiveReply) -> Result<()> {
         LiveReply::Done => Statuses(Vec::new()),
         other => return context::unexpected(other),
     };
-    let failed = |status: &&ServerStatus| {
-        matches!(status.state, Running::Waiting | Running::CrashLoop | Running::NeedsSignIn)
-    };
+    let failed = |status: &&ServerStatus| status.state.is_failing();
     let count = statuses.0.iter().filter(failed).count();
     if count == 0 {
         return ctx.ui.show(&statuses);
@@ -203,7 +201,7 @@ pub fn state_cell(state: Running) -> Cell {
         Running::Idle | Running::Disabled => State::Off,
         Running::Starting => State::Busy,
         Running::Waiting => State::Warn,
-        Running::NeedsSignIn => State::Warn,
+        Running::NeedsSignIn | Running::NeedsSecret => State::Warn,
         Running::CrashLoop => State::Fail,
     };
     Cell::state(mark, state.word())

@@ -2,7 +2,7 @@
 //! Figures are estimates at four bytes a token, from the stored catalogues; no server is started.
 
 use super::super::context::{self, CLIENT, Context};
-use super::super::known::Known;
+use super::super::known::{Known, is_one_of};
 use crate::clock::Timestamp;
 use crate::engine::live::{Live, LiveReply};
 use crate::engine::{self, Reply};
@@ -62,8 +62,9 @@ impl Budget {
             Reply::Usage(usage::Reply::Counts(counts)) => counts,
             other => return engine::unexpected(&other),
         };
-        let known = Known::ask(ctx)?;
-        let only = self.server.as_deref().map(|name| known.server(name)).transpose()?;
+        let names: Vec<String> = self.server.iter().cloned().collect();
+        let known = Known::ask(ctx, &|server| is_one_of(server, &names))?;
+        let only = names.first().map(|name| known.server(name)).transpose()?;
         let calls = |server: &str, tool: &str| {
             counts
                 .iter()

@@ -111,6 +111,7 @@ pub fn refresh(ctx: &Context, server: &str) -> Result<()> {
 pub fn call(ctx: &Context, target: &str, request: CallRequest) -> Result<crate::engine::live::Called> {
     // Only a call that takes its time gets a bar: its first event makes one.
     let mut bar: Option<Progress> = None;
+    let mut unanswered = None;
     let mut on_event = |event: Event| match event {
         Event::Progress { progress, total, message } => {
             let bar = bar.get_or_insert_with(|| ctx.ui.progress(target));
@@ -120,12 +121,15 @@ pub fn call(ctx: &Context, target: &str, request: CallRequest) -> Result<crate::
             }
         }
         Event::Log { level, message } => ctx.ui.note(&format!("{level}: {message}")),
-        Event::Approval { id, .. } => approve::ask(ctx, id),
+        Event::Approval { id, .. } => unanswered = approve::ask(ctx, id).err(),
         _ => {}
     };
-    let reply = ctx.call_with_events(Request::Live(Live::Call(request)), &mut on_event)?;
+    let reply = ctx.call_with_events(Request::Live(Live::Call(request)), &mut on_event);
     drop(bar);
-    match reply {
+    if let Some(error) = unanswered {
+        return Err(error);
+    }
+    match reply? {
         Reply::Live(LiveReply::Called(called)) => Ok(called),
         other => crate::engine::unexpected(&other),
     }

@@ -53,7 +53,8 @@ impl Called {
 impl Output for Called {
     const KIND: &'static str = "tool.call/1";
 
-    /// A result of text alone is the tool's own, down to its last byte. Several parts are told apart by lines.
+    /// A result of text alone is the tool's own, byte for byte, and its last line ends like any other. Several parts
+    /// are told apart by lines.
     fn exact(&self) -> Option<String> {
         let blocks: Vec<&Value> = self.blocks().collect();
         let is_text = |block: &&Value| block["type"] == "text";
@@ -66,6 +67,9 @@ impl Output for Called {
                 whole.push('\n');
             }
             whole.push_str(block["text"].as_str().unwrap_or_default());
+        }
+        if !whole.is_empty() && !whole.ends_with('\n') {
+            whole.push('\n');
         }
         Some(whole)
     }
@@ -192,8 +196,9 @@ mod tests {
         let image = json!({"type": "image", "mimeType": "image/png", "data": "AAEC"});
         for (content, expected) in [
             (json!([text("a\r\n\u{1b}[1mb\u{7}\n\n")]), Some("a\r\n\u{1b}[1mb\u{7}\n\n")),
-            (json!([text("no end")]), Some("no end")),
-            (json!([text("a"), text("b\n"), text("c")]), Some("a\nb\nc")),
+            (json!([text("no end")]), Some("no end\n")),
+            (json!([text("")]), Some("")),
+            (json!([text("a"), text("b\n"), text("c")]), Some("a\nb\nc\n")),
             (json!([text("a"), image]), None),
             (json!([]), None),
         ] {

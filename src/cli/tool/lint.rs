@@ -1,7 +1,7 @@
 //! `umcp tool lint`: what makes models stumble over definitions. Errors make it fail, warnings do not.
 
 use super::super::context::Context;
-use super::super::known::Known;
+use super::super::known::{Known, is_one_of};
 use crate::error::{Error, Result, codes};
 use crate::tools::lint::{self, Finding, Severity};
 use crate::ui::{Output, Page, State, text};
@@ -31,7 +31,7 @@ struct Item {
 
 impl Lint {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        let known = Known::ask(ctx)?;
+        let known = Known::ask(ctx, &|server| is_one_of(server, &self.servers))?;
         let ids = self.servers.iter().map(|name| known.server(name).map(|server| server.id.as_str()));
         let ids = ids.collect::<Result<Vec<_>>>()?;
         let tools: Vec<_> =

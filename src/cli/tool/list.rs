@@ -1,8 +1,9 @@
 //! `umcp tool list`: every known tool, from the stored catalogues. Only servers never asked before are started.
 
 use super::super::context::Context;
-use super::super::known::{Known, KnownTool};
+use super::super::known::{Known, KnownTool, is_one_of};
 use crate::error::Result;
+use crate::servers::Server;
 use crate::ui::{Cell, Column, Output, Page, State, Table};
 use clap::Args;
 use serde::Serialize;
@@ -45,11 +46,13 @@ struct Items(Vec<Item>);
 
 impl List {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        let known = Known::ask(ctx)?;
-        let server = self.server.or(self.name).as_deref().map(|name| known.server(name)).transpose()?;
+        let names: Vec<String> = self.server.or(self.name).into_iter().collect();
+        let tagged = |server: &Server| self.tag.as_ref().is_none_or(|tag| server.tags.contains(tag));
+        let known = Known::ask(ctx, &|server| is_one_of(server, &names) && tagged(server))?;
+        let server = names.first().map(|name| known.server(name)).transpose()?;
         let wanted = |it: &KnownTool<'_>| {
             server.is_none_or(|server| it.server.id == server.id)
-                && self.tag.as_ref().is_none_or(|tag| it.server.tags.contains(tag))
+                && tagged(it.server)
                 && !(self.disabled && it.enabled())
         };
         let items = known.tools().filter(wanted).map(Item::from).collect();

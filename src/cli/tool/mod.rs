@@ -9,7 +9,7 @@ mod export;
 pub mod history;
 mod lint;
 mod list;
-mod pins;
+pub mod pins;
 mod refresh;
 pub mod search;
 mod show;

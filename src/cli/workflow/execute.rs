@@ -1,7 +1,7 @@
 //! `workflow execute`, `retry` and `replay`: begin a run, and see it to its end.
 
 use super::super::context::{self, Context};
-use super::{check, document, is_file, line};
+use super::{check, document, is_file, line, row};
 use crate::documents;
 use crate::engine::live::{Event, Live, LiveReply, RunRequest, RunSource};
 use crate::engine::{self, Reply};
@@ -127,12 +127,12 @@ fn begin(ctx: &Context, source: RunSource, detach: bool) -> Result<()> {
 pub fn watch(ctx: &Context, request: Live) -> Result<()> {
     let mut shown: Option<String> = None;
     let outcome = ctx.call_with_events(request, &mut |event| {
-        if let Event::Run { at, run, event: happened } = &event {
+        if let Event::Run { at, run, event } = &event {
             if shown.is_none() {
                 shown = Some(run.clone());
                 ctx.ui.note(&format!("run {run}"));
             }
-            ctx.ui.line(&event, &line(happened, *at));
+            ctx.ui.line(&row(run, event, *at), &line(event, *at));
         }
     });
     let run = match outcome {

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::workflows::{self, Definition, Request};
 use clap::{Args, Subcommand};
 pub use runs::{Asking, asking};
-pub use say::line;
+pub use say::{line, row};
 use std::path::Path;
 
 /// Write, run and watch workflows

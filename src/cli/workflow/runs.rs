@@ -2,8 +2,8 @@
 
 use super::super::context::Context;
 use super::execute::watch;
-use super::line;
 use super::say::brief;
+use super::{line, row};
 use crate::clock::Timestamp;
 use crate::engine::live::Live;
 use crate::engine::{self, Reply};
@@ -363,8 +363,7 @@ impl Logs {
         }
         for entry in &journal {
             for event in &entry.events {
-                let happened =
-                    engine::live::Event::Run { at: entry.at, run: run.id.clone(), event: event.clone() };
+                let happened = row(&run.id, event, entry.at);
                 ctx.ui.line(&happened, &format!("{} {}", entry.at.rfc3339(), line(event, entry.at)));
             }
         }

@@ -83,7 +83,9 @@ fn field(key: &str) -> Field {
         }
         "oauth" | "auth" | "authProviderType" => Field::Unknown(Some("sign in again through umcp")),
         "headersHelper" => Field::Unknown(Some("umcp runs no helper for headers")),
-        "security" | "sandbox" => Field::Unknown(Some("the other tool's sandbox rules were not taken over")),
+        "security" | "sandbox" | "sandboxEnabled" => Field::Unknown(Some(
+            "the other tool's sandbox rules were not taken over; umcp's own hold (umcp doctor --only sandbox)",
+        )),
         _ => Field::Unknown(None),
     }
 }

@@ -255,7 +255,7 @@ fn opencode_massgen_and_the_managers() {
         "massgen",
         &["w stdio npx w K=${K} -t", "h http https://x call=2000"],
         &[
-            "11 Ignored `security` of `w`: the other tool's sandbox rules were not taken over",
+            "11 Ignored `security` of `w`: the other tool's sandbox rules were not taken over; umcp's own hold (umcp doctor --only sandbox)",
             "15 Skipped `w` stands in this file twice",
         ],
     );

@@ -4,8 +4,9 @@
 use super::{Area, Check, Fix, Level};
 use crate::clients::{CLIENTS, Client, Scope};
 use crate::clock::Timestamp;
+use crate::servers::Server;
 use crate::setup::clientfiles::{self, FileState};
-use crate::setup::{Machine, programs};
+use crate::setup::{Machine, programs, scan};
 use crate::ui::text::plural;
 
 pub fn check(machine: &Machine<'_>, now: Timestamp) -> Vec<Check> {
@@ -17,6 +18,7 @@ pub fn check(machine: &Machine<'_>, now: Timestamp) -> Vec<Check> {
         }
         for file in &state.files {
             checks.extend(file_checks(client, file, machine, now));
+            checks.extend(plain(client, file));
             // A server there is reached past umcp, whichever file umcp itself stands in.
             if state.connected() && !file.beside.is_empty() {
                 checks.push(beside(client, file));
@@ -56,6 +58,17 @@ fn file_checks(client: &Client, file: &FileState, machine: &Machine<'_>, now: Ti
             }
         }
     }]
+}
+
+/// Keys that stand in the file as they are.
+fn plain(client: &Client, file: &FileState) -> Option<Check> {
+    let held = |server: &Server| {
+        let keys = scan::plain_keys(server);
+        (!keys.is_empty()).then(|| format!("{} ({})", server.name, keys.join(", ")))
+    };
+    let held: Vec<String> = file.servers.iter().filter_map(held).collect();
+    let what = format!("{} holds plain keys in `{}`: {}", client.name, file.path.display(), held.join(", "));
+    (!held.is_empty()).then(|| Check::new(Area::Clients, Level::Warn, what).cure("umcp secret scan --move"))
 }
 
 fn beside(client: &Client, file: &FileState) -> Check {

@@ -2,6 +2,7 @@
 //! Facts that only a running daemon or an open store can tell come in as [`Facts`].
 //! Rule: a check that fails names what to type; a fix of somebody else's file goes through the journal.
 
+mod accounts;
 mod clients;
 mod machine;
 mod own;
@@ -9,9 +10,11 @@ mod servers;
 pub mod vault;
 
 use super::{Machine, journal};
+use crate::apps::App;
 use crate::clock::Timestamp;
 use crate::engine::live::ServerStatus;
 use crate::error::Result;
+use crate::integrations::Integration;
 use crate::secrets;
 use crate::servers::Server;
 use crate::settings::Resolved;
@@ -32,6 +35,7 @@ pub enum Area {
     Runtimes,
     Clients,
     Servers,
+    Accounts,
     Sandbox,
 }
 
@@ -46,6 +50,7 @@ impl Area {
         Self::Runtimes,
         Self::Clients,
         Self::Servers,
+        Self::Accounts,
         Self::Sandbox,
     ];
 
@@ -60,6 +65,7 @@ impl Area {
             Self::Runtimes => "runtimes",
             Self::Clients => "clients",
             Self::Servers => "servers",
+            Self::Accounts => "accounts",
             Self::Sandbox => "sandbox",
         }
     }
@@ -145,6 +151,8 @@ pub struct Facts {
     /// How much of it was read for that.
     pub store_read: StoreRead,
     pub servers: Vec<Server>,
+    pub apps: Vec<App>,
+    pub integrations: Vec<Integration>,
     /// What opens the vault, and how much is in it.
     pub vault: Result<secrets::Vault>,
     /// Names of what is in it.
@@ -181,6 +189,7 @@ pub fn run(machine: &Machine<'_>, facts: &Facts, only: Option<Area>, now: Timest
             Area::Runtimes => machine::runtimes(machine, facts),
             Area::Clients => clients::check(machine, now),
             Area::Servers => servers::check(machine, facts, now),
+            Area::Accounts => accounts::check(facts),
             Area::Sandbox => machine::sandbox(machine, facts),
         })
         .collect();

@@ -2,12 +2,13 @@
 //! and no two tools go by one name. Nothing is started.
 
 use super::{Area, Check, Facts, Level};
+use crate::apps::App;
+use crate::apps::model::Setting;
 use crate::clients::CLIENTS;
 use crate::clock::Timestamp;
-use crate::engine::live::State;
 use crate::servers::model::{Server, Transport};
 use crate::servers::references::{Reference, references};
-use crate::setup::{Machine, clientfiles, programs};
+use crate::setup::{Machine, clientfiles, programs, scan};
 use crate::ui::text::plural;
 use std::collections::BTreeMap;
 
@@ -21,8 +22,10 @@ pub fn check(machine: &Machine<'_>, facts: &Facts, now: Timestamp) -> Vec<Check>
     let mut checks: Vec<Check> =
         enabled.iter().filter_map(|server| program(server, &path, desktop)).collect();
     checks.extend(enabled.iter().filter_map(|server| unset(server, machine, &facts.secrets)));
+    checks.extend(enabled.iter().filter_map(|server| unconfigured(server, &facts.apps)));
+    checks.extend(facts.servers.iter().filter_map(plain));
     checks.extend(facts.statuses.iter().filter_map(|status| {
-        if !matches!(status.state, State::Waiting | State::CrashLoop | State::NeedsSignIn) {
+        if !status.state.is_failing() {
             return None;
         }
         let why = status.last_error.as_deref().unwrap_or("it did not say why");
@@ -104,6 +107,32 @@ fn unset(server: &Server, machine: &Machine<'_>, vault: &[String]) -> Option<Che
         None => "set it where umcp is started".into(),
     };
     Some(Check::new(Area::Servers, Level::Warn, what).cure(cure))
+}
+
+/// Keys that stand in an entry as they are.
+fn plain(server: &Server) -> Option<Check> {
+    let keys = scan::plain_keys(server);
+    let what =
+        format!("`{}` holds {} as it stands: {}", server.name, plural(keys.len(), "key"), keys.join(", "));
+    let check = || Check::new(Area::Servers, Level::Warn, what).cure("umcp secret scan --move");
+    (!keys.is_empty()).then(check)
+}
+
+/// Settings of an app that have neither a value nor a default.
+fn unconfigured(server: &Server, apps: &[App]) -> Option<Check> {
+    let Transport::App { name } = &server.transport else { return None };
+    let definition = apps.iter().find(|app| app.name == *name)?.definition().ok()?;
+    let open = |setting: &&Setting| setting.default.is_none() && !server.env.contains_key(&setting.name);
+    let open: Vec<&Setting> = definition.settings.iter().filter(open).collect();
+    let names: Vec<&str> = open.iter().map(|setting| setting.name.as_str()).collect();
+    let word = |setting: &&Setting| match setting.secret {
+        true => format!("{0}=secret://{0}", setting.name),
+        false => format!("{}=VALUE", setting.name),
+    };
+    let words: Vec<String> = open.iter().map(word).collect();
+    let what = format!("the app `{}` has no value for {}", server.name, names.join(", "));
+    let cure = format!("umcp app configure {} {}", server.name, words.join(" "));
+    (!open.is_empty()).then(|| Check::new(Area::Servers, Level::Warn, what).cure(cure))
 }
 
 /// Tools of verbatim servers that go by the same name.

@@ -16,6 +16,8 @@ fn facts(paths: &Paths) -> Facts {
         store: Ok(Vec::new()),
         store_read: StoreRead::Whole,
         servers: Vec::new(),
+        apps: Vec::new(),
+        integrations: Vec::new(),
         vault: Ok(crate::secrets::Vault { slots: Vec::new(), secrets: 0 }),
         secrets: Vec::new(),
         catalogues: BTreeMap::new(),
@@ -167,6 +169,82 @@ fn open_files_and_left_sockets_are_mended() {
         assert_eq!((report.failed, report.warned, report.fixed, report.undo), (0, 0, 2, None));
         assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
         assert!(!socket.exists());
+    });
+}
+
+#[test]
+fn plain_keys_are_found_wherever_servers_stand() {
+    with_home(|home, machine| {
+        let file = home.join(".cursor/mcp.json");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let text = r#"{"mcpServers": {"gh": {"command": "gh", "env": {"GH_TOKEN": "hunter2hunter2", "HOME": "/home/me"}}}}"#;
+        fs::write(&file, text).unwrap();
+        let mut facts = facts(machine.paths);
+        let mut server = server("git", machine.program.to_str().unwrap());
+        server.env =
+            [("API_KEY", "hunter2hunter2"), ("KEY_PATH", "/etc/keys"), ("PATH", "/usr/bin:/opt/x1/bin")]
+                .map(|(key, value)| (key.into(), value.into()))
+                .into();
+        facts.servers.push(server);
+        let told = |area| run(machine, &facts, Some(area), Timestamp::default()).checks;
+        let clients = told(Area::Clients);
+        let what = format!("Cursor holds plain keys in `{}`: gh (env GH_TOKEN)", file.display());
+        assert_eq!((clients[0].level, &clients[0].what), (Level::Warn, &what));
+        let servers = told(Area::Servers);
+        assert_eq!(servers[0].what, "`git` holds 1 key as it stands: env API_KEY");
+        for check in [&clients[0], &servers[0]] {
+            assert_eq!(check.cure.as_deref(), Some("umcp secret scan --move"));
+        }
+    });
+}
+
+#[test]
+fn what_an_app_or_an_integration_lacks_is_told_with_the_command() {
+    use crate::apps::model::{App, Definition, Kind, Setting};
+    use crate::integrations::model::{self, Integration};
+    with_home(|_, machine| {
+        let now = Timestamp::default();
+        let setting = |name: &str, secret, default: Option<&str>| Setting {
+            name: name.into(),
+            secret,
+            default: default.map(String::from),
+            ..Setting::default()
+        };
+        let settings =
+            vec![setting("KEY", true, None), setting("CITY", false, None), setting("UNIT", false, Some("C"))];
+        let mut app = App {
+            name: "weather".into(),
+            kind: Kind::Http,
+            title: None,
+            description: None,
+            definition: String::new(),
+            origin: None,
+            integration: None,
+            created: now,
+            updated: now,
+        };
+        app.define(&Definition { settings, ..Definition::default() }).unwrap();
+        let mut facts = facts(machine.paths);
+        let transport = Transport::App { name: "weather".into() };
+        facts.servers.push(Server::new("w".into(), "sky", transport, now));
+        facts.apps.push(app);
+        let mut sso = Integration::new("int_1".into(), "sso", model::Kind::Oauth2, now);
+        sso.endpoints.issuer = Some("https://sso.example.com".into());
+        facts.integrations = vec![sso, Integration::new("int_2".into(), "key", model::Kind::ApiKey, now)];
+        let told = |area| {
+            let check = run(machine, &facts, Some(area), now).checks.remove(0);
+            (check.level, check.what, check.cure.unwrap())
+        };
+        let app = "umcp app configure sky KEY=secret://KEY CITY=VALUE".to_string();
+        assert_eq!(
+            told(Area::Servers),
+            (Level::Warn, "the app `sky` has no value for KEY, CITY".to_string(), app)
+        );
+        let sso = "umcp integration configure sso --client-id ID".to_string();
+        assert_eq!(
+            told(Area::Accounts),
+            (Level::Warn, "nobody can sign in to `sso`: it lacks --client-id".to_string(), sso)
+        );
     });
 }
 

@@ -3,7 +3,7 @@
 
 use super::locked;
 use crate::engine::live::State;
-use crate::error::Error;
+use crate::error::{Error, codes};
 use crate::upstream::connection::{Agreement, Connection};
 use crate::upstream::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -93,6 +93,23 @@ pub struct Note {
     pub retry_at: Option<Instant>,
 }
 
+/// What a server waits for that was refused for want of a credential, with the command that brings it.
+pub(super) fn wants(error: &Error) -> (State, String) {
+    let kept = [
+        &codes::SECRET_MISSING,
+        &codes::SECRET_SOURCE,
+        &codes::VAULT_LOCKED,
+        &codes::VAULT_KEY_MISSING,
+        &codes::VAULT_KEY_WRONG,
+    ];
+    if !kept.into_iter().any(|code| error.is(code)) {
+        return (State::NeedsSignIn, error.to_string());
+    }
+    let command = error.hints.iter().find(|hint| hint.starts_with("umcp "));
+    let command = command.map_or_else(String::new, |command| format!(" ({command})"));
+    (State::NeedsSecret, format!("{error}{command}"))
+}
+
 /// Counters of one server since the daemon started.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -100,4 +117,21 @@ pub struct Stats {
     pub failures: AtomicU64,
     pub restarts: AtomicU64,
     pub waiting: AtomicU64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_secret_is_no_missing_sign_in() {
+        let missing =
+            Error::new(&codes::SECRET_MISSING, "the secret `A` is not set").hint("umcp secret set A");
+        assert_eq!(
+            wants(&missing),
+            (State::NeedsSecret, "the secret `A` is not set (umcp secret set A)".to_string())
+        );
+        let sign_in = Error::new(&codes::UPSTREAM_SIGN_IN, "who asks?").hint("umcp server login a");
+        assert_eq!(wants(&sign_in), (State::NeedsSignIn, "who asks?".to_string()));
+    }
 }

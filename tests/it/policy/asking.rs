@@ -1,7 +1,7 @@
 //! The user is asked: through the client in either era, or by `umcp approve`; what is not answered is refused.
 
 use super::{client, put, rule};
-use crate::support::daemon::{Daemon, fixture_server};
+use crate::support::daemon::{Daemon, UMCP, fixture_server};
 use crate::support::mcp::{Era, Mcp, agreeable, everything};
 use crate::support::wire::Door;
 use serde_json::{Value, json};
@@ -198,6 +198,30 @@ fn a_wait_that_is_given_up_leaves_its_record() {
         (call.client.as_str(), call.tool.as_str(), call.decision.as_str(), call.outcome.as_str()),
         ("gone", "echo", "unanswered", "cancelled")
     );
+}
+
+#[test]
+fn a_call_without_anybody_to_ask_fails_at_once() {
+    let daemon = Daemon::start();
+    daemon.add(fixture_server("fx", EraChoice::Legacy, &[]));
+    put(&daemon, vec![rule("look", Effect::Ask, &["fx.echo"])]);
+    let mut command = std::process::Command::new(UMCP);
+    command.args(["--no-input", "call", "fx.echo", "text=x", "--json"]).env("UMCP_HOME", daemon.folder());
+    let began = std::time::Instant::now();
+    let output = command.output().unwrap();
+    // Nobody waits for the two minutes a question stays open.
+    assert!(began.elapsed() < std::time::Duration::from_secs(60));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(11), "{document}");
+    let error = &document["error"];
+    assert_eq!(
+        error["message"],
+        "`fx.echo` needs your approval by the rule `look`, and `--no-input` was given"
+    );
+    assert_eq!(error["hints"][0], "leave `--no-input` out, and answer here or with `umcp approve`");
+    assert_eq!(error["hints"][1], "umcp policy explain fx.echo --client cli");
+    let LiveReply::Approvals(left) = daemon.live(Live::Approvals) else { panic!() };
+    assert_eq!(left.waiting, []);
 }
 
 #[test]
