@@ -139,10 +139,10 @@ mod tests {
     use super::super::{Accounts, locked};
     use super::*;
     use crate::clock::Clock;
-    use crate::engine::vault::{Places, Vault};
     use crate::engine::Engine;
-    use crate::integrations::model::ClientAuth;
+    use crate::engine::vault::{Places, Vault};
     use crate::integrations::life;
+    use crate::integrations::model::ClientAuth;
     use crate::store::Store;
     use crate::upstream::known::Known;
 
