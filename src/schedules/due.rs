@@ -82,8 +82,8 @@ impl Dues<'_> {
         let most = if missed == Missed::All { MAX_CAUGHT_UP } else { 1 };
         let mut latest = self.latest(watermark, now, most);
         let cause = |due: Timestamp| match now.0 - due.0 {
-            ..=ON_TIME => Cause::OnTime,
-            ..=GRACE => Cause::Late,
+            late if late <= ON_TIME => Cause::OnTime,
+            late if late <= GRACE => Cause::Late,
             _ => Cause::CaughtUp,
         };
         let gone = latest.last().copied();
@@ -148,7 +148,8 @@ mod tests {
         let passed = |first: &str, last: &str, count| {
             Some(Passed { first: at(first), last: at(last), count, more: false })
         };
-        let cases: &[(Missed, &str, &str, &[(&str, Cause)], Option<Passed>)] = &[
+        type Case<'a> = (Missed, &'a str, &'a str, &'a [(&'a str, Cause)], Option<Passed>);
+        let cases: &[Case<'_>] = &[
             // Nothing has come.
             (Missed::Once, "01T00:00:00", "01T00:59:59", &[], None),
             // A clock that was set back.

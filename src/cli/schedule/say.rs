@@ -65,11 +65,7 @@ impl View {
                 (_, _, None) => "over",
                 _ => "on",
             },
-            paused_by: held.map(|held| match held {
-                Held::Itself => "schedule",
-                Held::Agent => "agent",
-                Held::All => "all",
-            }),
+            paused_by: held.map(holder),
             words: words(&schedule),
             target: schedule.target.kind().into(),
             name_of_target: schedule.target.name().into(),
@@ -99,6 +95,14 @@ impl View {
             retry_after_ms: schedule.retry_after_ms,
             revision: schedule.revision,
         }
+    }
+}
+
+fn holder(held: Held) -> &'static str {
+    match held {
+        Held::Itself => "schedule",
+        Held::Agent => "agent",
+        Held::All => "all",
     }
 }
 

@@ -286,14 +286,8 @@ impl Jobs {
     pub(super) async fn tick_schedules(self: &Arc<Self>, wait: bool) -> Result<Vec<Firing>> {
         let since = self.now();
         self.fire(since).await?;
-        while wait {
-            let news = self.keeper.news.notified();
-            tokio::pin!(news);
-            news.as_mut().enable();
-            if self.keeper.running().is_empty() {
-                break;
-            }
-            news.await;
+        if wait {
+            self.rested().await;
         }
         let filter = Filter {
             since: Some(Timestamp(since.0.saturating_sub(60_000_000))),
@@ -306,6 +300,19 @@ impl Jobs {
                 Ok(rows)
             }
             _ => Err(Error::bug("no history in the reply")),
+        }
+    }
+
+    /// Waits until no run is under way.
+    async fn rested(&self) {
+        loop {
+            let news = self.keeper.news.notified();
+            tokio::pin!(news);
+            news.as_mut().enable();
+            if self.keeper.running().is_empty() {
+                return;
+            }
+            news.await;
         }
     }
 

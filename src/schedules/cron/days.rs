@@ -84,17 +84,19 @@ impl DayOfMonth {
         self.before_last.is_empty() && self.nearest.is_empty() && !self.last_weekday
     }
 
-    fn matches(&self, day: Day) -> bool {
-        if self.set.bits & (1 << day.day) != 0 {
-            return true;
+    /// The days of a month as bits.
+    fn of(&self, first: Day, last: u32) -> u64 {
+        let mut days = self.set.bits;
+        for before in self.before_last.iter().filter(|before| **before < last) {
+            days |= 1 << (last - before);
         }
-        if self.plain() {
-            return false;
+        for wanted in self.nearest.iter().filter(|wanted| **wanted <= last) {
+            days |= 1 << first.nearest_weekday(*wanted);
         }
-        let last = day.days_in_month();
-        self.before_last.iter().any(|before| day.day + before == last)
-            || self.nearest.iter().any(|wanted| *wanted <= last && day.nearest_weekday(*wanted) == day.day)
-            || self.last_weekday && day.nearest_weekday(last) == day.day
+        if self.last_weekday {
+            days |= 1 << first.nearest_weekday(last);
+        }
+        days
     }
 
     /// Whether it can be due in a month of at most `last` days.
@@ -148,15 +150,28 @@ impl DayOfWeek {
         self.nth.is_empty() && self.last.is_empty()
     }
 
-    fn matches(&self, day: Day) -> bool {
-        let weekday = day.weekday();
-        if self.set.bits & (1 << weekday) != 0 {
-            return true;
+    /// The days of a month as bits.
+    fn of(&self, first: Day, last: u32) -> u64 {
+        let begins = first.weekday();
+        // The first of the month that is such a day of the week.
+        let first_of = |weekday: u32| 1 + (7 + weekday - begins) % 7;
+        let mut days = 0;
+        for weekday in (0..7).filter(|weekday| self.set.bits & (1 << weekday) != 0) {
+            days |= WEEKS << first_of(weekday);
         }
-        self.nth.iter().any(|(wanted, count)| *wanted == weekday && (day.day - 1) / 7 + 1 == *count)
-            || self.last.iter().any(|wanted| *wanted == weekday && day.day + 7 > day.days_in_month())
+        for (weekday, count) in &self.nth {
+            days |= 1 << (first_of(*weekday) + 7 * (count - 1));
+        }
+        for weekday in &self.last {
+            let first = first_of(*weekday);
+            days |= 1 << (first + (last - first) / 7 * 7);
+        }
+        days
     }
 }
+
+/// Every seventh bit.
+const WEEKS: u64 = 1 | 1 << 7 | 1 << 14 | 1 << 21 | 1 << 28;
 
 impl Days {
     /// Whether a day need match one day field only.
@@ -169,15 +184,16 @@ impl Days {
         self.of_month.plain() && self.of_week.plain()
     }
 
-    /// Whether the expression is due on a day.
-    pub fn matches(&self, day: Day) -> bool {
-        if self.months & (1 << day.month) == 0 {
-            return false;
+    /// The days of a month on which the expression is due, as bits 1 to 31.
+    pub fn of(&self, year: i32, month: u32) -> u64 {
+        if self.months & (1 << month) == 0 {
+            return 0;
         }
-        match self.either() {
-            true => self.of_month.matches(day) || self.of_week.matches(day),
-            false => self.of_month.matches(day) && self.of_week.matches(day),
-        }
+        let first = Day { year, month, day: 1 };
+        let last = first.days_in_month();
+        let (of_month, of_week) = (self.of_month.of(first, last), self.of_week.of(first, last));
+        let days = if self.either() { of_month | of_week } else { of_month & of_week };
+        days & ((1 << (last + 1)) - 2)
     }
 
     /// Whether there is such a day at all.

@@ -48,7 +48,7 @@ impl Plain {
                 let mut hit = now > latest && self.matches(&now);
                 while skipped > latest && skipped < skipped_to {
                     hit |= self.matches(&skipped);
-                    skipped = skipped + 1.minute();
+                    skipped += 1.minute();
                 }
                 if hit {
                     due.push(at);

@@ -18,8 +18,8 @@ const DAY: i64 = 86_400;
 const REACH: i64 = 26 * 3600;
 /// The `cron` crate's calendar ends here (2100-12-31T23:59:59).
 const END: i64 = 4_133_980_799;
-/// Rare days such as a fifth Friday in February come at least once in this many days.
-const RARE: i64 = 366 * 41;
+/// Rare days such as a fifth Friday in February come at least once in this many months.
+const RARE: i64 = 12 * 41;
 
 /// Seconds since 1970-01-01T00:00:00 on a wall clock.
 type Wall = i64;
@@ -112,17 +112,20 @@ impl Cron {
         if self.days.plain() {
             return self.walker.next(after);
         }
-        let mut after = after;
-        for epoch in after.div_euclid(DAY)..after.div_euclid(DAY) + RARE {
-            if !self.days.matches(Day::from_epoch(epoch)) {
-                continue;
+        let Day { mut year, mut month, day } = Day::from_epoch(after.div_euclid(DAY));
+        let mut from = day;
+        for _ in 0..RARE {
+            let mut days = self.days.of(year, month) & (u64::MAX << from);
+            while days != 0 {
+                let epoch = Day { year, month, day: days.trailing_zeros() }.epoch();
+                days &= days - 1;
+                match self.walker.next(after.max(epoch * DAY - 1))? {
+                    wall if wall < (epoch + 1) * DAY => return Some(wall),
+                    _ => {}
+                }
             }
-            after = after.max(epoch * DAY - 1);
-            match self.walker.next(after) {
-                Some(wall) if wall < (epoch + 1) * DAY => return Some(wall),
-                Some(_) => {}
-                None => return None,
-            }
+            (year, month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+            from = 1;
         }
         None
     }

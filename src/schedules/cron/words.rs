@@ -128,7 +128,7 @@ fn step(values: &[u32], span: u32) -> Option<u32> {
         [0, second, ..] => *second,
         _ => return None,
     };
-    let even = span % step == 0 && values.iter().copied().eq((0..span).step_by(step as usize));
+    let even = span.is_multiple_of(step) && values.iter().copied().eq((0..span).step_by(step as usize));
     even.then_some(step)
 }
 

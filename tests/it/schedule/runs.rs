@@ -168,27 +168,28 @@ fn policy_holds_for_schedules() {
 fn a_thousand_due_at_once_begin_within_the_second() {
     let daemon = daemon();
     daemon.live(Live::Start { names: vec!["box".into()] });
-    let due = now().plus_ms(20_000);
-    for number in 0..1000 {
-        put(
-            &daemon,
-            Schedule {
-                input: r#"{"text":"x"}"#.into(),
-                ..schedule(&format!("s{number}"), tool("echo"), Trigger::At(due))
-            },
-        );
+    let names: Vec<String> = (0..1000).map(|number| format!("s{number}")).collect();
+    for name in &names {
+        let trigger = Trigger::Cron("*/20 * * * * *".into());
+        let input = r#"{"text":"x"}"#.into();
+        put(&daemon, Schedule { input, enabled: false, ..schedule(name, tool("echo"), trigger) });
     }
+    let enable = |enabled: bool| Request::Enable { names: names.clone(), enabled, at: now() };
+    daemon.ask(enable(true));
     let deadline = Instant::now() + Duration::from_secs(90);
     let rows = loop {
-        let rows = history(&daemon, None);
+        let mut rows = history(&daemon, None);
+        let first = rows.iter().map(|row| row.due).min();
+        rows.retain(|row| Some(row.due) == first);
         if rows.len() == 1000 && ended(&rows) {
             break rows;
         }
         assert!(Instant::now() < deadline, "{} rows", rows.len());
         std::thread::sleep(Duration::from_millis(200));
     };
+    daemon.ask(enable(false));
     assert!(rows.iter().all(|row| row.status == Status::Completed));
-    // The bound of the promise is a second on a quiet machine; this one may be busy with other tests.
+    // A second is the promise on a quiet machine; this one may be busy with other tests.
     let slowest = rows.iter().map(|row| row.began.unwrap().since_ms(row.due)).max().unwrap();
     assert!(slowest < 5000, "{slowest} ms");
 }
