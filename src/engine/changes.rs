@@ -4,9 +4,7 @@ use super::{Deploy, StoreRequest};
 use crate::audit::Event;
 use crate::policy::grant;
 use crate::policy::rules;
-use crate::{
-    catalogue, environments, integrations, policy, schedules, secrets, servers, tools, workflows,
-};
+use crate::{catalogue, environments, integrations, policy, schedules, secrets, servers, tools, workflows};
 
 /// The record of a change; `None` for what is no decision of the user.
 pub fn change(request: &StoreRequest) -> Option<Event> {
@@ -65,11 +63,7 @@ impl StoreRequest {
                     | Request::PutAgent { .. }
                     | Request::DeleteAgents { .. }
             ),
-            Self::Usage(_)
-            | Self::Audit(_)
-            | Self::Workflow(_)
-            | Self::App(_)
-            | Self::Packages(_) => false,
+            Self::Usage(_) | Self::Audit(_) | Self::Workflow(_) | Self::App(_) | Self::Packages(_) => false,
         }
     }
 }

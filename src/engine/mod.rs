@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::policy::rules;
 use crate::store::{Row, Series, Store, Writer};
 use crate::{
-    apps, audit, catalogue, environments, integrations, packages, policy, schedules, secrets, servers, tools, usage,
-    workflows,
+    apps, audit, catalogue, environments, integrations, packages, policy, schedules, secrets, servers, tools,
+    usage, workflows,
 };
 pub use live::{Live, LiveReply};
 use names_index::NamesIndex;

@@ -6,8 +6,8 @@ use super::live::{Live, LiveReply};
 use crate::clock::Timestamp;
 use crate::policy::rules;
 use crate::{
-    apps, audit, catalogue, environments, integrations, packages, policy, schedules, secrets, servers, tools, usage,
-    workflows,
+    apps, audit, catalogue, environments, integrations, packages, policy, schedules, secrets, servers, tools,
+    usage, workflows,
 };
 use serde::{Deserialize, Serialize};
 

@@ -261,7 +261,7 @@ mod tests {
             (r#"{"a":+1}"#, None),
             (r#"{"a":1,}"#, None),
             (r#"{"a" 1}"#, None),
-            (r#"{"a":tru}"#, None),
+            (r#"{"a":nul}"#, None),
             (r#"{"a":"\x"}"#, None),
             (r#"{"a":"\u12g4"}"#, None),
             ("{\"a\":\"\n\"}", None),

@@ -292,14 +292,12 @@ fn check_tokens(ctx: &Context, names: &[String]) -> Result<()> {
     };
     let known: Vec<&str> =
         tokens.iter().filter(|it| it.revoked.is_none()).map(|it| it.name.as_str()).collect();
-    for name in names.iter().filter(|name| !known.contains(&name.as_str())) {
-        let error = Error::new(&codes::TOKEN_NOT_FOUND, format!("no token named `{name}`"));
-        return Err(match documents::near(name, known.iter().copied()) {
-            Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-            None => error.hint(format!("umcp token create {name}")),
-        });
-    }
-    Ok(())
+    let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) else { return Ok(()) };
+    let error = Error::new(&codes::TOKEN_NOT_FOUND, format!("no token named `{name}`"));
+    Err(match documents::near(name, known.iter().copied()) {
+        Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+        None => error.hint(format!("umcp token create {name}")),
+    })
 }
 
 /// Give tools a label, for rules with `--label` and `--after`

@@ -126,7 +126,8 @@ impl Policy {
             return Some(missed);
         }
         // Only tools have hints: a rule that looks at them is about no prompt.
-        if !rule.hints.is_empty() && !(called.kind.is_tool() && hints_hold(&rule.hints, &called.hints)) {
+        let hinted = called.kind.is_tool() && hints_hold(&rule.hints, &called.hints);
+        if !rule.hints.is_empty() && !hinted {
             return Some("hints");
         }
         if !rule.labels.is_empty() && !rule.labels.iter().any(|label| self.has_label(label, called, dotted)) {
@@ -162,7 +163,8 @@ fn misses_name(rule: &Rule, called: &Called<'_>, dotted: &str) -> Option<&'stati
         return (!names.iter().any(fits)).then_some(word);
     }
     let names_nothing = rule.tools.is_empty() && rule.prompts.is_empty() && rule.resources.is_empty();
-    (!names_nothing && !(called.kind != Kind::Tool && keeps_whole(rule, called.server))).then_some(word)
+    let whole = called.kind != Kind::Tool && keeps_whole(rule, called.server);
+    (!names_nothing && !whole).then_some(word)
 }
 
 /// Labels that the server's own words give.

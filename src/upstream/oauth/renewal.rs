@@ -178,7 +178,7 @@ mod tests {
 
         fn rows(&self) -> Vec<(String, Standing, u64)> {
             let rows = self.accounts.rows().unwrap();
-            rows.into_iter().map(|row| (row.name, row.standing, u64::from(row.refreshes))).collect()
+            rows.into_iter().map(|row| (row.name, row.standing, row.refreshes)).collect()
         }
 
         fn in_vault(&self) -> Option<String> {
