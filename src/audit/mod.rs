@@ -144,8 +144,15 @@ fn list(tx: &Reader, filter: &Filter, limit: usize) -> Result<Reply> {
 
 /// Hashes every record again. A record that was changed, left out or put between is named by its number.
 fn verify(tx: &Reader, expect: Option<&str>) -> Result<Verdict> {
-    let mut verdict =
-        Verdict { records: 0, first: None, last: None, head: None, expected: None, faults: Vec::new() };
+    let mut verdict = Verdict {
+        records: 0,
+        first: None,
+        last: None,
+        head: None,
+        expected: None,
+        faults: Vec::new(),
+        lost: 0,
+    };
     let mut previous: Option<Link> = None;
     let mut start: Option<Link> = None;
     // Number and hash that purges name as removed.
@@ -170,8 +177,10 @@ fn verify(tx: &Reader, expect: Option<&str>) -> Result<Verdict> {
             Some(_) => {}
             None => start = Some(link.clone()),
         }
-        if let Some(Record { event: Event::Purge { through, hash, .. }, .. }) = entry(&link).record() {
-            purged.push((through, hash));
+        match entry(&link).record().map(|record| record.event) {
+            Some(Event::Purge { through, hash, .. }) => purged.push((through, hash)),
+            Some(Event::Lost { records, .. }) => verdict.lost += records,
+            _ => {}
         }
         previous = Some(link);
         Ok(true)

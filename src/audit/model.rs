@@ -44,6 +44,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "is_zero")]
         unrecorded: u64,
     },
+    /// Records that could not be kept: more came than the store could take. Their calls are in no other record.
+    Lost {
+        records: u64,
+        /// When the first and the last of them came to be.
+        from: Timestamp,
+        until: Timestamp,
+    },
     /// Older records were removed; the chain goes on from here.
     Purge {
         /// Number and hash of the last record that was removed.
@@ -116,7 +123,7 @@ pub struct Filter {
     pub client: Option<String>,
     /// Name of a server, or `server.tool`.
     pub tool: Option<String>,
-    /// `call`, `change`, `approval`, `refused` or `purge`.
+    /// `call`, `change`, `approval`, `refused`, `purge` or `lost`.
     pub kind: Option<String>,
     /// Only calls and requests that were refused.
     pub refused: bool,
@@ -135,6 +142,7 @@ impl Filter {
             }
             Event::Refused { .. } => ("refused", "", "", "", true),
             Event::Purge { .. } => ("purge", "", "", "", false),
+            Event::Lost { .. } => ("lost", "", "", "", false),
         };
         let named = |wanted: &String| match wanted.split_once('.') {
             Some(pair) => pair == (server, tool),
@@ -159,6 +167,9 @@ pub struct Verdict {
     /// Whether the hash that was expected stands in the chain.
     pub expected: Option<bool>,
     pub faults: Vec<Fault>,
+    /// Records that could not be kept, as the chain itself tells: no fault of it, and a gap in what it knows.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 /// A record that is not what was written.
@@ -178,6 +189,9 @@ pub struct Report {
     /// Requests over HTTP that were not let in.
     #[serde(default)]
     pub not_let_in: u64,
+    /// Records that could not be kept.
+    #[serde(default)]
+    pub lost: u64,
     pub changes: u64,
     /// Calls and refusals.
     pub clients: BTreeMap<String, (u64, u64)>,
@@ -213,6 +227,7 @@ impl Report {
                 *self.changed.entry(what.clone()).or_default() += 1;
             }
             Event::Refused { unrecorded, .. } => self.not_let_in += 1 + unrecorded,
+            Event::Lost { records, .. } => self.lost += records,
             Event::Approval { .. } | Event::Purge { .. } => {}
         }
     }

@@ -178,6 +178,7 @@ fn a_list_is_filtered_and_a_report_counts() {
         refused: 1,
         approved: 1,
         failed: 1,
+        lost: 0,
         changes: 1,
         clients: [("a".to_string(), (2, 0)), ("b".to_string(), (1, 1))].into(),
         tools: [("git.log".to_string(), (1, 0)), ("git.push".to_string(), (2, 1))].into(),

@@ -167,7 +167,8 @@ impl Caller {
         if !shared.settings.audit.calls {
             note.arguments = Arguments::Untold;
         }
-        shared.engine.append_call(now, move || note.records());
+        let audited = !matches!(note.arguments, Arguments::Untold);
+        shared.engine.append_call(now, audited, move || note.records());
     }
 }
 

@@ -36,6 +36,10 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(store: Store, clock: Clock) -> Self {
+        store.tell_losses(|batch, lost| {
+            let event = audit::Event::Lost { records: lost.records, from: lost.first, until: lost.last };
+            batch.link(&audit::AUDIT, lost.last, audit::body(lost.last, event));
+        });
         Self { store, clock, names_index: None, watcher: None }
     }
 
@@ -107,10 +111,11 @@ impl Engine {
     pub fn append_call(
         &self,
         at: Timestamp,
+        audited: bool,
         make: impl FnOnce() -> (Option<usage::Call>, Option<audit::Event>) + Send + 'static,
     ) {
         // As `append`.
-        let _ = self.store.append_later(move |batch| {
+        let _ = self.store.append_later(audited.then_some(at), move |batch| {
             let (call, event) = make();
             if let Some(call) = call {
                 batch.push(&usage::CALLS, at, &call);

@@ -39,6 +39,7 @@ use opening::Plan;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+pub use writer::Lost;
 use writer::{Appender, Queued};
 
 /// An open store; clones share it. The file is closed when the last clone is gone.
@@ -140,13 +141,23 @@ impl Store {
     }
 
     /// Queues records that the writer thread makes itself, from what `make` holds. As `append` in everything else;
-    /// all of them count as one in the queue, and are committed together.
+    /// all of them count as one in the queue, and are committed together. `chained`: the time of the record of a chain
+    /// among them.
     ///
     /// # Errors
     /// A machine without threads; never the disk.
-    pub fn append_later(&self, make: impl FnOnce(&mut Batch) + Send + 'static) -> Result<bool> {
+    pub fn append_later(
+        &self,
+        chained: Option<Timestamp>,
+        make: impl FnOnce(&mut Batch) + Send + 'static,
+    ) -> Result<bool> {
         self.0.core.refuse_if_read_only()?;
-        self.0.appender.push(&self.0.core, Queued::Later(Box::new(make)))
+        self.0.appender.push(&self.0.core, Queued::Later(chained, Box::new(make)))
+    }
+
+    /// Sets who makes the record that tells a chain of records it lost; once.
+    pub fn tell_losses(&self, teller: impl Fn(&mut Batch, Lost) + Send + Sync + 'static) {
+        self.0.appender.tell_losses(Box::new(teller));
     }
 
     /// Waits until everything appended so far is durable.

@@ -5,9 +5,10 @@
 
 use super::access::{Batch, Record};
 use super::db::Core;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -30,14 +31,37 @@ struct Shared {
     work: Condvar,
     /// Wakes those in `flush`.
     done: Condvar,
+    teller: OnceLock<Teller>,
 }
 
 /// What waits for the thread.
 pub enum Queued {
     Ready(Record),
-    /// Made by the thread, so that whoever hands it over does not spend the time.
-    Later(Box<dyn FnOnce(&mut Batch) + Send>),
+    /// Made by the thread, so that whoever hands it over does not spend the time; with the time of the record of a chain
+    /// among what is made, if there is one.
+    Later(Option<Timestamp>, Box<dyn FnOnce(&mut Batch) + Send>),
 }
+
+impl Queued {
+    /// When a record of a chain came to be that goes with this one.
+    fn chained(&self) -> Option<Timestamp> {
+        match self {
+            Self::Ready(record) => record.body.as_ref().map(|_| record.at),
+            Self::Later(at, _) => *at,
+        }
+    }
+}
+
+/// Records of a chain that were lost, so that the chain itself can tell of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    pub records: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
+}
+
+/// Makes the record that tells of a loss.
+pub type Teller = Box<dyn Fn(&mut Batch, Lost) + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -48,6 +72,8 @@ struct State {
     durable: u64,
     /// Records lost.
     dropped: u64,
+    /// Those of a chain among them that it does not tell of yet.
+    untold: Option<Lost>,
     /// Commits tried, for `flush` to tell an old failure from a new one.
     failures: u64,
     last_failure: Option<Error>,
@@ -56,10 +82,27 @@ struct State {
     stopping: bool,
 }
 
+impl State {
+    /// Gives a record up.
+    fn lose(&mut self, at: Option<Timestamp>) {
+        self.dropped += 1;
+        let Some(at) = at else { return };
+        let lost = self.untold.get_or_insert(Lost { records: 0, first: at, last: at });
+        lost.records += 1;
+        (lost.first, lost.last) = (lost.first.min(at), lost.last.max(at));
+    }
+}
+
 impl Appender {
     pub fn new() -> Self {
-        let shared = Shared { state: Mutex::default(), work: Condvar::new(), done: Condvar::new() };
+        let (state, teller) = (Mutex::default(), OnceLock::new());
+        let shared = Shared { state, work: Condvar::new(), done: Condvar::new(), teller };
         Self { shared: Arc::new(shared), thread: Mutex::new(None) }
+    }
+
+    /// Sets who makes the record of a loss; once.
+    pub fn tell_losses(&self, teller: Teller) {
+        let _ = self.shared.teller.set(teller);
     }
 
     /// Queues a record; `false` when it was dropped.
@@ -67,7 +110,7 @@ impl Appender {
         self.start(core)?;
         let mut state = self.shared.state();
         if state.waiting.len() >= CAPACITY || state.stopping {
-            state.dropped += 1;
+            state.lose(record.chained());
             return Ok(false);
         }
         state.accepted += 1;
@@ -170,8 +213,9 @@ impl Shared {
         };
         let mut waiting: Vec<Queued> = batch.into_iter().map(Queued::Ready).collect();
         waiting.append(&mut state.waiting);
-        state.dropped += waiting.len().saturating_sub(CAPACITY) as u64;
-        waiting.truncate(CAPACITY);
+        for gone in waiting.drain(CAPACITY.min(waiting.len())..) {
+            state.lose(gone.chained());
+        }
         state.waiting = waiting;
         state.failures += 1;
         state.last_failure = Some(error);
@@ -185,7 +229,13 @@ impl Shared {
 
 fn run(shared: &Shared, core: &Core) {
     while let Some((queued, until)) = shared.take() {
-        let (mut records, lost) = made(queued);
+        // There is room again: the chain tells of what it lacks, before anything that came later.
+        let untold = shared.state().untold.take();
+        let mut batch = Batch::default();
+        if let (Some(lost), Some(teller)) = (untold, shared.teller.get()) {
+            teller(&mut batch, lost);
+        }
+        let (mut records, lost) = made(queued, batch);
         if lost > 0 {
             shared.state().dropped += lost;
         }
@@ -199,12 +249,12 @@ fn run(shared: &Shared, core: &Core) {
 }
 
 /// The records of all that was queued, and how many could not be made.
-fn made(queued: Vec<Queued>) -> (Vec<Record>, u64) {
-    let (mut batch, mut panicked) = (Batch::default(), 0);
+fn made(queued: Vec<Queued>, mut batch: Batch) -> (Vec<Record>, u64) {
+    let mut panicked = 0;
     for one in queued {
         match one {
             Queued::Ready(record) => batch.records.push(record),
-            Queued::Later(make) => {
+            Queued::Later(_, make) => {
                 let made = catch_unwind(AssertUnwindSafe(|| make(&mut batch)));
                 panicked += u64::from(made.is_err());
             }

@@ -72,6 +72,7 @@ enum Type {
     Approval,
     Refused,
     Purge,
+    Lost,
 }
 
 #[derive(Debug, Args)]
@@ -182,6 +183,7 @@ impl List {
             Type::Approval => "approval",
             Type::Refused => "refused",
             Type::Purge => "purge",
+            Type::Lost => "lost",
         });
         let filter = Filter {
             client: self.client,

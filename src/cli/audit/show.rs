@@ -61,6 +61,12 @@ impl Shown {
             Some(Event::Refused { address, reason, .. }) => {
                 (State::Fail, address.clone(), "a request over HTTP".into(), format!("not let in: {reason}"))
             }
+            Some(Event::Lost { records, from, until }) => (
+                State::Fail,
+                String::new(),
+                "records lost".into(),
+                format!("{records} between {} and {}", from.rfc3339(), until.rfc3339()),
+            ),
             Some(Event::Purge { through, records, .. }) => (
                 State::Ok,
                 "you".into(),
@@ -139,7 +145,7 @@ impl Output for Verified {
     const KIND: &'static str = "audit.verify/1";
 
     fn human(&self, page: &mut Page) {
-        let Verdict { records, first, last, head, faults, .. } = &self.0;
+        let Verdict { records, first, last, head, faults, lost, .. } = &self.0;
         let records = text::plural(usize::try_from(*records).unwrap_or(usize::MAX), "record");
         for fault in faults {
             page.mark(State::Fail, format!("record {}: {}", fault.number, fault.problem));
@@ -150,6 +156,10 @@ impl Output for Verified {
                 _ => String::new(),
             };
             page.mark(State::Ok, format!("{records}{range}: each follows the one before"));
+        }
+        if *lost > 0 {
+            let lost = text::plural(usize::try_from(*lost).unwrap_or(usize::MAX), "record");
+            page.mark(State::Warn, format!("{lost} could not be kept: umcp audit list --kind lost"));
         }
         if let Some(head) = head {
             page.text(format!("head {head}"));

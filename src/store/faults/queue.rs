@@ -4,7 +4,9 @@ use super::disk::{Disk, Fault};
 use super::{LOG, format_disk, note, open_disk};
 use crate::clock::Timestamp;
 use crate::error::codes;
-use crate::store::Store;
+use crate::store::{Link, Series, Store, tables};
+
+const CHAIN: Series<Link> = Series::new(tables::AUDIT);
 
 fn numbers(store: &Store) -> Vec<u64> {
     let rows = store.read(|tx| tx.range(&LOG, Timestamp(0), Timestamp(u64::MAX))).unwrap();
@@ -84,4 +86,46 @@ fn a_queue_without_end_drops_and_counts() {
     disk.fault(None);
     while store.flush().is_err() {}
     assert_eq!(numbers(&store).len() as u64 + store.dropped(), 70_000);
+}
+
+#[test]
+fn a_chain_tells_of_what_it_lost() {
+    let disk = Disk::default();
+    format_disk(&disk);
+    let store = open_disk(&disk).unwrap();
+    store.tell_losses(|batch, lost| {
+        let body = format!("{} lost {} to {}", lost.records, lost.first.0, lost.last.0);
+        batch.link(&CHAIN, lost.last, body);
+    });
+    disk.fault(Some(Fault::Full(1)));
+    let queued = |at: u64| match at % 2 {
+        0 => store.append_link(&CHAIN, Timestamp(at), "x".into()).unwrap(),
+        _ => store
+            .append_later(Some(Timestamp(at)), |batch| batch.link(&CHAIN, Timestamp(1), "y".into()))
+            .unwrap(),
+    };
+    (0..66_000).for_each(|at| drop(queued(at)));
+    assert!(store.flush().is_err());
+    disk.fault(None);
+    while store.flush().is_err() {}
+    // What the thread had in its hands when the queue filled counts, too.
+    store.append_link(&CHAIN, Timestamp(70_000), "after".into()).unwrap();
+    store.flush().unwrap();
+    let bodies: Vec<String> = store
+        .read(|tx| {
+            let mut bodies = Vec::new();
+            tx.each(&CHAIN, Timestamp(0), Timestamp(u64::MAX), |_, link| {
+                bodies.push(link.body);
+                Ok(true)
+            })?;
+            Ok(bodies)
+        })
+        .unwrap();
+    let told: u64 = bodies
+        .iter()
+        .filter(|body| body.contains("lost"))
+        .map(|body| body.split(' ').next().unwrap().parse::<u64>().unwrap())
+        .sum();
+    assert!(told > 0 && told == store.dropped(), "{told} told, {} dropped", store.dropped());
+    assert_eq!(bodies.iter().filter(|body| body.len() == 1).count() as u64 + told, 66_000);
 }
