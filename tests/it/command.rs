@@ -58,6 +58,7 @@ fn a_command_lives() {
     commands.greet
     Says hello
     kind     exec
+    runs in  [DIR]/home
     timeout  1 min
     output   at most 1.0 MiB
 
