@@ -22,29 +22,38 @@ pub fn give_back() {
     leave_program();
 }
 
-/// Takes the pages of the program's code out of this process. They stay in the system's cache of the file, and those
-/// that run come back by themselves, 64 KiB at a time; what ran only at the start (measured: 11 of 15 MiB) stays out.
+/// Takes the pages of the program's code and constants out of this process. They stay in the system's cache of the file,
+/// and those that are needed come back by themselves, 64 KiB at a time; what only the start needed stays out. Measured
+/// after a start: 11 of 15 MiB of code.
 #[cfg(target_os = "linux")]
 fn leave_program() {
-    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
+    let Ok(maps) = std::fs::read_to_string("/proc/self/smaps") else { return };
     let Ok(program) = std::fs::read_link("/proc/self/exe") else { return };
-    for line in maps.lines() {
-        if let Some((from, to)) = code_of(line, &program.to_string_lossy()) {
-            // SAFETY: the range is mapped from a file, for reading and running only: its pages can be read again.
-            unsafe { libc::madvise(from as *mut libc::c_void, to - from, libc::MADV_DONTNEED) };
-        }
+    for (from, to) in unchanged(&maps, &program.to_string_lossy()) {
+        // SAFETY: the range is mapped from a file that is not written to, and no page of it was changed in memory: they
+        // can be read again.
+        unsafe { libc::madvise(from as *mut libc::c_void, to - from, libc::MADV_DONTNEED) };
     }
 }
 
-/// The range of a line of `/proc/self/maps`, if it is code of the program: nothing that can have been written to.
+/// The ranges of `/proc/self/smaps` that are the program's as it stands in its file: not writable, and no page of them
+/// was ever written to, by the loader or by a debugger.
 #[cfg(target_os = "linux")]
-fn code_of(line: &str, program: &str) -> Option<(usize, usize)> {
-    let mut words = line.split_ascii_whitespace();
-    let (from, to) = words.next()?.split_once('-')?;
-    if words.next()? != "r-xp" || words.nth(3)? != program {
-        return None;
+fn unchanged(maps: &str, program: &str) -> Vec<(usize, usize)> {
+    let (mut found, mut current) = (Vec::new(), None);
+    for line in maps.lines() {
+        let mut words = line.split_ascii_whitespace();
+        match (words.next(), words.next()) {
+            (Some("Anonymous:"), Some("0")) => found.extend(current.take()),
+            (Some(range), Some("r-xp" | "r--p")) if words.nth(3) == Some(program) => {
+                let number = |text| usize::from_str_radix(text, 16).ok();
+                current = range.split_once('-').and_then(|(from, to)| Some((number(from)?, number(to)?)));
+            }
+            (Some(name), _) if !name.ends_with(':') => current = None,
+            _ => {}
+        }
     }
-    Some((usize::from_str_radix(from, 16).ok()?, usize::from_str_radix(to, 16).ok()?))
+    found
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -52,17 +61,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_code_of_the_program_is_left() {
-        for (line, expected) in [
-            ("5000-7000 r-xp 00010000 fe:00 77   /bin/umcp", Some((0x5000, 0x7000))),
-            ("5000-7000 r--p 00010000 fe:00 77   /bin/umcp", None),
-            ("5000-7000 rwxp 00010000 fe:00 77   /bin/umcp", None),
-            ("5000-7000 r-xp 00010000 fe:00 77   /lib/libc.so.6", None),
-            ("5000-7000 r-xp 00000000 00:00 0", None),
-            ("nonsense", None),
-        ] {
-            assert_eq!(code_of(line, "/bin/umcp"), expected, "{line}");
-        }
+    fn only_what_stands_unchanged_in_the_program_is_left() {
+        let maps = "\
+1000-2000 r--p 00000000 fe:00 77   /bin/umcp
+Rss:                   4 kB
+Anonymous:             0 kB
+2000-3000 r-xp 00010000 fe:00 77   /bin/umcp
+Anonymous:             4 kB
+3000-4000 r-xp 00010000 fe:00 77   /bin/umcp
+Anonymous:             0 kB
+VmFlags: rd ex
+4000-5000 rw-p 00010000 fe:00 77   /bin/umcp
+Anonymous:             0 kB
+5000-6000 r-xp 00010000 fe:00 77   /lib/libc.so.6
+Anonymous:             0 kB
+6000-7000 r--p 00000000 00:00 0
+Anonymous:             0 kB
+";
+        assert_eq!(unchanged(maps, "/bin/umcp"), [(0x1000, 0x2000), (0x3000, 0x4000)]);
         leave_program();
     }
 }

@@ -67,6 +67,11 @@ impl Engine {
     /// Answers a request in one transaction. A write is durable when this returns.
     pub fn call(&self, request: StoreRequest) -> Result<Reply> {
         if !request.writes() {
+            if matches!(request, StoreRequest::Usage(_) | StoreRequest::Audit(_)) {
+                // Whoever asks for records sees those of what he did before. When they cannot be written, those that
+                // are there have to do.
+                let _ = self.store.flush();
+            }
             return self.store.read(|tx| match &request {
                 StoreRequest::Server(request) => servers::read(tx, request).map(Reply::Server),
                 StoreRequest::Tool(request) => tools::read(tx, request).map(Reply::Tool),

@@ -66,7 +66,7 @@ fn the_bundled_list_is_searched_and_installed_from() {
     assert_snapshot!(sandbox.run(&["catalog", "list", "--category", "maps", "--json"]), @r#"
     exit: 0
     --- stdout ---
-    {"ok":true,"kind":"catalog.list/1","data":{"of":112,"entries":[{"name":"mapbox","source":"bundled","title":"Mapbox","description":"Places, routes and maps","run":"npm:@mapbox/mcp-server","transport":"stdio","categories":["maps"],"version":null,"deprecated":false,"stars":null,"also":[]}]},"warnings":[]}
+    {"ok":true,"kind":"catalog.list/1","data":{"of":118,"entries":[{"name":"mapbox","source":"bundled","title":"Mapbox","description":"Places, routes and maps","run":"npm:@mapbox/mcp-server","transport":"stdio","categories":["maps"],"version":null,"deprecated":false,"stars":null,"also":[]}]},"warnings":[]}
     "#);
     assert_snapshot!(sandbox.run(&["catalog", "search", "zzzzzz"]), @"
     exit: 0
@@ -176,7 +176,7 @@ fn a_file_of_ones_own_is_a_source() {
     exit: 0
     --- stdout ---
     SOURCE    STATE    KIND      ENTRIES  READ      PLACE
-    bundled   enabled  bundled       112            umcp itself
+    bundled   enabled  bundled       118            umcp itself
     official  enabled  registry        0  never     https://registry.modelcontextprotocol.io
     team      enabled  file            5  just now  [DIR]/home/team.yaml
     ");
@@ -185,7 +185,7 @@ fn a_file_of_ones_own_is_a_source() {
     --- stdout ---
     NAME   SOURCE  RUNS                   STARS  CATEGORIES    DESCRIPTION
     notes  team    npm:@acme/notes@1.2.3         productivity  Keeps the notes of the team
-    1 of 117 entries; more of one: umcp catalog show NAME
+    1 of 123 entries; more of one: umcp catalog show NAME
     ");
     assert_snapshot!(sandbox.run(&["catalog", "install", "playwright", "--yes"]), @"
     exit: 5

@@ -232,7 +232,7 @@ fn a_server_is_signed_in_to_and_called() {
 
     // What is held for a server goes with it.
     assert!(stage.login(&["server", "login", "private"]).status.success());
-    assert!(stage.run(&["server", "remove", "private"]).status.success());
+    assert!(stage.run(&["server", "remove", "private", "--yes"]).status.success());
     assert_eq!(stage.json(&["connection", "list"])["data"], json!([]));
 }
 

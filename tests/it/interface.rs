@@ -80,7 +80,7 @@ fn a_failure_is_one_document_with_json() {
 /// Words as a shell splits them, with single quotes.
 fn shell_words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
-    for (index, part) in line.split('\'').enumerate() {
+    for (index, part) in line.split(['\'', '"']).enumerate() {
         let mut pieces = if index % 2 == 1 { vec![part] } else { part.split(' ').collect() }.into_iter();
         words.last_mut().unwrap().push_str(pieces.next().unwrap());
         words.extend(pieces.map(String::from));

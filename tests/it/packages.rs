@@ -121,7 +121,14 @@ fn a_version_stays_until_its_update_was_looked_at() {
     let (check, code) = registry.json(&["update", "--check"]);
     assert_eq!(code, 13, "{check}");
     assert_eq!(versions(&registry.packages()), ["1.0.0"]);
-    assert_snapshot!(registry.run(&["update", "--check", "--quiet", "--color", "never"]), @"");
+    assert_snapshot!(registry.run(&["update", "--check", "--quiet", "--color", "never"]), @"
+    exit: 13
+    --- stdout ---
+    notes
+    --- stderr ---
+    error: updates are there for notes [UM0456]
+    hint: umcp update
+    ");
     let refused = registry.run(&["update", "notes", "--no-input"]);
     assert_eq!((refused.code, versions(&registry.packages())), (11, vec!["1.0.0".to_string()]), "{refused}");
 

@@ -43,7 +43,6 @@ fn a_page_as_the_registry_answers_it() {
             "repository": {"url": "https://github.com/upstash/context7", "source": "github"},
             "packages": [
                 {"registryType": "npm", "identifier": "@upstash/context7-mcp", "version": "2.0.2", "transport": {"type": "stdio"},
-                 "registryBaseUrl": "https://registry.example.com",
                  "environmentVariables": [{"name": "CONTEXT7_API_KEY", "description": "API key", "isRequired": false, "isSecret": true}]},
                 {"registryType": "mcpb", "identifier": "https://example.com/x.mcpb", "transport": {"type": "stdio"}},
             ],

@@ -1,5 +1,5 @@
 //! The verbs of `umcp policy` that change it: rules, roles, labels, the default, presets. A change is checked as a
-//! whole before it holds; clients see it at once.
+//! whole before it holds; clients see it at once. Long because each verb comes with its arguments and their words.
 
 use super::super::context::Context;
 use super::ask;

@@ -1,3 +1,5 @@
+//! Cron expressions against tables, against a second search of ours, and against another library.
+
 use super::oracle::Plain;
 use super::{Cron, Fault};
 use jiff::Timestamp;

@@ -26,11 +26,7 @@ fn an_app_acts_with_the_account_of_its_service() {
     // A manifest of one's own is not let near an account unasked.
     let refused = stage.run(&["app", "install", file, "--allow-private"]);
     assert_eq!(refused.status.code(), Some(11), "{}", text(&refused));
-    assert!(
-        text(&refused).contains("use your account of `local` at `http://127.0.0.1:"),
-        "{}",
-        text(&refused)
-    );
+    assert!(text(&refused).contains("use your account of local at http://127.0.0.1:"), "{}", text(&refused));
     let create = ["integration", "create", "local", "--type", "oauth2", "--issuer", &stage.issuer];
     let more = ["--client-id", "tv", "--client-auth", "none", "--scope", "mcp:read"];
     assert!(stage.run(&[&create[..], &more].concat()).status.success());
@@ -45,7 +41,7 @@ fn an_app_acts_with_the_account_of_its_service() {
     stage.browse(&url, false);
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
-    assert_eq!(stage.run(&["call", "me.who"]).stdout, b"someone");
+    assert_eq!(stage.run(&["call", "me.who"]).stdout, b"someone\n");
 
     // Refused tokens are renewed once for all who use them, and the calls are sent again.
     stage.control(json!({"forget": true}));
