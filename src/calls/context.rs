@@ -64,11 +64,20 @@ static NONE: Params<'static> = Params { fields: Vec::new(), meta: None };
 
 impl<'a> Params<'a> {
     pub fn parse(text: &'a str) -> Result<Self> {
-        let fields = scan::members(text).map_err(|error| {
+        Self::of(scan::members(text))
+    }
+
+    /// As `parse`, for text that was checked, as the parameters of an envelope are.
+    pub fn parse_checked(text: &'a str) -> Result<Self> {
+        Self::of(scan::members_of_checked(text))
+    }
+
+    fn of(fields: serde_json::Result<Members<'a>>) -> Result<Self> {
+        let fields = fields.map_err(|error| {
             Error::new(&codes::ARGUMENTS_INVALID, "the parameters are no object").because(error)
         })?;
         let mut params = Self { fields, meta: None };
-        if let Some(fields) = params.raw("_meta").and_then(|meta| scan::members(meta).ok()) {
+        if let Some(fields) = params.raw("_meta").and_then(|meta| scan::members_of_checked(meta).ok()) {
             params.meta = Some(Box::new(Self { fields, meta: None }));
         }
         Ok(params)

@@ -53,7 +53,7 @@ impl Gateway {
     }
 
     async fn answer(self: &Arc<Self>, incoming: Incoming<'_>) -> Answer {
-        let params = match Params::parse(incoming.params) {
+        let params = match Params::parse_checked(incoming.params) {
             Ok(params) => params,
             Err(error) => return Answer::error(code::INVALID_PARAMS, &error.to_string()),
         };

@@ -196,11 +196,12 @@ pub fn prepend(object: &[u8], fields: &str) -> Vec<u8> {
     joined
 }
 
-/// A member of a JSON object given as text, as JSON text: its own, not one of a value within it.
+/// A member of a JSON object given as text, as JSON text: its own, not one of a value within it. The text was checked,
+/// as the body of an answer is.
 pub fn member<'a>(object: &'a [u8], key: &str) -> Option<&'a str> {
     // Nearly always it is not there, which is found without parsing.
     memchr::memmem::find(object, quote(key).as_bytes())?;
-    let members = scan::members(std::str::from_utf8(object).ok()?).ok()?;
+    let members = scan::members_of_checked(std::str::from_utf8(object).ok()?).ok()?;
     members.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
 }
 

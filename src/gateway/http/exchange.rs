@@ -187,7 +187,7 @@ impl Door {
                 return json(StatusCode::NOT_FOUND, answer.line(id.get()));
             }
         };
-        let checked = Params::parse(envelope.params_text())
+        let checked = Params::parse_checked(envelope.params_text())
             .map_err(|error| Answer::error(code::INVALID_PARAMS, &error.to_string()))
             .and_then(|params| {
                 session.introduce(params.meta().raw("io.modelcontextprotocol/clientInfo").unwrap_or("{}"));
