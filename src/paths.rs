@@ -199,9 +199,10 @@ fn replace(path: &Path, bytes: &[u8], sync: impl Fn(&fs::File) -> std::io::Resul
     let dir = target.parent().unwrap_or(Path::new("."));
     create_private_dir(dir)?;
     let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = dir.join(format!(".{name}.{}.tmp", std::process::id()));
+    // A name nobody can have made a file of before.
+    let temporary = dir.join(format!(".{name}.{}.tmp", crate::ids::random_hex(8)));
     let written = (|| {
-        let mut file = private_options().write(true).create(true).truncate(true).open(&temporary)?;
+        let mut file = private_options().write(true).create_new(true).open(&temporary)?;
         if let Ok(meta) = fs::metadata(&target) {
             file.set_permissions(meta.permissions())?;
         }

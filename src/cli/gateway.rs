@@ -10,8 +10,8 @@ use crate::daemon::lifecycle;
 use crate::engine::live::{Listening, Live, LiveReply, Status};
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
-use crate::policy;
 use crate::ui::{Output, Page, State, text};
+use crate::{policy, schedules};
 use clap::{Args, Subcommand};
 use listen::Http;
 use serde::Serialize;
@@ -231,7 +231,25 @@ fn reload(ctx: &Context) -> Result<()> {
 
 fn stop(ctx: &Context) -> Result<()> {
     let stopped = lifecycle::stop(&ctx.paths)?;
-    ctx.ui.show(&Stopped { stopped })
+    ctx.ui.show(&Stopped { stopped })?;
+    if stopped {
+        waiting_schedules(ctx)?;
+    }
+    Ok(())
+}
+
+/// Whoever stops the gateway also stops the clock of his schedules.
+fn waiting_schedules(ctx: &Context) -> Result<()> {
+    let Reply::Schedule(schedules::Reply::Items(all)) = ctx.call(schedules::Request::List { agent: None })?
+    else {
+        return Err(Error::bug("no schedules in the reply"));
+    };
+    let waiting = all.iter().filter(|item| item.schedule.enabled).count();
+    if waiting > 0 {
+        let them = text::plural(waiting, "schedule");
+        ctx.ui.warn(&format!("{them} will wait until the gateway runs again: umcp gateway start --detach"));
+    }
+    Ok(())
 }
 
 fn restart(ctx: &Context) -> Result<()> {

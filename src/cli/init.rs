@@ -286,7 +286,8 @@ fn draw_check(check: &FirstCall, page: &mut Page) {
     match (&check.error, &check.tool) {
         (Some(error), _) => page.mark(State::Fail, format!("the endpoint was tried and failed: {error}")),
         (None, Some(tool)) => {
-            page.mark(State::Ok, format!("called {tool} through the endpoint in {time}: {}", check.answer))
+            let shown = text::plural(check.tools, "tool");
+            page.mark(State::Ok, format!("the endpoint shows {shown}; called {tool} through it in {time}"))
         }
         (None, None) => page.mark(
             State::Warn,

@@ -83,9 +83,8 @@ fn parse_once(arguments: &[OsString]) -> Result<Cli, Box<Stop>> {
 fn stop(arguments: &[OsString], error: &clap::Error) -> Box<Stop> {
     let words: Vec<&str> = arguments.iter().skip(1).map_while(|word| word.to_str()).collect();
     let outcome = match error.kind() {
-        ErrorKind::DisplayHelp
-            if words.iter().all(|word| word.starts_with('-')) && !words.contains(&"--help") =>
-        {
+        // All there is stands in `umcp help all`.
+        ErrorKind::DisplayHelp if words.iter().all(|word| word.starts_with('-')) => {
             Ok(help::SCREEN.to_string())
         }
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(error.render().to_string()),

@@ -110,7 +110,7 @@ impl Command {
                 let at = |time| now.plus_ms(time);
                 let (grace, expires, hash) = (grace.map(at), expires.map(at), policy::hash(&key));
                 let token = one(ctx, Request::Rotate { name, hash, at: now, grace, expires })?;
-                ctx.ui.show(&Made { token: View::new(&token, now), key })
+                show_key(ctx, Made { token: View::new(&token, now), key })
             }
         }
     }
@@ -138,8 +138,15 @@ impl Create {
             previous: None,
         };
         let token = one(ctx, Request::Create { token })?;
-        ctx.ui.show(&Made { token: View::new(&token, now), key })
+        show_key(ctx, Made { token: View::new(&token, now), key })
     }
+}
+
+/// The key is all there is on stdout, for `KEY=$(umcp token create ...)`.
+fn show_key(ctx: &Context, made: Made) -> Result<()> {
+    ctx.ui.show(&made)?;
+    ctx.ui.note("keep it now; it is not shown again");
+    Ok(())
 }
 
 fn keys(ctx: &Context) -> Result<Vec<Token>> {
@@ -288,7 +295,6 @@ impl Output for Made {
 
     fn human(&self, page: &mut Page) {
         page.text(&self.key);
-        page.text("keep it now; it is not shown again");
     }
 
     fn ids(&self) -> Vec<String> {

@@ -44,7 +44,10 @@ fn unchanged(maps: &str, program: &str) -> Vec<(usize, usize)> {
     for line in maps.lines() {
         let mut words = line.split_ascii_whitespace();
         match (words.next(), words.next()) {
-            (Some("Anonymous:"), Some("0")) => found.extend(current.take()),
+            // Written, and in memory.
+            (Some("Anonymous:"), Some(size)) if size != "0" => current = None,
+            // The last word: what was written and then swapped out is no page of the file either.
+            (Some("Swap:"), Some("0")) => found.extend(current.take()),
             (Some(range), Some("r-xp" | "r--p")) if words.nth(3) == Some(program) => {
                 let number = |text| usize::from_str_radix(text, 16).ok();
                 current = range.split_once('-').and_then(|(from, to)| Some((number(from)?, number(to)?)));
@@ -62,23 +65,20 @@ mod tests {
 
     #[test]
     fn only_what_stands_unchanged_in_the_program_is_left() {
-        let maps = "\
-1000-2000 r--p 00000000 fe:00 77   /bin/umcp
-Rss:                   4 kB
-Anonymous:             0 kB
-2000-3000 r-xp 00010000 fe:00 77   /bin/umcp
-Anonymous:             4 kB
-3000-4000 r-xp 00010000 fe:00 77   /bin/umcp
-Anonymous:             0 kB
-VmFlags: rd ex
-4000-5000 rw-p 00010000 fe:00 77   /bin/umcp
-Anonymous:             0 kB
-5000-6000 r-xp 00010000 fe:00 77   /lib/libc.so.6
-Anonymous:             0 kB
-6000-7000 r--p 00000000 00:00 0
-Anonymous:             0 kB
-";
-        assert_eq!(unchanged(maps, "/bin/umcp"), [(0x1000, 0x2000), (0x3000, 0x4000)]);
+        let place = |line: &str, anonymous: u32, swapped: u32| {
+            format!("{line}\nRss: 4 kB\nAnonymous: {anonymous} kB\nSwap: {swapped} kB\nVmFlags: rd\n")
+        };
+        let maps = [
+            place("1000-2000 r--p 00000000 fe:00 77   /bin/umcp", 0, 0),
+            place("2000-3000 r-xp 00010000 fe:00 77   /bin/umcp", 4, 0),
+            place("3000-4000 r-xp 00010000 fe:00 77   /bin/umcp", 0, 0),
+            place("4000-5000 r--p 00010000 fe:00 77   /bin/umcp", 0, 4),
+            place("5000-6000 rw-p 00010000 fe:00 77   /bin/umcp", 0, 0),
+            place("6000-7000 r-xp 00010000 fe:00 77   /lib/libc.so.6", 0, 0),
+            place("7000-8000 r--p 00000000 00:00 0", 0, 0),
+        ]
+        .concat();
+        assert_eq!(unchanged(&maps, "/bin/umcp"), [(0x1000, 0x2000), (0x3000, 0x4000)]);
         leave_program();
     }
 }

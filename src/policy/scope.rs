@@ -32,9 +32,16 @@ impl Scopes {
         match method {
             "tools/list" => Self::READ,
             "tools/call" => Self::CALL,
-            "subscriptions/listen" if params.contains("resourceSubscriptions") => Self::RESOURCES,
-            "completion/complete" if params.contains("ref/resource") => Self::RESOURCES,
-            "completion/complete" => Self::PROMPTS,
+            "subscriptions/listen" => {
+                let params: serde_json::Value = serde_json::from_str(params).unwrap_or_default();
+                let wanted = params.pointer("/notifications/resourceSubscriptions");
+                if wanted.is_some() || params.is_null() { Self::RESOURCES } else { Self::NONE }
+            }
+            "completion/complete" => {
+                let params: serde_json::Value = serde_json::from_str(params).unwrap_or_default();
+                let kind = params.pointer("/ref/type").and_then(serde_json::Value::as_str);
+                if kind == Some("ref/prompt") { Self::PROMPTS } else { Self::RESOURCES }
+            }
             _ => match method.split_once('/') {
                 Some(("tasks", _)) => Self::CALL,
                 Some(("resources", _)) => Self::RESOURCES,

@@ -125,17 +125,16 @@ impl FirstCall {
     }
 }
 
-/// A tool that says of itself that it only reads and stays on this machine, and that needs no argument; the user's own
-/// servers before umcp's.
+/// A tool of umcp's own that only reads and needs no argument. What a server says of its tools is its word alone, and
+/// nobody has asked for a call of them: one that shows the environment says that it only reads, too.
 fn harmless(tools: &[Value]) -> Option<&str> {
     let safe = |tool: &&Value| {
         let required = tool["inputSchema"]["required"].as_array().is_some_and(|names| !names.is_empty());
         let notes = &tool["annotations"];
         notes["readOnlyHint"] == json!(true) && notes["openWorldHint"] == json!(false) && !required
     };
-    let names = tools.iter().filter(safe).filter_map(|tool| tool["name"].as_str());
-    let (own, theirs): (Vec<&str>, Vec<&str>) = names.partition(|name| name.starts_with("umcp__"));
-    theirs.into_iter().chain(own).next()
+    let mut names = tools.iter().filter(safe).filter_map(|tool| tool["name"].as_str());
+    names.find(|name| name.starts_with("umcp__"))
 }
 
 /// The start of an entry with what its client would hand on.
@@ -178,7 +177,7 @@ mod tests {
         ];
         assert_eq!(harmless(&bad), None);
         assert_eq!(harmless(&[bad[0].clone(), own.clone()]), Some("umcp__list"));
-        assert_eq!(harmless(&[own, tool("time", true, false, &[])]), Some("time"));
+        assert_eq!(harmless(&[own, tool("time", true, false, &[])]), Some("umcp__list"));
     }
 
     #[test]

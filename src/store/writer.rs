@@ -155,6 +155,9 @@ impl Appender {
         let lost = state.waiting.len() as u64;
         state.dropped += lost;
         state.waiting.clear();
+        // Nobody is left who could make them durable: whoever waits for that waits no longer.
+        state.durable = state.accepted;
+        self.shared.done.notify_all();
         if lost == 0 { Ok(()) } else { state.last_failure.take().map_or(Ok(()), Err) }
     }
 
@@ -235,9 +238,11 @@ fn run(shared: &Shared, core: &Core) {
         if let (Some(lost), Some(teller)) = (untold, shared.teller.get()) {
             teller(&mut batch, lost);
         }
-        let (mut records, lost) = made(queued, batch);
-        if lost > 0 {
-            shared.state().dropped += lost;
+        let (mut records, lost, panicked) = made(queued, batch);
+        if lost > 0 || !panicked.is_empty() {
+            let mut state = shared.state();
+            state.dropped += lost;
+            panicked.into_iter().for_each(|at| state.lose(at));
         }
         let commit = || core.write(|writer| writer.push_all(&mut records));
         let outcome = catch_unwind(AssertUnwindSafe(commit))
@@ -248,17 +253,19 @@ fn run(shared: &Shared, core: &Core) {
     }
 }
 
-/// The records of all that was queued, and how many could not be made.
-fn made(queued: Vec<Queued>, mut batch: Batch) -> (Vec<Record>, u64) {
-    let mut panicked = 0;
+/// The records of all that was queued, how many could not be encoded, and those whose making panicked, with the times
+/// of those that a chain lacks now.
+fn made(queued: Vec<Queued>, mut batch: Batch) -> (Vec<Record>, u64, Vec<Option<Timestamp>>) {
+    let mut panicked = Vec::new();
     for one in queued {
         match one {
             Queued::Ready(record) => batch.records.push(record),
-            Queued::Later(_, make) => {
-                let made = catch_unwind(AssertUnwindSafe(|| make(&mut batch)));
-                panicked += u64::from(made.is_err());
+            Queued::Later(at, make) => {
+                if catch_unwind(AssertUnwindSafe(|| make(&mut batch))).is_err() {
+                    panicked.push(at);
+                }
             }
         }
     }
-    (batch.records, batch.lost + panicked)
+    (batch.records, batch.lost, panicked)
 }

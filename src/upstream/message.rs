@@ -199,8 +199,10 @@ pub fn prepend(object: &[u8], fields: &str) -> Vec<u8> {
 /// A member of a JSON object given as text, as JSON text: its own, not one of a value within it. The text was checked,
 /// as the body of an answer is.
 pub fn member<'a>(object: &'a [u8], key: &str) -> Option<&'a str> {
-    // Nearly always it is not there, which is found without parsing.
-    memchr::memmem::find(object, quote(key).as_bytes())?;
+    // Nearly always it is not there, which is found without parsing; unless a key is written with escapes.
+    if memchr::memmem::find(object, quote(key).as_bytes()).is_none() {
+        memchr::memmem::find(object, b"\\u00")?;
+    }
     let members = scan::members_of_checked(std::str::from_utf8(object).ok()?).ok()?;
     members.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
 }
@@ -315,6 +317,7 @@ mod tests {
             (r#"{"structuredContent":{"isError":true},"content":[]}"#, None),
             (r#"{"content":[{"text":"\"isError\":true"}]}"#, None),
             (r#"["isError"]"#, None),
+            (r#"{"\u0069sError":true}"#, Some("true")),
         ] {
             assert_eq!(member(object.as_bytes(), "isError"), expected, "{object}");
         }

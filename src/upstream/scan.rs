@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 /// Deeper text is left to serde_json, which skips values without recursion.
 const DEEPEST: u32 = 100;
 
+/// More members than any message of the protocol has: each is compared with all before it, so they are left, too.
+const FEW: usize = 64;
+
 /// The members of one object: key, and value as JSON text. In the order of the text, each key once.
 pub type Members<'a> = Vec<(Cow<'a, str>, &'a str)>;
 
@@ -36,7 +39,7 @@ fn collect(text: &str, checked: bool) -> serde_json::Result<Members<'_>> {
             Some(known) => known.1 = value,
             None => found.push((Cow::Borrowed(key), value)),
         }
-        Some(())
+        (found.len() <= FEW).then_some(())
     };
     if walk_as(text, checked, keep).is_some() {
         return Ok(found);
@@ -323,6 +326,14 @@ mod tests {
         assert_eq!(members(r#"{"a":1,"b":3,"a":2}"#).unwrap(), expected);
         assert_eq!(members(r#"{"\u0061":1,"b":3,"a":2}"#).unwrap(), expected);
         assert!(members("[1]").is_err());
+    }
+
+    #[test]
+    fn many_members_take_no_longer_than_their_text() {
+        let pieces: Vec<String> = (0..200_000).map(|number| format!("\"{number}\":0")).collect();
+        let text = format!("{{{}}}", pieces.join(","));
+        assert_eq!(members(&text).unwrap().len(), 200_000);
+        assert_eq!(members_of_checked(&text).unwrap().len(), 200_000);
     }
 
     #[test]

@@ -241,7 +241,7 @@ fn a_file_of_ones_own_is_a_source() {
     ");
     assert_eq!(sandbox.run(&["catalog", "show", "team/notes"]).code, 4);
     let names = sandbox.run(&["__complete", "catalog", "show", "pap"]);
-    assert_eq!(names.stdout, "papers\n", "{names}");
+    assert_eq!(names.stdout, "paper-search\npapers\n", "{names}");
     assert_snapshot!(sandbox.run(&["catalog", "source", "disable", "team"]), @"
     exit: 0
     --- stdout ---

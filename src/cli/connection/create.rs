@@ -217,7 +217,12 @@ impl Output for SignedIn {
             [] => String::new(),
             scopes => format!(" with {}", scopes.join(", ")),
         };
-        page.mark(view.mark(), format!("signed in: {} for {}{scopes}", view.name, view.target));
+        // A key was given and stored; nobody has asked its service about it.
+        let said = if view.flow == Grant::Static { "stored, not checked yet" } else { "signed in" };
+        page.mark(view.mark(), format!("{said}: {} for {}{scopes}", view.name, view.target));
+        if view.flow == Grant::Static {
+            page.text(format!("check it: umcp connection validate {}", view.name));
+        }
         if view.expires.is_some() && !view.renews_itself {
             page.text("its token cannot be renewed; sign in again when it has ended");
         }

@@ -155,6 +155,13 @@ impl Set {
             }
             (None, Some(name), Some(effect)) => {
                 let rule = self.conditions.rule(name, effect.into());
+                let bare = Rule { name: rule.name.clone(), effect: rule.effect, ..Rule::default() };
+                if rule == bare && matches!(rule.effect, Effect::Deny | Effect::Ask) {
+                    let message = format!("this rule would {} everything to everybody", rule.effect.word());
+                    return Err(Error::new(&codes::USAGE, message)
+                        .hint("say for what: --tool, --server, --client, --role, --prompt or --resource")
+                        .hint("or mean it: --tool '*'"));
+                }
                 Document { rules: vec![rule], ..Document::default() }
             }
             _ => return Err(Error::new(&codes::USAGE, "a rule has a name and an effect")),

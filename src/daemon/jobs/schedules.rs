@@ -255,10 +255,16 @@ impl Jobs {
     /// Begins a run now.
     pub(super) async fn run_schedule(self: &Arc<Self>, name: &str, wait: bool) -> Result<Vec<Firing>> {
         let request = Request::Begin { name: name.into(), now: self.now(), host: host() };
-        let fired = self.fired(request).await?;
-        let ids: Vec<String> = fired.begun.iter().map(|firing| firing.id.clone()).collect();
-        let mut begun = fired.begun.clone();
-        self.obey(fired);
+        let jobs = self.clone();
+        // In a task of its own: what is committed is carried out, although whoever asked for it may be gone.
+        let run = tokio::spawn(async move {
+            let fired = jobs.fired(request).await?;
+            let begun = fired.begun.clone();
+            jobs.obey(fired);
+            Ok::<_, Error>(begun)
+        });
+        let mut begun = run.await.map_err(|_| Error::bug("beginning a run panicked"))??;
+        let ids: Vec<String> = begun.iter().map(|firing| firing.id.clone()).collect();
         if wait {
             begun.clear();
             for id in ids {
@@ -285,7 +291,16 @@ impl Jobs {
     /// Looks now; gives the runs that are under way, or with `wait` how those ended.
     pub(super) async fn tick_schedules(self: &Arc<Self>, wait: bool) -> Result<Vec<Firing>> {
         let since = self.now();
-        self.fire(since).await?;
+        let jobs = self.clone();
+        // As above; and what was taken out of the plan and not dealt with comes back into it.
+        let look = tokio::spawn(async move {
+            let outcome = jobs.fire(since).await;
+            if outcome.is_err() {
+                let _ = jobs.load(None).await;
+            }
+            outcome
+        });
+        look.await.map_err(|_| Error::bug("looking for what is due panicked"))??;
         if wait {
             self.rested().await;
         }

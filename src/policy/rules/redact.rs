@@ -11,10 +11,17 @@ use std::sync::Arc;
 /// What stands where something was taken out.
 const MARK: &str = "[redacted]";
 
-/// The result without the matches; `None` when there are none. A text that is no JSON is treated as one text.
+/// What is left of a message that says it is JSON and cannot be read as such: a result and an error in one.
+const UNREADABLE: &str = r#"{"code":-32603,"message":"the answer could not be read, so that nothing could be taken out of it","content":[{"type":"text","text":"the answer could not be read, so that nothing could be taken out of it"}],"isError":true}"#;
+
+/// The result without the matches; `None` when there are none. A text that is no JSON is treated as one text; an object
+/// that cannot be read (`1e999`, half a surrogate pair, deep nesting) is held back, since a client may be able to.
 pub fn redact(body: &str, rules: &[Arc<Compiled>]) -> Option<String> {
     let patterns = || rules.iter().flat_map(|it| &it.redact);
     let Ok(mut value) = serde_json::from_str::<Value>(body) else {
+        if body.trim_start().starts_with('{') {
+            return Some(UNREADABLE.into());
+        }
         let mut text = body.to_string();
         return clean(&mut text, &mut patterns()).then_some(text);
     };
@@ -129,6 +136,8 @@ mod tests {
             ),
             (r#"{"requestState":"1234-5678"}"#, None),
             ("not JSON, a@b.example", Some("not JSON, [redacted]")),
+            (r#"{"a":"a\u0040b.example","b":1e999}"#, Some(UNREADABLE)),
+            (r#"{"a":"a\u0040b.example","b":"\ud800"}"#, Some(UNREADABLE)),
         ] {
             assert_eq!(redact(body, std::slice::from_ref(&rule)).as_deref(), expected, "{body}");
         }

@@ -52,7 +52,11 @@ impl Draft {
         if let Some(parent) = place.path.parent() {
             create_private_dir(parent)?;
         }
-        // Something without a mark is of no use to anybody.
+        // Somebody else has made the same meanwhile, and may be running it.
+        if fs::read_to_string(place.path.join(MARKER)).is_ok_and(|mark| mark == place.mark) {
+            return Ok(());
+        }
+        // Something without a mark, or made of something else, is of no use to anybody.
         if place.path.exists() {
             remove(&place.path)?;
         }

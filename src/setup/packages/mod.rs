@@ -195,7 +195,8 @@ pub fn remove(paths: &Paths, installed: &Installed) -> Result<()> {
     let place = place(paths, installed);
     // What stands in the store is ours, but a folder outside would be a disaster.
     if !place.starts_with(root(paths).canonicalize().unwrap_or_else(|_| root(paths)))
-        || installed.folder.split('/').any(|part| part == "..")
+        || installed.folder.split('/').count() < 3
+        || installed.folder.split('/').any(|part| matches!(part, "" | "." | ".."))
     {
         return Err(Error::bug("a package outside the folder of packages"));
     }

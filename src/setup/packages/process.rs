@@ -208,17 +208,17 @@ impl Runner<'_> {
         let mut last = Vec::new();
         let ended = loop {
             self.hear(&lines, &mut last);
-            match child.try_wait() {
-                Ok(Some(status)) => break Ok(status),
-                Ok(None) if (self.interrupted)() => {
+            match has_ended(&mut child) {
+                Ok(true) => break Ok(()),
+                Ok(false) if (self.interrupted)() => {
                     break Err(Error::new(&codes::INTERRUPTED, "interrupted"));
                 }
-                Ok(None) if Instant::now() > until => {
+                Ok(false) if Instant::now() > until => {
                     let message =
                         format!("`{}` took more than {} minutes", step.line(), DEADLINE.as_secs() / 60);
                     break Err(Error::new(&codes::TIMED_OUT, message));
                 }
-                Ok(None) => std::thread::sleep(Duration::from_millis(20)),
+                Ok(false) => std::thread::sleep(Duration::from_millis(20)),
                 Err(error) => {
                     break Err(
                         Error::new(&codes::IO, format!("cannot wait for `{}`", step.program)).because(error)
@@ -227,8 +227,12 @@ impl Runner<'_> {
             }
         };
         end(&mut child, ended.is_err());
-        let status = ended?;
-        let output = output.and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let status = child.wait();
+        ended?;
+        let status = status.map_err(|error| {
+            Error::new(&codes::IO, format!("cannot wait for `{}`", step.program)).because(error)
+        })?;
+        let output = output.map(whole).unwrap_or_default();
         if status.success() {
             return Ok(output);
         }
@@ -259,6 +263,34 @@ fn passes(name: &str, foreign: bool) -> bool {
     known && !(foreign && KEYS.iter().any(|key| upper.contains(key)))
 }
 
+/// Whether the program has ended. It is not waited for yet, so that its group cannot be somebody else's by now.
+#[cfg(unix)]
+fn has_ended(child: &mut Child) -> std::io::Result<bool> {
+    let (id, flags) = (child.id() as libc::id_t, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT);
+    // SAFETY: zeros are a valid structure, which the call fills and outlives.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        if libc::waitid(libc::P_PID, id, &raw mut info, flags) != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(info.si_pid() != 0)
+    }
+}
+
+#[cfg(not(unix))]
+fn has_ended(child: &mut Child) -> std::io::Result<bool> {
+    child.try_wait().map(|status| status.is_some())
+}
+
+/// What the program said. A process that left its group may hold the pipe open; it is not waited for.
+fn whole(thread: std::thread::JoinHandle<String>) -> String {
+    let until = Instant::now() + PATIENCE;
+    while !thread.is_finished() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    if thread.is_finished() { thread.join().unwrap_or_default() } else { String::new() }
+}
+
 fn read(pipe: impl Read) -> String {
     let mut bytes = Vec::new();
     let mut pipe = pipe;
@@ -282,21 +314,19 @@ fn end(child: &mut Child, alive: bool) {
     #[cfg(unix)]
     {
         let group = -i32::try_from(child.id()).unwrap_or(i32::MAX);
-        if !alive {
-            return;
-        }
-        // SAFETY: sends a signal to the group of a child that was not waited for yet.
-        unsafe { libc::kill(group, libc::SIGTERM) };
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until && matches!(child.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(10));
+        if alive {
+            // SAFETY: sends a signal to the group of a child that was not waited for yet.
+            unsafe { libc::kill(group, libc::SIGTERM) };
+            let until = Instant::now() + PATIENCE;
+            while Instant::now() < until && matches!(has_ended(child), Ok(false)) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
         // SAFETY: as above; whoever is left of the group did not listen.
         unsafe { libc::kill(group, libc::SIGKILL) };
     }
     if alive {
         let _ = child.kill();
-        let _ = child.wait();
     }
 }
 
