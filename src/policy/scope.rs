@@ -140,7 +140,14 @@ mod tests {
             ("completion/complete", r#"{"ref":{"type":"ref/prompt"}}"#, "prompts"),
             ("completion/complete", r#"{"ref":{"type":"ref/resource"}}"#, "resources"),
             ("subscriptions/listen", r#"{"notifications":{"toolsListChanged":true}}"#, ""),
-            ("subscriptions/listen", r#"{"resourceSubscriptions":["x"]}"#, "resources"),
+            ("subscriptions/listen", r#"{"notifications":{"resourceSubscriptions":["x"]}}"#, "resources"),
+            (
+                "subscriptions/listen",
+                r#"{"notifications":{"\u0072esourceSubscriptions":["x"]}}"#,
+                "resources",
+            ),
+            ("subscriptions/listen", "{\"deep\":1e999}", "resources"),
+            ("completion/complete", r#"{"ref":{"type":"ref\/resource"}}"#, "resources"),
             ("tools", "{}", ""),
         ] {
             assert_eq!(Scopes::needed(method, params).to_string(), expected, "{method}");

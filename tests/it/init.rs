@@ -194,7 +194,7 @@ fn a_bare_machine_gets_a_clock_that_works() {
     let (done, code) = home.json(&["init", "--minimal"]);
     assert_eq!(
         (done["data"]["check"]["tool"].clone(), code),
-        (json!("time__get_current_time"), Some(0)),
+        (json!("umcp__server_list"), Some(0)),
         "{done}"
     );
     // With nothing left to add nothing is written, and the store that was read must be free for the endpoint.

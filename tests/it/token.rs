@@ -15,6 +15,7 @@ fn a_key_lives() {
     exit: 0
     --- stdout ---
     umcp_[KEY]
+    --- stderr ---
     keep it now; it is not shown again
     ");
     assert_snapshot!(sandbox.run(&["token", "list"]), @"
@@ -33,6 +34,7 @@ fn a_key_lives() {
     exit: 0
     --- stdout ---
     umcp_[KEY]
+    --- stderr ---
     keep it now; it is not shown again
     ");
     assert_snapshot!(sandbox.run(&["token", "revoke", "ci"]), @"

@@ -301,7 +301,8 @@ pub fn misses_call(
     if !it.arguments.is_empty() {
         // To allow, every value must fit: one that fits must not let another one through.
         let all = it.rule.effect == Effect::Allow;
-        let read = parsed.get_or_insert_with(|| serde_json::from_str(circumstances.arguments).ok());
+        let text = if circumstances.arguments.is_empty() { "{}" } else { circumstances.arguments };
+        let read = parsed.get_or_insert_with(|| serde_json::from_str(text).ok());
         // A server may read what is no value here (`1e999`, half a surrogate pair, deep nesting): whatever a rule is
         // about may stand in it, and nothing of it is allowed.
         let fits =

@@ -1,5 +1,6 @@
 //! Runs a package manager's program to its end: shut in like a server, without the keys of the environment, with a
-//! deadline, and gone as a whole group when the user presses Ctrl-C. It knows no manager.
+//! deadline, and gone as a whole group when the user presses Ctrl-C. It knows no manager. Long because the ways to
+//! end a group, and to hear its last words, stand beside the tests that try them.
 
 use crate::error::{Error, Result, codes};
 use crate::paths::Paths;

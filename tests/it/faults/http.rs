@@ -74,10 +74,10 @@ fn row_24_a_stream_that_breaks_loses_its_call_which_is_not_sent_again() {
 fn row_25_a_drip_meets_the_deadline_and_holds_no_memory() {
     let house = House::new();
     let (_fixture, file) = faulty(&house, "http-drip=1000", 1500);
-    let before = memory_kib(house.pid(), "VmRSS");
+    let before = memory_kib(house.pid(), "RssAnon");
     failed_with(house.call("bad.big", r#"{"bytes":1000000}"#), &codes::UPSTREAM_TIMEOUT);
     house.good_answers();
-    let grown = memory_kib(house.pid(), "VmRSS").saturating_sub(before);
+    let grown = memory_kib(house.pid(), "RssAnon").saturating_sub(before);
     assert!(grown < 2048, "the daemon grew by {grown} KiB");
     std::fs::remove_file(file).unwrap();
     house.recovers(25, "bad", RECOVERY);

@@ -118,7 +118,9 @@ fn arguments_are_looked_at_by_path() {
         (r#"{"n":12,"deep":{"x":true}}"#, "allow by both"),
         (r#"{"n":12}"#, "ask by default"),
         ("", "ask by default"),
-        ("[1", "ask by default"),
+        // A server may read what is no value here.
+        ("[1", "deny by etc"),
+        (r#"{"path":"/home","x":1e999}"#, "deny by etc"),
     ] {
         assert_eq!(verdict(&policy, "x", ("s", "t"), arguments), expected, "{arguments}");
     }
