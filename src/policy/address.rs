@@ -22,6 +22,16 @@ pub fn permitted(text: &str, private: bool, no_key: bool) -> Result<SocketAddr> 
     Ok(address)
 }
 
+/// Whether a URL leads to this very machine; one that is no URL leads nowhere.
+pub fn leads_here(url: &str) -> bool {
+    match url::Url::parse(url).ok().as_ref().and_then(url::Url::host) {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}
+
 /// Whether one could listen there now. A port among `held` is taken by somebody who is about to let go of it.
 pub fn check(text: &str, private: bool, no_key: bool, held: &[String]) -> Result<()> {
     let address = permitted(text, private, no_key)?;
@@ -71,6 +81,25 @@ pub fn origin(text: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_this_machine_is_here() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8080/x", true),
+            ("http://127.8.0.1/x", true),
+            ("http://LocalHost/x", true),
+            ("http://[::1]:80/x", true),
+            ("http://localhost.evil.example/x", false),
+            ("http://127.0.0.1@evil.example/x", false),
+            ("http://127.0.0.1:80@evil.example/x", false),
+            // A backslash is a slash in addresses of the web.
+            ("http://evil.example\\@127.0.0.1/x", false),
+            ("http://evil.example/127.0.0.1", false),
+            ("127.0.0.1", false),
+        ] {
+            assert_eq!(leads_here(url), expected, "{url}");
+        }
+    }
 
     #[test]
     fn words_mean_an_address_or_are_refused() {

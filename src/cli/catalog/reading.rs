@@ -9,6 +9,7 @@ use crate::documents::large::read_large;
 use crate::engine::live::{Live, LiveReply};
 use crate::error::{Error, Result, codes};
 use crate::paths::io_error;
+use crate::policy::address::leads_here;
 use std::path::{Path, PathBuf};
 
 /// Files of a folder that are looked at, and how deep.
@@ -43,7 +44,7 @@ pub fn read(ctx: &Context, source: &Source) -> Result<Read> {
 
 /// The text at an address, through the daemon.
 pub fn fetch(ctx: &Context, source: &Source, url: &str) -> Result<String> {
-    let allow_private = source.private || is_loopback(url);
+    let allow_private = source.private || leads_here(url);
     match ctx.live(Live::Fetch { url: url.into(), allow_private })? {
         LiveReply::Fetched(text) => Ok(text),
         other => context::unexpected(&other),
@@ -59,16 +60,6 @@ pub fn unread(name: &str, error: Error) -> Error {
     Error::new(&codes::SOURCE_FAILED, format!("the source `{name}` could not be read")).because(why)
 }
 
-/// Whether an address leads to this very machine.
-fn is_loopback(url: &str) -> bool {
-    match url::Url::parse(url).ok().as_ref().and_then(url::Url::host) {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        None => false,
-    }
-}
-
 /// An address of a source, checked.
 pub fn web_address(text: &str) -> Result<String> {
     let refuse = |why: &str| {
@@ -81,7 +72,7 @@ pub fn web_address(text: &str) -> Result<String> {
     }
     match url.scheme() {
         "https" => Ok(text.into()),
-        "http" if is_loopback(text) => Ok(text.into()),
+        "http" if leads_here(text) => Ok(text.into()),
         "http" => refuse("plain http reaches only this machine"),
         _ => refuse("it is neither https nor http"),
     }

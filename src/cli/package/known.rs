@@ -9,9 +9,10 @@ use crate::error::{Error, Result, codes};
 use crate::packages::lock::{self, Lock, Locked};
 use crate::packages::{self, Installed, Package, Reference, archive};
 use crate::paths::{io_error, write_atomic};
+use crate::policy::address::leads_here;
 use crate::servers::{self, Server};
 use crate::settings;
-use crate::setup::packages::{Installer, Runner, entry, is_loopback};
+use crate::setup::packages::{Installer, Runner, entry};
 use crate::tools::{Catalogue, Tool, lint as rules, pins};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -86,7 +87,7 @@ pub fn work<T>(ctx: &Context, label: &str, task: impl FnOnce(&Installer<'_>) -> 
 }
 
 fn download(ctx: &Context, url: &str, to: &Path) -> Result<()> {
-    let allow_loopback = is_loopback(url);
+    let allow_loopback = leads_here(url);
     let (url, to) = (url.to_string(), to.to_path_buf());
     match ctx.live(Live::Download { url, to, limit: archive::MAX_ARCHIVE, allow_loopback })? {
         LiveReply::Done => Ok(()),

@@ -6,6 +6,7 @@ use crate::error::{Error, Result, codes};
 use crate::packages::mcpb::{self, Answers, Manifest, Start};
 use crate::packages::{Reference, Resolved, archive};
 use crate::paths::io_error;
+use crate::policy::address::leads_here;
 use std::fs;
 use std::path::Path;
 
@@ -21,7 +22,7 @@ const PLATFORM: &str = if cfg!(windows) {
 /// The bytes of a bundle; of the digest that was given, where one was.
 fn load(installer: &Installer<'_>, reference: &Reference) -> Result<Vec<u8>> {
     let is_address = reference.name.contains("://");
-    if reference.name.starts_with("http://") && reference.sha256.is_none() && !is_loopback(&reference.name) {
+    if reference.name.starts_with("http://") && reference.sha256.is_none() && !leads_here(&reference.name) {
         let message = format!("`{reference}` would come over an open line that anybody can write to");
         return Err(Error::new(&codes::PACKAGE_INVALID, message)
             .hint("use https://, or say which file it has to be: mcpb:URL#sha256=DIGEST"));
@@ -43,16 +44,6 @@ fn load(installer: &Installer<'_>, reference: &Reference) -> Result<Vec<u8>> {
         }
         _ => Ok(bytes),
     }
-}
-
-pub fn is_loopback(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let host = host
-        .rsplit_once(':')
-        .map_or(host, |(host, port)| if port.parse::<u16>().is_ok() { host } else { authority });
-    ["127.0.0.1", "localhost", "[::1]"].contains(&host)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -156,23 +147,4 @@ pub fn start(installer: &Installer<'_>, folder: &Path, answers: &Answers) -> Res
         start.run.command = "python3".into();
     }
     Ok(start)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_loopback;
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        for (url, expected) in [
-            ("http://127.0.0.1:8080/x", true),
-            ("http://localhost/x", true),
-            ("http://[::1]:80/x", true),
-            ("http://localhost.evil.com/x", false),
-            ("http://127.0.0.1@evil.com/x", false),
-            ("http://evil.com/127.0.0.1", false),
-        ] {
-            assert_eq!(is_loopback(url), expected, "{url}");
-        }
-    }
 }

@@ -16,7 +16,6 @@ use crate::error::{Error, Result, codes};
 use crate::packages::mcpb::{Answers, Manifest, Start};
 use crate::packages::{Installed, Manager, Package, Reference, Resolved};
 use crate::paths::Paths;
-pub use bundle::is_loopback;
 use folder::{Draft, Place};
 pub use process::Runner;
 use std::collections::BTreeMap;
