@@ -11,11 +11,13 @@ use std::collections::HashMap;
 const MOST: usize = 100;
 const CONSENT_MS: u64 = 600_000;
 const CODE_MS: u64 = 60_000;
-/// A code that was used is remembered for as long as its tokens may be refreshed at first.
+/// A code that was used is remembered this long here; after that its grant still knows it.
 const USED_MS: u64 = 3_600_000;
 const OWNER_MS: u64 = 600_000;
-/// Wrong one-time codes before the right one is worth nothing any more.
+/// Wrong one-time codes on one page before the right one is worth nothing there.
 const TRIES: u8 = 5;
+/// The same on all pages together: a stranger's guesses must not soon end the owner's code. It has 40 bits.
+const TRIES_IN_ALL: u16 = 500;
 /// Letters and digits that are not taken for each other.
 const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
@@ -41,12 +43,13 @@ struct Pending {
     /// Digest of what only the browser has that was shown the page.
     cookie: String,
     until: Timestamp,
+    tries: u8,
 }
 
 struct Owner {
     hash: String,
     until: Timestamp,
-    tries: u8,
+    tries: u16,
     profile: Option<String>,
     scopes: Scopes,
 }
@@ -88,7 +91,7 @@ impl Desk {
             oldest.and_then(|id| self.pending.remove(&id));
         }
         let (id, cookie) = (ids::random_hex(16), ids::random_hex(16));
-        let pending = Pending { wish, cookie: hash(&cookie), until: now.plus_ms(CONSENT_MS) };
+        let pending = Pending { wish, cookie: hash(&cookie), until: now.plus_ms(CONSENT_MS), tries: 0 };
         self.pending.insert(id.clone(), pending);
         (id, cookie)
     }
@@ -107,9 +110,10 @@ impl Desk {
     /// Makes an authorization code of a wish, if the one-time code is right.
     pub fn allow(&mut self, id: &str, word: &str, now: Timestamp) -> Option<(Wish, String)> {
         let word: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
-        let owner = self.owner.as_mut().filter(|it| now < it.until && it.tries < TRIES)?;
+        let owner = self.owner.as_mut().filter(|it| now < it.until && it.tries < TRIES_IN_ALL)?;
+        let pending = self.pending.get_mut(id).filter(|it| it.tries < TRIES)?;
         if owner.hash != hash(&word.to_ascii_uppercase()) {
-            owner.tries += 1;
+            (owner.tries, pending.tries) = (owner.tries + 1, pending.tries + 1);
             return None;
         }
         let pending = self.pending.remove(id)?;
@@ -189,6 +193,9 @@ mod tests {
             assert!(desk.allow(&id, "AAAA-AAAA-A", NOW).is_none());
         }
         assert!(desk.allow(&id, &word, NOW).is_none(), "too many guesses");
+        let (other, _) = desk.ask(wish(), NOW);
+        assert!(desk.allow(&other, &word, NOW).is_some(), "they were another's");
+        let (id, _) = desk.ask(wish(), NOW);
         let (word, _) = desk.invite(None, Scopes::ALL, NOW);
         assert!(desk.allow(&id, &word, until).is_none(), "too late");
         assert!(desk.wish(&id, &cookie, until).is_none());
@@ -196,6 +203,13 @@ mod tests {
         let (word, _) = desk.invite(None, Scopes::ALL, NOW);
         let (_, code) = desk.allow(&id, &word, NOW).unwrap();
         assert_eq!(desk.redeem(&code, NOW.plus_ms(CODE_MS)), Redeemed::Unknown);
+        let (word, _) = desk.invite(None, Scopes::ALL, NOW);
+        for _ in 0..=TRIES_IN_ALL {
+            let (id, _) = desk.ask(wish(), NOW);
+            assert!(desk.allow(&id, "AAAA-AAAA-A", NOW).is_none());
+        }
+        let (id, _) = desk.ask(wish(), NOW);
+        assert!(desk.allow(&id, &word, NOW).is_none(), "too many guesses in all");
         for _ in 0..3 * MOST {
             desk.ask(wish(), NOW);
         }

@@ -113,12 +113,12 @@ impl Door {
         let redeemed = self.gateway.entrance.server.desk().redeem(text("code"), now);
         let wish = match redeemed {
             Redeemed::Wish(wish) => wish,
-            Redeemed::Again => {
-                // Two have the code: what came of it is worth nothing any more.
+            Redeemed::Again | Redeemed::Unknown => {
+                // Two have the code: what came of it is worth nothing any more. A code that was used before a restart is
+                // known by its grant alone.
                 let _ = self.grants(GrantRequest::End { digest: hash(text("code")), at: now }).await;
-                return error("invalid_grant", "the code was used before");
+                return error("invalid_grant", "the code is not known, was used before, or has ended");
             }
-            Redeemed::Unknown => return error("invalid_grant", "the code is not known, or has ended"),
         };
         if let Err(why) = proves(&wish, sent) {
             return error("invalid_grant", why);
