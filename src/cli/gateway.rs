@@ -156,7 +156,7 @@ fn foreground(ctx: &Context, options: &Foreground, take_over: bool) -> Result<()
     }
     if let Some(listening) = &options.http {
         // A mistake must not cost the daemon that runs.
-        let held = running.map_or_else(Vec::new, |status| status.http);
+        let held = running.as_ref().map_or_else(Vec::new, |status| status.http.clone());
         let (private, no_key) = (listening.is_private(), listening.no_key);
         policy::address::check(&listening.address, private, no_key, &held)?;
         if !no_key {
@@ -166,7 +166,14 @@ fn foreground(ctx: &Context, options: &Foreground, take_over: bool) -> Result<()
     // This process is about to open the store itself.
     ctx.forget_daemon();
     if lifecycle::stop(&ctx.paths)? {
-        ctx.ui.note("the gateway that ran made way; clients reconnect by themselves");
+        ctx.ui.note("the gateway that ran made way; clients over stdio reconnect by themselves");
+        let ours = options.http.as_ref().map(|listening| &listening.address);
+        let held = running.iter().flat_map(|status| &status.http);
+        for address in held.filter(|held| Some(*held) != ours) {
+            ctx.ui.warn(&format!(
+                "it listened on {address}, and nobody does now: umcp gateway start --detach --http {address}"
+            ));
+        }
     }
     let mut taken = None;
     (ctx.foreground)(options, &mut |serving| match serving {

@@ -11,7 +11,7 @@ pub mod vault;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::policy::rules;
-use crate::store::{Row, Series, Store, Writer};
+use crate::store::{Store, Writer};
 use crate::{
     apps, audit, catalogue, environments, integrations, packages, policy, schedules, secrets, servers, tools,
     usage, workflows,
@@ -106,12 +106,6 @@ impl Engine {
         Ok(reply)
     }
 
-    /// Hands a record to the writer thread and returns at once.
-    pub fn append<R: Row>(&self, series: &Series<R>, at: Timestamp, row: &R) {
-        // A full queue drops the record and counts it; no call fails for its own record.
-        let _ = self.store.append(series, at, row);
-    }
-
     /// Hands the records of a call to the writer thread, which makes them, and returns at once.
     pub fn append_call(
         &self,
@@ -119,7 +113,7 @@ impl Engine {
         audited: bool,
         make: impl FnOnce() -> (Option<usage::Call>, Option<audit::Event>) + Send + 'static,
     ) {
-        // As `append`.
+        // A full queue drops the record and counts it; no call fails for its own record.
         let _ = self.store.append_later(audited.then_some(at), move |batch| {
             let (call, event) = make();
             if let Some(call) = call {

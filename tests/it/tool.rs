@@ -27,8 +27,9 @@ fn stocked() -> Sandbox {
     engine
         .call(StoreRequest::Tool(Request::PutCatalogue { server: id, catalogue: Box::new(catalogue(now)) }))
         .unwrap();
-    engine.append(&CALLS, now, &call("read_file", Class::Ok, None));
-    engine.append(&CALLS, now, &call("read_file", Class::Error, Some("UM0503")));
+    for call in [call("read_file", Class::Ok, None), call("read_file", Class::Error, Some("UM0503"))] {
+        engine.store().append(&CALLS, now, &call).unwrap();
+    }
     engine.store().flush().unwrap();
     engine.store().clone().close().unwrap();
     sandbox
