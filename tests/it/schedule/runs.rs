@@ -1,6 +1,7 @@
 //! Schedules in a real daemon: what is due runs, a kill costs no instant and doubles none, policy and records hold.
 
 use crate::support::daemon::{Daemon, UMCP, fixture_server};
+use crate::support::peers::say;
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -306,7 +307,7 @@ fn the_roadmaps_commands_work_as_written() {
     let seed =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/seeds/universal-mcp-roadmap.md");
     let Ok(text) = std::fs::read_to_string(&seed) else {
-        eprintln!("skipped: no roadmap at {}", seed.display());
+        say!("skipped: no roadmap at {}", seed.display());
         return;
     };
     let daemon = daemon();
