@@ -10,7 +10,6 @@ use umcp::paths::Paths;
 use umcp::ui::{Options, Ui};
 
 fn main() -> ExitCode {
-    umcp::daemon::memory::one_heap();
     let code = match std::env::args_os().nth(1) {
         Some(first) if first == "__daemon" => host::run(),
         _ => match Arguments::parse(std::env::args_os().skip(1)) {

@@ -70,6 +70,8 @@ indicatif      | ui
 cron           | schedules
 chrono         | schedules
 redb           | store
+mimalloc       | daemon
+libmimalloc_sys | daemon
 rusqlite       | upstream
 rmcp           | upstream gateway
 serde_yaml     | documents
