@@ -7,10 +7,12 @@ use crate::tools::Era;
 use crate::upstream::app::RECORD;
 use crate::upstream::era;
 use crate::upstream::link::Listener;
-use crate::upstream::message::{push_quoted, quote};
+use crate::upstream::message::push_quoted;
 use crate::upstream::oauth::Whose;
 use crate::upstream::scan::{self, Members};
 use crate::usage::Door;
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,9 +91,9 @@ impl<'a> Params<'a> {
     }
 
     /// A field that is a string.
-    pub fn text(&self, key: &str) -> Option<String> {
+    pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
         let raw = self.raw(key)?;
-        scan::plain(raw).map(Into::into).or_else(|| serde_json::from_str(raw).ok())
+        scan::plain(raw).map(Cow::Borrowed).or_else(|| serde_json::from_str(raw).ok().map(Cow::Owned))
     }
 
     /// The fields of `_meta`.
@@ -170,32 +172,39 @@ impl Context {
     /// `_meta` for a server of `era`: what the client sent without the per-hop keys, then those of this hop.
     /// Empty when there is nothing to say.
     pub fn meta(&self, sent: &Params<'_>, era: Era, token: u64) -> String {
-        let mut text = String::from("{");
-        let mut more = |piece: &str| {
-            if text.len() > 1 {
-                text.push(',');
+        let mut text = String::new();
+        // Room for what most say, so that it is not moved as it grows.
+        let next = |text: &mut String| match text.len() {
+            0 => {
+                text.reserve(256 + self.capabilities.len() + self.client_info.len());
+                text.push('{');
             }
-            text.push_str(piece);
+            _ => text.push(','),
         };
         for (key, value) in sent.fields.iter().filter(|(key, _)| !PER_HOP.contains(&key.as_ref())) {
-            more(&format!("{}:{}", quote(key), value));
+            next(&mut text);
+            push_quoted(&mut text, key);
+            text.push(':');
+            text.push_str(value);
         }
         if self.record {
-            more(&format!(r#""{}":true"#, RECORD));
+            next(&mut text);
+            let _ = write!(text, r#""{RECORD}":true"#);
         }
         if self.progress {
-            more(&format!(r#""progressToken":{token}"#));
+            next(&mut text);
+            let _ = write!(text, r#""progressToken":{token}"#);
         }
         if era == Era::Modern {
-            more(&era::modern_meta(&self.capabilities, &self.client_info));
+            next(&mut text);
+            era::push_modern_meta(&mut text, &self.capabilities, &self.client_info);
             if let Some(level) = &self.log_level {
-                more(&format!(r#""io.modelcontextprotocol/logLevel":"{level}""#));
+                let _ = write!(text, r#","io.modelcontextprotocol/logLevel":"{level}""#);
             }
         }
-        if text.len() == 1 {
-            return String::new();
+        if !text.is_empty() {
+            text.push('}');
         }
-        text.push('}');
         text
     }
 }

@@ -7,10 +7,13 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 /// The outcome of some work; a panic in it is an error. No lock of ours is left unusable by that.
-pub async fn caught<T>(what: &str, work: impl Future<Output = T>) -> Result<T> {
-    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
-        let error = Error::bug(format!("a panic while `{what}` was answered"));
-        error.because(words(&*panic)).hint("umcp gateway logs")
+pub fn caught<T>(what: &str, work: impl Future<Output = T>) -> impl Future<Output = Result<T>> {
+    // Not `async`: such a function would hold the work twice, as its argument and as what it waits for.
+    AssertUnwindSafe(work).catch_unwind().map(move |outcome| {
+        outcome.map_err(|panic| {
+            let error = Error::bug(format!("a panic while `{what}` was answered"));
+            error.because(words(&*panic)).hint("umcp gateway logs")
+        })
     })
 }
 

@@ -2,6 +2,7 @@
 //! `relay.rs`, umcp's own tools in `own.rs`.
 
 use super::outbox::Outbox;
+use super::peers::Known;
 use super::session::{Abilities, Peer, Session, level_word, severity};
 use super::{Gateway, guard};
 use crate::calls::Params;
@@ -128,13 +129,9 @@ impl Gateway {
                 let info = meta
                     .raw("io.modelcontextprotocol/clientInfo")
                     .unwrap_or(r#"{"name":"unknown","version":""}"#);
-                let peer = Peer {
-                    era: Era::Modern,
-                    abilities: Abilities::of(&serde_json::from_str(capabilities).unwrap_or_default()),
-                    capabilities: capabilities.into(),
-                    info: info.into(),
-                };
-                incoming.session.introduce(info);
+                let known = self.peers.modern(capabilities, info);
+                incoming.session.introduce(&known);
+                let peer = known.peer.clone();
                 let level = meta
                     .text("io.modelcontextprotocol/logLevel")
                     .map(|level| level_word(severity(&level)).into());
@@ -157,15 +154,9 @@ impl Gateway {
         let revision = LEGACY.into_iter().find(|known| *known == asked).unwrap_or(LEGACY[0]);
         let capabilities = params.raw("capabilities").unwrap_or("{}");
         let info = params.raw("clientInfo").unwrap_or("{}");
-        let peer = Peer {
-            era: Era::Legacy,
-            abilities: Abilities::of(&serde_json::from_str(capabilities).unwrap_or_default()),
-            capabilities: capabilities.into(),
-            info: info.into(),
-        };
-        let said: Value = serde_json::from_str(info).unwrap_or_default();
+        let Known { peer, name, .. } = Known::read(Era::Legacy, capabilities, info);
         let client = match session.arrival.client.as_str() {
-            "" => said["name"].as_str().unwrap_or("unknown").to_string(),
+            "" => name.as_deref().unwrap_or("unknown").to_string(),
             given => given.to_string(),
         };
         let profile = match self.profile_of(&session.arrival, &client) {

@@ -42,7 +42,7 @@ impl CallListener {
         Self {
             session,
             era: peer.era,
-            abilities: peer.abilities.clone(),
+            abilities: peer.abilities,
             request: Mutex::new(Request { sink, token }),
             level: level.map(severity),
             parking,

@@ -10,6 +10,7 @@ mod listening;
 pub mod modern;
 pub mod outbox;
 pub mod own;
+mod peers;
 pub mod relay;
 pub mod session;
 pub mod stdio;
@@ -26,6 +27,7 @@ use crate::upstream::{View, World};
 use hub::Hub;
 use modern::Parked;
 use outbox::Outbox;
+use peers::Peers;
 use session::{Arrival, Session};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -42,6 +44,9 @@ pub struct Gateway {
     /// The same without calls, which are many: for the daemon's log.
     pub news: broadcast::Sender<Event>,
     parked: Parked,
+    peers: Peers,
+    /// Of sessions that are told nothing.
+    nowhere: Arc<Outbox>,
     tasks: Tasks,
     next_session: AtomicU64,
     recent: own::Recent,
@@ -62,6 +67,8 @@ impl Gateway {
             ending: watch::Sender::new(false),
             news: broadcast::channel(256).0,
             parked: Parked::default(),
+            peers: Peers::default(),
+            nowhere: Outbox::new().0,
             tasks: Tasks::default(),
             next_session: AtomicU64::new(1),
             recent: own::Recent::default(),
@@ -107,10 +114,11 @@ impl Gateway {
     }
 
     /// A session for one modern request over HTTP; only one that listens is told what happens.
-    pub fn visit(&self, arrival: Arrival, outbox: Arc<Outbox>, listens: bool) -> Result<Arc<Session>> {
+    pub fn visit(&self, arrival: Arrival, listens: bool) -> Result<Arc<Session>> {
         if listens {
-            return self.arrive(arrival, outbox);
+            return self.arrive(arrival, Outbox::new().0);
         }
+        let outbox = self.nowhere.clone();
         let profile = self.profile_of(&arrival, &arrival.client)?;
         let id = self.next_session.fetch_add(1, Relaxed);
         Ok(self.with_key(Session::new(id, arrival, profile, outbox, self.world().shared.engine.now())))

@@ -3,6 +3,7 @@
 //! Long because everything known of one client stands behind the same few locks.
 
 use super::outbox::Outbox;
+use super::peers::Known;
 use crate::clock::Timestamp;
 use crate::environments::Profile;
 use crate::policy::pass::Pass;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::oneshot;
 
 /// What a client can be asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Abilities {
     pub sampling: bool,
     pub elicitation_form: bool,
@@ -191,13 +192,15 @@ impl Session {
     }
 
     /// Takes the name a modern client goes by, unless its entry gave it one.
-    pub fn introduce(&self, info: &str) {
+    pub fn introduce(&self, known: &Known) {
+        let Some(name) = &known.name else { return };
         let mut state = locked(&self.state);
-        if state.client.is_empty()
-            && let Ok(Value::Object(info)) = serde_json::from_str(info)
-            && let Some(name) = info.get("name").and_then(Value::as_str)
-        {
-            state.client = name.into();
+        if state.client.is_empty() {
+            state.client = name.clone();
+            let Arrival { door, token, client, .. } = &self.arrival;
+            if *door == Door::Http && token.is_none() && client.is_empty() {
+                let _ = self.identity.set(known.identity.clone());
+            }
         }
     }
 

@@ -48,7 +48,8 @@ pub fn payload<R: Row>(row: &R) -> Result<Vec<u8>> {
 
 /// A value as it stands inside a payload.
 pub fn payload_of<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    postcard::to_stdvec(value)
+    // Room for most records: one that grows as it is written is moved half a dozen times.
+    postcard::to_extend(value, Vec::with_capacity(192))
         .map_err(|error| Error::bug("a value cannot be written as postcard").because(error))
 }
 

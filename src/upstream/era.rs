@@ -9,6 +9,7 @@ use crate::error::{Error, Result, codes};
 use crate::servers::model::EraChoice;
 use crate::tools::Era;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 pub const MODERN: &str = "2026-07-28";
@@ -31,9 +32,17 @@ pub fn own_info() -> Value {
 
 /// Per-request metadata of the modern era, without braces: version, capabilities, client.
 pub fn modern_meta(capabilities: &str, client: &str) -> String {
-    format!(
+    let mut text = String::new();
+    push_modern_meta(&mut text, capabilities, client);
+    text
+}
+
+/// Appends the same to the metadata of a call.
+pub fn push_modern_meta(text: &mut String, capabilities: &str, client: &str) {
+    let _ = write!(
+        text,
         r#""io.modelcontextprotocol/protocolVersion":"{MODERN}","io.modelcontextprotocol/clientCapabilities":{capabilities},"io.modelcontextprotocol/clientInfo":{client}"#
-    )
+    );
 }
 
 /// Agrees with the server. `remembered` is the verdict of an earlier connection.

@@ -17,6 +17,7 @@ use bytes::Bytes;
 pub use lines::{MAX_LINE, read_lines, read_to_end, write_lines};
 pub use patience::{Held, Over, Patience};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -132,7 +133,7 @@ impl Link {
         self.pending().insert(id, pending);
         let mut guard = InFlight { link: self, id, cancel: outgoing.method != "initialize" };
         self.send(message::request(id, outgoing.method, outgoing.params).into());
-        let outcome = patience.wait_for(answer).await;
+        let outcome = patience.wait_for(pin!(answer)).await;
         if let Ok(Ok(answer)) = outcome {
             guard.cancel = false;
             return answer;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::io::Write;
+use std::fmt::Write as _;
 
 /// JSON-RPC error codes used here; the last three are MCP's own (2026-07-28).
 pub mod code {
@@ -156,8 +156,11 @@ impl Answer {
 
 /// A request of ours, with its line break. `id` as raw JSON.
 pub fn request(id: impl std::fmt::Display, method: &str, params: &str) -> Vec<u8> {
-    let mut line = Vec::with_capacity(params.len() + method.len() + 64);
-    let _ = write!(line, r#"{{"jsonrpc":"2.0","id":{id},"method":{},"params":"#, quote(method));
+    let mut line = String::with_capacity(params.len() + method.len() + 64);
+    let _ = write!(line, r#"{{"jsonrpc":"2.0","id":{id},"method":"#);
+    push_quoted(&mut line, method);
+    line.push_str(r#","params":"#);
+    let mut line = line.into_bytes();
     push_flat(&mut line, params.as_bytes());
     line.extend_from_slice(b"}\n");
     line
@@ -166,7 +169,7 @@ pub fn request(id: impl std::fmt::Display, method: &str, params: &str) -> Vec<u8
 /// A notification, with its line break.
 pub fn notification(method: &str, params: &str) -> Vec<u8> {
     let mut line = Vec::with_capacity(params.len() + method.len() + 48);
-    let _ = write!(line, r#"{{"jsonrpc":"2.0","method":{},"params":"#, quote(method));
+    line.extend_from_slice(format!(r#"{{"jsonrpc":"2.0","method":{},"params":"#, quote(method)).as_bytes());
     push_flat(&mut line, params.as_bytes());
     line.extend_from_slice(b"}\n");
     line
@@ -200,11 +203,10 @@ pub fn prepend(object: &[u8], fields: &str) -> Vec<u8> {
 /// as the body of an answer is.
 pub fn member<'a>(object: &'a [u8], key: &str) -> Option<&'a str> {
     // Nearly always it is not there, which is found without parsing; unless a key is written with escapes.
-    if memchr::memmem::find(object, quote(key).as_bytes()).is_none() {
+    if memchr::memmem::find(object, key.as_bytes()).is_none() {
         memchr::memmem::find(object, b"\\u00")?;
     }
-    let members = scan::members_of_checked(std::str::from_utf8(object).ok()?).ok()?;
-    members.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+    scan::member_of_checked(std::str::from_utf8(object).ok()?, key)
 }
 
 /// A JSON string with its quotes.

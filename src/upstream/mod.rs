@@ -131,7 +131,7 @@ pub struct World {
     /// Counts everything that may change a view.
     generation: AtomicU64,
     /// By profile, and the rules that concern who looks.
-    views: Mutex<HashMap<views::Key, (u64, Arc<View>)>>,
+    views: Mutex<HashMap<String, views::ByRules>>,
     /// Changes are taken over one after another: an older state must not replace a newer one.
     syncing: Mutex<()>,
 }

@@ -29,6 +29,23 @@ pub fn members_of_checked(text: &str) -> serde_json::Result<Members<'_>> {
     collect(text, true)
 }
 
+/// One member of an object of checked text; the last one where the key stands twice.
+pub fn member_of_checked<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let (mut found, mut count) = (None, 0);
+    let look = |name, value| {
+        if name == key {
+            found = Some(value);
+        }
+        count += 1;
+        (count <= FEW).then_some(())
+    };
+    if walk_as(text, true, look).is_some() {
+        return found;
+    }
+    let members = collect(text, true).ok()?;
+    members.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+}
+
 fn collect(text: &str, checked: bool) -> serde_json::Result<Members<'_>> {
     #[derive(Deserialize)]
     #[serde(transparent)]

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-/// Name of a profile, and places of rules in the policy.
-pub(super) type Key = (String, Arc<[u32]>);
+/// The views of one profile by the places of its rules in the policy, each with the generation it was made in.
+pub(super) type ByRules = HashMap<Arc<[u32]>, (u64, Arc<View>)>;
 
 /// Views and callers kept at once; a client can go by many names.
 const MOST: usize = 256;
@@ -67,6 +67,9 @@ impl World {
 
     /// The rules that concern a caller; `None` when there is no policy.
     fn bound(&self, profile: &Profile, client: &Arc<str>, token: Option<&Pass>) -> Option<Bound> {
+        if !self.governance.active.load(Relaxed) {
+            return None;
+        }
         let profile = profile.name.as_str().into();
         self.bound_of(Caller { client: client.clone(), token: token.cloned(), profile })
     }
@@ -120,22 +123,22 @@ impl World {
     pub fn view(&self, profile: &Arc<Profile>, client: &Arc<str>, token: Option<&Pass>) -> Arc<View> {
         let generation = self.generation.load(Relaxed);
         let bound = self.bound(profile, client, token);
-        let places = bound.as_ref().map_or_else(Default::default, |bound| bound.places.clone());
-        let key = (profile.name.clone(), places);
+        let places = bound.as_ref().map_or(&[][..], |bound| &bound.places);
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((made, view)) = views.get(&key)
+        if let Some((made, view)) = views.get(&profile.name).and_then(|views| views.get(places))
             && *made == generation
             && (Arc::ptr_eq(&view.profile, profile) || view.profile == *profile)
         {
             return view.clone();
         }
+        let places = places.into();
         let preferences = read(&self.preferences);
         let governed = Governed { bound, pins: read(&self.governance.pins) };
         let view = Arc::new(View::build(profile, &self.all(), &preferences, &governed, &self.shared));
-        if views.len() >= MOST {
+        if views.values().map(HashMap::len).sum::<usize>() >= MOST {
             views.clear();
         }
-        views.insert(key, (generation, view.clone()));
+        views.entry(profile.name.clone()).or_default().insert(places, (generation, view.clone()));
         view
     }
 }

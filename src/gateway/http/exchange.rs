@@ -15,22 +15,25 @@ use crate::policy::scope::Scopes;
 use crate::upstream::era::LEGACY;
 use crate::upstream::message::{Answer, Envelope, code};
 use crate::usage;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::future::{AbortHandle, Abortable};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+const JSON: &str = "application/json";
 const SESSION: &str = "mcp-session-id";
 /// The revision since which clients know an event that only tells them how to come back.
 const PRIMED_SINCE: &str = "2025-11-25";
 /// Such a client is given a stream when the answer takes longer than this, so that losing its connection costs it
 /// nothing.
 const SOON: Duration = Duration::from_secs(2);
+/// Room that is made at once for what a client says it will send.
+const GROWN_BY: u64 = 1 << 20;
 /// An answered request's stream is kept for a client that lost its end.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
@@ -66,11 +69,11 @@ impl Door {
     ) -> Response<Body> {
         let (head, body) = request.into_parts();
         let kind = checks::get(&head.headers, "content-type").unwrap_or_default();
-        if !kind.to_ascii_lowercase().starts_with("application/json") {
+        if !kind.get(..JSON.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(JSON)) {
             return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json");
         }
-        let body = match Limited::new(body, self.body_limit).collect().await {
-            Ok(body) => body.to_bytes(),
+        let body = match whole(Limited::new(body, self.body_limit)).await {
+            Ok(body) => body,
             Err(error) if error.is::<LengthLimitError>() => {
                 return plain(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large");
             }
@@ -179,8 +182,7 @@ impl Door {
             let answer = Answer::error(code::METHOD_NOT_FOUND, "method not found: initialize");
             return json(StatusCode::NOT_FOUND, answer.line(id.get()));
         }
-        let (outbox, _unused) = Outbox::new();
-        let session = match self.gateway.visit(arrival, outbox, method == "subscriptions/listen") {
+        let session = match self.gateway.visit(arrival, method == "subscriptions/listen") {
             Ok(session) => session,
             Err(error) => {
                 let answer = Answer::error(code::INVALID_PARAMS, &error.to_string());
@@ -190,7 +192,11 @@ impl Door {
         let checked = Params::parse_checked(envelope.params_text())
             .map_err(|error| Answer::error(code::INVALID_PARAMS, &error.to_string()))
             .and_then(|params| {
-                session.introduce(params.meta().raw("io.modelcontextprotocol/clientInfo").unwrap_or("{}"));
+                let said = |key| params.meta().raw(key).unwrap_or("{}");
+                session.introduce(&self.gateway.peers.modern(
+                    said("io.modelcontextprotocol/clientCapabilities"),
+                    said("io.modelcontextprotocol/clientInfo"),
+                ));
                 let view = self.gateway.view_of(&session);
                 let tool = (method == "tools/call").then(|| params.text("name")).flatten();
                 let tool = tool.and_then(|name| view.tool(&name));
@@ -226,7 +232,10 @@ impl Door {
         let (sink, mut queue) = Outbox::new();
         let (modern, kept, primed) = (message.modern, message.kept.clone(), message.primed);
         let (abort, registration) = AbortHandle::new_pair();
-        message.session.started(id, abort);
+        // Nobody can name the request of a visit; it ends with its connection.
+        if !message.own || self.gateway.hub.get(message.session.id).is_some() {
+            message.session.started(id, abort);
+        }
         let id = id.to_string();
         let future = answer(self.clone(), message, id.clone(), sink.clone());
         let mut future = Box::pin(Abortable::new(future, registration));
@@ -304,6 +313,26 @@ impl Door {
 fn arrival(guest: Guest) -> Arrival {
     let Guest { pass: token, client, profile, .. } = guest;
     Arrival { door: usage::Door::Http, client, token, profile, cwd: None }
+}
+
+/// All of a body. Nearly always it is the one piece it arrived in, which is taken as it is.
+async fn whole(mut body: Limited<Incoming>) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+    let mut first = Bytes::new();
+    let mut joined = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame?.into_data() else { continue };
+        if joined.is_empty() && first.is_empty() {
+            first = piece;
+            continue;
+        }
+        if joined.is_empty() {
+            let rest = body.size_hint().lower().min(GROWN_BY);
+            joined.reserve(first.len() + piece.len() + rest as usize);
+            joined.extend_from_slice(&first);
+        }
+        joined.extend_from_slice(&piece);
+    }
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
 /// Runs one request to its answer.
@@ -399,7 +428,7 @@ fn status_of(answer: &Answer, modern: bool) -> StatusCode {
 fn json(status: StatusCode, line: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::full(line));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     response
 }
 

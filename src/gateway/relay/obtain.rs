@@ -104,7 +104,7 @@ impl Gateway {
             upstream: reached.upstream.clone(),
             method: "resources/read".into(),
             replaced: Vec::new(),
-            name: Some(uri.as_str().into()),
+            name: Some(uri.as_ref().into()),
             subject: Some(Arc::new(Obtained::resource(&reached, &uri))),
         };
         let answer =
@@ -113,7 +113,7 @@ impl Gateway {
             (false, Era::Modern) if answer.code() == code::RESOURCE_NOT_FOUND => not_found(&uri, Era::Modern),
             // The modern era has no code of its own for it; the URI in the data tells it from other mistakes.
             (false, Era::Legacy)
-                if answer.code() == code::INVALID_PARAMS && answer.json()["data"]["uri"] == uri.as_str() =>
+                if answer.code() == code::INVALID_PARAMS && answer.json()["data"]["uri"] == uri.as_ref() =>
             {
                 not_found(&uri, Era::Legacy)
             }

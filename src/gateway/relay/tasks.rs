@@ -34,7 +34,7 @@ impl Gateway {
             upstream,
             method: incoming.method.into(),
             replaced: Vec::new(),
-            name: Some(id.as_str().into()),
+            name: Some(id.as_ref().into()),
             // Decided by what made the task, when its result comes.
             subject: None,
         };

@@ -2,6 +2,7 @@
 //! have to answer; that pause has a bound of its own. The arithmetic is plain, the waiting is at the bottom.
 
 use super::ASK_DEADLINE;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -83,8 +84,7 @@ impl Patience {
     }
 
     /// Waits for the work's end, no longer than the time that is left. One may wait at a time.
-    pub async fn wait_for<T>(&self, work: impl Future<Output = T>) -> Result<T, Over> {
-        tokio::pin!(work);
+    pub async fn wait_for<T>(&self, mut work: Pin<&mut impl Future<Output = T>>) -> Result<T, Over> {
         loop {
             let end = self.left().end();
             tokio::select! {
@@ -105,6 +105,7 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
 
     const fn s(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -138,11 +139,15 @@ mod tests {
             let ms = Duration::from_millis;
             let patience = Patience::new(ms(20));
             let held = patience.hold();
-            let asked = patience.wait_for(std::future::pending::<()>());
+            let mut never = pin!(std::future::pending::<()>());
+            let asked = patience.wait_for(never.as_mut());
             assert!(tokio::time::timeout(ms(100), asked).await.is_err(), "the clock ran");
             drop(held);
-            assert_eq!(patience.wait_for(std::future::pending::<()>()).await, Err(Over { asking: false }));
-            assert_eq!(patience.wait_for(std::future::ready(7)).await, Ok(7));
+            assert_eq!(
+                patience.wait_for(pin!(std::future::pending::<()>())).await,
+                Err(Over { asking: false })
+            );
+            assert_eq!(patience.wait_for(pin!(std::future::ready(7))).await, Ok(7));
         });
     }
 }

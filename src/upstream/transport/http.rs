@@ -23,6 +23,7 @@ use bytes::Bytes;
 use hyper::Method;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -97,10 +98,10 @@ impl HttpLink {
         // The modern era cancels by closing the stream, which dropping the exchange does.
         let cancel = agreed.era == Era::Legacy && outgoing.method != "initialize";
         let mut guard = InFlight { link: self, id: outgoing.id, cancel };
-        let exchange = patience.wait_for(exchange::run(self, &agreed, &outgoing));
+        let exchange = pin!(exchange::run(self, &agreed, &outgoing));
         let outcome = tokio::select! {
             biased;
-            outcome = exchange => outcome,
+            outcome = patience.wait_for(exchange) => outcome,
             _ = closed.wait_for(Option::is_some) => Ok(Err(self.reason())),
         };
         match outcome {

@@ -90,11 +90,12 @@ impl Door {
         request: Request<Incoming>,
         from: Option<IpAddr>,
     ) -> std::result::Result<Response<Body>, Request<Incoming>> {
-        let path = request.uri().path().to_string();
+        let path = request.uri().path();
         let is_ours = path == DESCRIPTION || path.starts_with("/oauth/");
         if !is_ours || !self.serves_grants() {
             return Err(request);
         }
+        let path = path.to_string();
         let entry = Entry { headers: request.headers(), path: &path, from };
         let Some(issuer) = self.origin(&entry) else { return Err(request) };
         if let Err(wait) = self.gateway.entrance.server.count(from) {
