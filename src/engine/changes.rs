@@ -129,7 +129,7 @@ fn tool(request: &tools::Request) -> Said {
         Request::Pins
         | Request::Catalogues
         | Request::Catalogue { .. }
-        | Request::PutCatalogue { .. }
+        | Request::PutCatalogues(_)
         | Request::Forget { .. }
         | Request::Preferences => return None,
     })

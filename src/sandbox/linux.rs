@@ -128,7 +128,10 @@ pub(super) fn prepare(plan: &Plan, support: Support, identity: Identity) -> Resu
     }
     let masked = support.mounts;
     prepared.ruleset = landlock::ruleset(plan, support.landlock, masked).map_err(|error| {
-        Error::new(&codes::SANDBOX_FAILED, "the kernel refused the rules of the sandbox").because(error)
+        // Rules are files for as long as they are made.
+        let full = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM));
+        let code = if full { &codes::UPSTREAM_RESOURCES } else { &codes::SANDBOX_FAILED };
+        Error::new(code, "the kernel refused the rules of the sandbox").because(error)
     })?;
     if support.filter {
         prepared.filter = syscalls::filter(plan);

@@ -38,10 +38,8 @@ pub enum Request {
     Catalogue {
         server: String,
     },
-    PutCatalogue {
-        server: String,
-        catalogue: Box<Catalogue>,
-    },
+    /// Keeps what servers offer, each with its id.
+    PutCatalogues(Vec<(String, Box<Catalogue>)>),
     /// Forgets catalogues, so that the next list asks the servers again. Empty means all.
     Forget {
         servers: Vec<String>,
@@ -118,20 +116,30 @@ pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
     }
 }
 
+/// Keeps what a server offers. One that was removed while it was asked is left out; so is a listing that was under way
+/// when the entry changed, which must not replace that of the new one.
+fn put_catalogue(tx: &mut Writer, server: &String, catalogue: &Catalogue) -> Result<()> {
+    if !tx.contains(&tables::SERVERS, server)? {
+        return Ok(());
+    }
+    let known = tx.get(&CATALOGUES, server)?;
+    if known.as_ref().is_none_or(|known| known.entry_revision <= catalogue.entry_revision) {
+        // What was stored before there were pins was seen first.
+        if let Some(known) = &known {
+            pins::notice(tx, server, known)?;
+        }
+        pins::notice(tx, server, catalogue)?;
+        tx.put(&CATALOGUES, server, catalogue)?;
+    }
+    Ok(())
+}
+
 /// Answers a request that changes the store.
 pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
     match request {
-        Request::PutCatalogue { server, catalogue } => {
-            refuse_unknown(tx, &server)?;
-            // A listing that was under way when the entry changed must not replace that of the new one.
-            let known = tx.get(&CATALOGUES, &server)?;
-            if known.as_ref().is_none_or(|known| known.entry_revision <= catalogue.entry_revision) {
-                // What was stored before there were pins was seen first.
-                if let Some(known) = &known {
-                    pins::notice(tx, &server, known)?;
-                }
-                pins::notice(tx, &server, &catalogue)?;
-                tx.put(&CATALOGUES, &server, &catalogue)?;
+        Request::PutCatalogues(catalogues) => {
+            for (server, catalogue) in &catalogues {
+                put_catalogue(tx, server, catalogue)?;
             }
         }
         Request::Accept { server, tool } => {
@@ -272,9 +280,10 @@ mod tests {
         let store = with_server();
         let put = |server: &str, entry_revision: u64| {
             let catalogue = Box::new(Catalogue { entry_revision, ..empty() });
-            store.write(|tx| write(tx, Request::PutCatalogue { server: server.into(), catalogue }))
+            store.write(|tx| write(tx, Request::PutCatalogues(vec![(server.into(), catalogue)])))
         };
-        assert!(put("gone", 1).unwrap_err().is(&codes::SERVER_NOT_FOUND));
+        put("gone", 1).unwrap();
+        assert!(store.read(|tx| tx.all(&CATALOGUES)).unwrap().is_empty());
         let request = Request::Enable { server: "gone".into(), tool: "t".into(), enabled: false };
         assert!(store.write(|tx| write(tx, request)).unwrap_err().is(&codes::SERVER_NOT_FOUND));
         for (revision, kept) in [(2, 2), (1, 2), (2, 2), (3, 3)] {

@@ -20,6 +20,7 @@ pub mod process;
 pub mod restart;
 pub mod scan;
 mod secrets;
+mod shelf;
 pub mod stderr_log;
 pub mod subscriptions;
 pub mod supervisor;
@@ -69,6 +70,7 @@ pub struct Shared {
     /// Nothing is started any more.
     ending: AtomicBool,
     seed: AtomicU64,
+    shelf: shelf::Shelf,
 }
 
 impl Shared {
@@ -170,6 +172,7 @@ impl World {
             level: Mutex::default(),
             ending: AtomicBool::new(false),
             seed: AtomicU64::new(u64::from(std::process::id())),
+            shelf: shelf::Shelf::default(),
         });
         let world = Arc::new(Self {
             shared,

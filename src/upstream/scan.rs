@@ -2,7 +2,7 @@
 //! A message passes here several times on its way, so this is where a relayed call would spend its time.
 //! Rule: what is accepted here, serde_json accepts too and reads alike; the rest (escaped keys, deep nesting, broken
 //! text) is left to it, and so are the words of its errors. Text that was checked before is not checked again: there only
-//! the ends of strings are looked for.
+//! the ends of strings are looked for. Long because its tests hold it to serde_json.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

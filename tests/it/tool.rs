@@ -24,9 +24,7 @@ fn stocked() -> Sandbox {
     let added =
         engine.call(StoreRequest::Server(servers::Request::Add { servers: vec![entry], replace: false }));
     assert!(matches!(added.unwrap(), Reply::Server(_)));
-    engine
-        .call(StoreRequest::Tool(Request::PutCatalogue { server: id, catalogue: Box::new(catalogue(now)) }))
-        .unwrap();
+    engine.call(StoreRequest::Tool(Request::PutCatalogues(vec![(id, Box::new(catalogue(now)))]))).unwrap();
     for call in [call("read_file", Class::Ok, None), call("read_file", Class::Error, Some("UM0503"))] {
         engine.store().append(&CALLS, now, &call).unwrap();
     }

@@ -22,7 +22,7 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         StoreRequest::Server(_) | StoreRequest::Install(_) | StoreRequest::Package(_) => {
             Some(Change::Servers)
         }
-        StoreRequest::Tool(tools::Request::PutCatalogue { .. }) => None,
+        StoreRequest::Tool(tools::Request::PutCatalogues(_)) => None,
         StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
         StoreRequest::Tool(_) => Some(Change::Preferences),
         StoreRequest::Profile(_) => Some(Change::Profiles),
@@ -42,7 +42,7 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         renamed.notify_one();
     }
     let Some(gateway) = gateway.get() else { return };
-    if matches!(request, StoreRequest::Tool(tools::Request::PutCatalogue { .. }) | StoreRequest::Package(_)) {
+    if matches!(request, StoreRequest::Tool(tools::Request::PutCatalogues(_)) | StoreRequest::Package(_)) {
         // A store that cannot be read is told to the next one who asks it.
         let _ = gateway.world().read_pins();
     }

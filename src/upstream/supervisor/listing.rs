@@ -1,17 +1,16 @@
 //! The lists of one server: read from it, remembered, stored. When they are shown is not decided here.
 
 use super::{Running, Upstream, locked};
-use crate::engine::StoreRequest;
 use crate::error::{Error, Result, codes};
-use crate::tools::{self, Catalogue};
+use crate::tools::Catalogue;
+use crate::upstream::shelf::Stored;
 use crate::upstream::{Happening, catalogue};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::task::JoinHandle;
 
 /// A catalogue on its way to the disk; `None` when there was nothing to write.
-type Storing = Option<JoinHandle<()>>;
+type Storing = Option<Stored>;
 
 async fn stored(storing: Storing) {
     if let Some(storing) = storing {
@@ -125,22 +124,14 @@ impl Upstream {
         }
         let fetched = Arc::new(fetched);
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
-        let storing = self.store(&fetched);
+        let storing = self.shared.shelve(self.clone(), Box::new(Catalogue::clone(&fetched)));
         self.shared.happened(Happening::ListChanged);
         (fetched, Some(storing))
     }
 
-    /// Stores the catalogue beside the runtime. That it could not be stored is noted with the server.
-    fn store(self: &Arc<Self>, catalogue: &Catalogue) -> JoinHandle<()> {
-        let put =
-            tools::Request::PutCatalogue { server: self.id().into(), catalogue: Box::new(catalogue.clone()) };
-        let upstream = self.clone();
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = upstream.shared.engine.call(StoreRequest::Tool(put)) {
-                let message = format!("the catalogue could not be stored: {error}");
-                locked(&upstream.note).last_error = Some(message);
-            }
-        })
+    /// Notes what went wrong beside any call.
+    pub(in crate::upstream) fn note_error(&self, message: String) {
+        locked(&self.note).last_error = Some(message);
     }
 
     pub(in crate::upstream) fn forget_catalogue(&self) {
