@@ -53,6 +53,31 @@ impl Timestamp {
     }
 }
 
+/// A hundred years: nobody waits longer.
+const LONGEST_MS: f64 = 3_153_600_000_000.0;
+
+/// Milliseconds of `500ms`, `30s`, `5m`, `2h`, `1d` or a number of seconds.
+pub fn milliseconds(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let number: f64 = text[..end].parse().ok()?;
+    let unit = match text[end..].trim() {
+        "ms" => 1.0,
+        "" | "s" | "sec" | "seconds" => 1000.0,
+        "m" | "min" | "minutes" => 60_000.0,
+        "h" | "hours" => 3_600_000.0,
+        "d" | "days" => 86_400_000.0,
+        _ => return None,
+    };
+    let ms = (number * unit).round();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "within a hundred years of milliseconds"
+    )]
+    (0.0..=LONGEST_MS).contains(&ms).then_some(ms as u64)
+}
+
 /// Where the time comes from.
 #[derive(Debug, Clone, Copy)]
 pub enum Clock {
@@ -84,6 +109,25 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_are_read() {
+        for (text, expected) in [
+            (" 30 s ", Some(30_000)),
+            ("1.5h", Some(5_400_000)),
+            ("2", Some(2000)),
+            ("0.1ms", Some(0)),
+            ("36500d", Some(3_153_600_000_000)),
+            ("36501d", None),
+            ("99999999999999999999h", None),
+            (".", None),
+            ("1..5s", None),
+            ("-1s", None),
+            ("", None),
+        ] {
+            assert_eq!(milliseconds(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_time_is_written_and_read_back() {

@@ -93,6 +93,16 @@ impl Paths {
         self.state.join("logs").join("daemon.log")
     }
 
+    /// The certificate umcp made for its listeners.
+    pub fn own_certificate(&self) -> PathBuf {
+        self.data.join("endpoint.crt")
+    }
+
+    /// All that a package manager said when it failed last.
+    pub fn packages_log(&self) -> PathBuf {
+        self.state.join("packages.log")
+    }
+
     pub fn server_log(&self, id: &str) -> PathBuf {
         self.state.join("logs").join(format!("{id}.log"))
     }

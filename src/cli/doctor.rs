@@ -3,9 +3,11 @@
 use super::context::Context;
 use super::gateway;
 use super::machine::machine;
+use super::schedule;
 use crate::daemon::lifecycle;
 use crate::engine::Reply;
 use crate::error::{Error, Result, codes};
+use crate::schedules::Item;
 use crate::setup::doctor::{self, Area, Facts, Level, Report, StoreRead};
 use crate::store::{ReadOnly, Store};
 use crate::ui::{Output, Page, State, text};
@@ -73,7 +75,10 @@ fn facts(ctx: &Context) -> Facts {
         // Told by the check of the vault.
         _ => Vec::new(),
     };
+    let schedules = schedule::items(ctx, None).unwrap_or_default();
+    let is_on = |item: &&Item| item.schedule.enabled && item.held.is_none();
     Facts {
+        schedules: schedules.iter().filter(is_on).count(),
         apps: apps(ctx),
         integrations: integrations(ctx),
         settings: settings::load(&ctx.paths, env),

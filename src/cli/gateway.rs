@@ -7,7 +7,7 @@ mod listen;
 use super::context::{self, Context};
 use super::{logs, service};
 use crate::daemon::lifecycle;
-use crate::engine::live::{Listening, Live, LiveReply, Status};
+use crate::engine::live::{Listening, Live, LiveReply, Status, Tls};
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
 use crate::ui::{Output, Page, State, text};
@@ -121,7 +121,7 @@ impl Command {
             Verb::Restart => restart(ctx),
             Verb::Authorize(authorize) => authorize.run(ctx),
             Verb::Reload => reload(ctx),
-            Verb::Status => ctx.ui.show(&Shown(status(ctx)?)),
+            Verb::Status => ctx.ui.show(&Shown::new(ctx, status(ctx)?)),
             Verb::Logs(tail) => tail.run(ctx, &ctx.paths.daemon_log()),
             Verb::Install => ctx.ui.show(&service::install(ctx)?),
             Verb::Uninstall => ctx.ui.show(&service::uninstall(ctx)?),
@@ -142,7 +142,7 @@ impl Start {
             }
             listen(ctx, listening)?;
         }
-        ctx.ui.show(&Shown(status(ctx)?))
+        ctx.ui.show(&Shown::new(ctx, status(ctx)?))
     }
 }
 
@@ -185,6 +185,10 @@ fn foreground(ctx: &Context, options: &Foreground, take_over: bool) -> Result<()
             let mut line = json!({"type": "ready", "http": address});
             if let Some(fingerprint) = http.as_ref().and_then(|it| it.fingerprint.as_ref()) {
                 human.push_str(&format!("\ncertificate SHA-256 {fingerprint}"));
+                if let Some(path) = own_certificate(ctx, http.as_ref()) {
+                    human.push_str(&format!("\n{}", trusting(&path)));
+                    line["certificate"] = path.into();
+                }
                 line["fingerprint"] = fingerprint.as_str().into();
             }
             ctx.ui.line(&line, &human);
@@ -198,6 +202,20 @@ fn foreground(ctx: &Context, options: &Foreground, take_over: bool) -> Result<()
     }
     ctx.ui.finish_stream(&json!({"ok": true}));
     Ok(())
+}
+
+/// The file of the certificate, where umcp made it itself and nobody trusts it yet.
+fn own_certificate(ctx: &Context, listening: Option<&Listening>) -> Option<String> {
+    let own = listening.is_some_and(|it| it.tls == Some(Tls::SelfSigned));
+    own.then(|| ctx.paths.own_certificate().display().to_string())
+}
+
+/// How clients come to trust it.
+fn trusting(path: &str) -> String {
+    format!(
+        "umcp made this certificate itself; clients trust it once they are told to:\n  NODE_EXTRA_CA_CERTS={path} (clients \
+         on Node)\n  SSL_CERT_FILE={path} (clients on Python, in the place of the system's)\n  curl --cacert {path}"
+    )
 }
 
 fn in_foreground(running: &Status) -> Error {
@@ -230,9 +248,9 @@ fn listen(ctx: &Context, listening: Listening) -> Result<()> {
 
 fn reload(ctx: &Context) -> Result<()> {
     match ctx.live_if_running(Live::Reload)? {
-        Some(LiveReply::Listeners(_)) => ctx.ui.show(&Shown(status(ctx)?)),
+        Some(LiveReply::Listeners(_)) => ctx.ui.show(&Shown::new(ctx, status(ctx)?)),
         Some(other) => context::unexpected(&other),
-        None => ctx.ui.show(&Shown(None)),
+        None => ctx.ui.show(&Shown::new(ctx, None)),
     }
 }
 
@@ -269,7 +287,7 @@ fn restart(ctx: &Context) -> Result<()> {
     for listening in before.into_iter().flat_map(|status| status.listeners) {
         listen(ctx, listening)?;
     }
-    ctx.ui.show(&Shown(status(ctx)?))
+    ctx.ui.show(&Shown::new(ctx, status(ctx)?))
 }
 
 /// What the daemon says of itself, or `None` when none runs.
@@ -283,13 +301,24 @@ pub fn status(ctx: &Context) -> Result<Option<Box<Status>>> {
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Shown(Option<Box<Status>>);
+struct Shown {
+    status: Option<Box<Status>>,
+    /// Where our own certificate stands, if there is one.
+    #[serde(skip)]
+    certificate: String,
+}
+
+impl Shown {
+    fn new(ctx: &Context, status: Option<Box<Status>>) -> Self {
+        Self { status, certificate: ctx.paths.own_certificate().display().to_string() }
+    }
+}
 
 impl Output for Shown {
     const KIND: &'static str = "gateway.status/1";
 
     fn human(&self, page: &mut Page) {
-        let Some(status) = &self.0 else {
+        let Some(status) = &self.status else {
             page.mark(State::Off, "not running; it starts when a client or a call needs it");
             return;
         };
@@ -306,10 +335,13 @@ impl Output for Shown {
             pairs.push(("memory", text::bytes(memory)));
         }
         page.pairs(pairs);
+        if status.listeners.iter().any(|it| it.tls == Some(Tls::SelfSigned)) {
+            trusting(&self.certificate).lines().for_each(|line| _ = page.text(line));
+        }
     }
 
     fn ids(&self) -> Vec<String> {
-        self.0.iter().map(|status| status.pid.to_string()).collect()
+        self.status.iter().map(|status| status.pid.to_string()).collect()
     }
 }
 

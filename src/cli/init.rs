@@ -1,6 +1,7 @@
 //! `umcp init`: finds clients and their servers, asks at most four questions, brings everything into umcp, and ends
 //! with a real tool call through the endpoint.
 
+use super::client::twice;
 use super::completions;
 use super::context::Context;
 use super::import::{added, note_line, stricter};
@@ -248,6 +249,9 @@ impl Output for Shown {
                     State::Off,
                     format!("{path} belongs to a project and was only read ({how} edits it)"),
                 );
+            }
+            for path in &client.twice {
+                page.mark(State::Warn, twice(&client.id, &path.display().to_string()));
             }
             if !client.beside.is_empty() {
                 page.mark(

@@ -15,33 +15,34 @@ pub fn command() -> clap::Command {
 }
 
 pub fn run(arguments: Vec<OsString>, foreground: RunForeground) -> u8 {
+    let typed = suggest::typed(&arguments);
     match parse(arguments) {
-        Ok(cli) => start(cli, foreground),
+        Ok(cli) => start(cli, foreground, &typed),
         Err(stop) => {
             let ui = Ui::new(stop.options);
             match stop.outcome {
-                Ok(text) => finish(&ui, ui.raw(&text)),
-                Err(error) => finish(&ui, Err(error)),
+                Ok(text) => finish(&ui, ui.raw(&text), &typed),
+                Err(error) => finish(&ui, Err(error), &typed),
             }
         }
     }
 }
 
-fn start(cli: Cli, foreground: RunForeground) -> u8 {
+fn start(cli: Cli, foreground: RunForeground, typed: &[String]) -> u8 {
     let ui = Ui::new(cli.global.options());
-    let Some(noun) = cli.noun else { return finish(&ui, ui.raw(help::SCREEN)) };
+    let Some(noun) = cli.noun else { return finish(&ui, ui.raw(help::SCREEN), typed) };
     match context::places(&cli.global) {
         Ok(paths) => {
             let ctx = Context::new(ui, paths, foreground);
             let outcome = noun.run(&ctx);
-            finish(&ctx.ui, outcome)
+            finish(&ctx.ui, outcome, typed)
         }
-        Err(error) => finish(&ui, Err(error)),
+        Err(error) => finish(&ui, Err(error), typed),
     }
 }
 
-fn finish(ui: &Ui, outcome: Result<()>) -> u8 {
-    outcome.map_or_else(|error| fail(ui, &error), |()| 0)
+fn finish(ui: &Ui, outcome: Result<()>, typed: &[String]) -> u8 {
+    outcome.map_or_else(|error| fail(ui, &suggest::without_circle(error, typed)), |()| 0)
 }
 
 /// Shows an error and gives its exit code.

@@ -4,6 +4,7 @@ use super::connection;
 use super::context::Context;
 use super::gateway;
 use super::known::Known;
+use super::schedule;
 use super::server::run;
 use super::tool::history::calls;
 use crate::clock::Timestamp;
@@ -29,6 +30,9 @@ struct Screen {
     not_asked: Vec<String>,
     /// Accounts somebody should look after.
     accounts: Vec<String>,
+    /// Schedules whose time nobody keeps, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedules: Option<String>,
     recent: Vec<Entry>,
     #[serde(skip)]
     now: Timestamp,
@@ -47,6 +51,7 @@ impl Status {
             tools: known.tools().filter(|tool| tool.enabled()).count(),
             not_asked: known.never_listed().into_iter().map(String::from).collect(),
             accounts: connection::warnings(&connection::all(ctx)?, ctx.clock.now()),
+            schedules: schedule::unattended(ctx, &schedule::items(ctx, None)?),
             recent: calls(ctx, recent)?,
             now: ctx.clock.now(),
         })
@@ -89,7 +94,7 @@ impl Output for Screen {
                 format!("not asked yet: {} (umcp tool refresh)", self.not_asked.join(", ")),
             );
         }
-        for warning in &self.accounts {
+        for warning in self.accounts.iter().chain(&self.schedules) {
             page.mark(State::Warn, warning);
         }
         if let Some(daemon) = self.daemon.as_ref().filter(|daemon| !daemon.servers.is_empty()) {

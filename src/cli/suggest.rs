@@ -2,7 +2,7 @@
 //! Rule: a word that the typed one begins comes before a word that merely looks alike.
 
 use crate::documents::near;
-use crate::error::{Error, codes};
+use crate::error::{Error, Kind, codes};
 use std::ffi::OsString;
 
 /// The command the words name, as far as they name one, with the program's name first.
@@ -31,6 +31,35 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Vec<&'a str> {
     }
     found.truncate(3);
     found
+}
+
+/// The words of a command line that say what was done, without the flags that every command takes.
+pub fn typed(arguments: &[OsString]) -> Vec<String> {
+    let mut typed = vec!["umcp".to_string()];
+    let mut words = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-q" | "--quiet" | "-y" | "--yes" | "--no-input" | "--wide" => {}
+            "-C" | "--directory" | "--home" | "--color" => drop(words.next()),
+            flag if ["--json", "--color=", "--home=", "--directory="]
+                .iter()
+                .any(|it| flag.starts_with(it)) => {}
+            _ => typed.push(word),
+        }
+    }
+    typed
+}
+
+/// The error without hints that are the very command which failed. Whoever has no other hint then, and no network, is told
+/// who can look further.
+pub fn without_circle(mut error: Error, typed: &[String]) -> Error {
+    let before = error.hints.len();
+    error.hints.retain(|hint| !hint.split_whitespace().eq(typed.iter().map(String::as_str)));
+    let doctor = "umcp doctor";
+    if error.hints.is_empty() && before > 0 && error.kind() == Kind::Network && typed.join(" ") != doctor {
+        error = error.hint(doctor);
+    }
+    error
 }
 
 /// The error for a first word that is no command.
@@ -104,6 +133,25 @@ pub fn unknown_flag(path: &[&str], flag: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hint_is_never_the_command_that_failed() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let error = || {
+            Error::new(&codes::SOURCE_FAILED, "no")
+                .hint("umcp catalog refresh team")
+                .hint("umcp catalog refresh team --full")
+        };
+        for (line, expected) in [
+            ("umcp --json --home /x catalog refresh team -q", &["umcp catalog refresh team --full"][..]),
+            ("umcp catalog refresh", &["umcp catalog refresh team", "umcp catalog refresh team --full"]),
+        ] {
+            assert_eq!(without_circle(error(), &typed(&words(line))).hints, expected, "{line}");
+        }
+        let alone = Error::new(&codes::SOURCE_FAILED, "no").hint("umcp x");
+        assert_eq!(without_circle(alone.clone(), &typed(&words("umcp x --yes"))).hints, ["umcp doctor"]);
+        assert_eq!(without_circle(alone, &typed(&words("umcp y"))).hints, ["umcp x"]);
+    }
 
     #[test]
     fn a_beginning_comes_before_a_likeness() {

@@ -3,7 +3,8 @@
 //! Rule: umcp's own entry is never among them.
 
 use super::model::{Client, Shape};
-use super::plan::{find, format, servers_path};
+use super::plan::{find, format, named, servers_path};
+use super::shape;
 use crate::documents::edit::{self, yaml};
 use crate::documents::{Node, parse_as};
 use crate::error::Result;
@@ -23,10 +24,9 @@ pub fn list(client: &Client, file: &str, text: &str) -> Result<Vec<Beside>> {
     let root = parse_as(format, file, text)?;
     let path = servers_path(client, &root);
     let own = find(client, &root, &path).map(|(name, _)| name);
-    let Some(servers) = root.at_path(&path) else { return Ok(Vec::new()) };
-    let listed = servers.items().iter().filter_map(|node| Some((node.get("name")?.scalar()?, node)));
-    let mapped = servers.entries().iter().map(|(key, node)| (key.name.clone(), node));
-    let others = listed.chain(mapped).filter(|(name, node)| node.is_map() && Some(name) != own.as_ref());
+    let is_umcp = |node: &Node| shape::read(client, node).is_some_and(|entry| entry.is_umcp());
+    let others = named(&root, &path).into_iter();
+    let others = others.filter(|(name, node)| node.is_map() && Some(name) != own.as_ref() && !is_umcp(node));
     let one = |(name, node): (String, &Node)| {
         let value = node.to_json();
         let text = match client.shape {

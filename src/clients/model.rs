@@ -58,6 +58,18 @@ impl Entry {
         Self { command: command.into(), args, env: BTreeMap::new() }
     }
 
+    /// The profile it asks for, if it names one.
+    fn profile(&self) -> Option<&str> {
+        let at = self.args.iter().position(|arg| arg == "--profile")?;
+        self.args.get(at + 1).map(String::as_str)
+    }
+
+    /// Whether both lead to the same servers, wherever the program lies.
+    pub fn is_twin_of(&self, other: &Self) -> bool {
+        let home = |entry: &Self| entry.env.get("UMCP_HOME").cloned();
+        self.is_umcp() && other.is_umcp() && self.profile() == other.profile() && home(self) == home(other)
+    }
+
     /// Whether the entry runs umcp's bridge, whatever it is called in the file.
     pub fn is_umcp(&self) -> bool {
         let program = self.command.rsplit(['/', '\\']).next().unwrap_or(&self.command);

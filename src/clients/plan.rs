@@ -11,7 +11,8 @@ use crate::error::{Error, Result, codes};
 /// What umcp calls itself in other programs' files.
 pub const NAME: &str = "umcp";
 
-/// The text with umcp's entry in it. An entry that is there already keeps its name and its other keys.
+/// The text with umcp's entry in it. An entry that is there already keeps its name and its other keys; further ones that lead
+/// to the same servers go, for a client would list every tool twice.
 pub fn connect(client: &Client, file: &str, text: &str, entry: &Entry) -> Result<String> {
     let format = format(client)?;
     let root = parse_as(format, file, text)?;
@@ -19,14 +20,36 @@ pub fn connect(client: &Client, file: &str, text: &str, entry: &Entry) -> Result
     let old = find(client, &root, &path);
     let name = old.as_ref().map_or(NAME, |old| old.0.as_str());
     let value = shape::write(client, name, entry, old.as_ref().map(|old| old.1.to_json()).as_ref());
-    if client.shape != Shape::Listed {
+    let text = if client.shape == Shape::Listed {
+        let text = if root.entries().is_empty() {
+            format!("{text}{}", shape::scaffold(client))
+        } else {
+            text.into()
+        };
+        yaml::set_item(file, &text, client.key, &value)?
+    } else {
         let mut keys = path.clone();
         keys.push(name);
-        return edit::set(format, file, text, &keys, &value);
-    }
-    let text =
-        if root.entries().is_empty() { format!("{text}{}", shape::scaffold(client)) } else { text.into() };
-    yaml::set_item(file, &text, client.key, &value)
+        edit::set(format, file, text, &keys, &value)?
+    };
+    let twin = |node: &Node| shape::read(client, node).is_some_and(|other| other.is_twin_of(entry));
+    let twins = named(&root, &path).into_iter().filter(|(other, node)| other != name && twin(node));
+    twins.into_iter().try_fold(text, |text, (other, _)| match client.shape {
+        Shape::Listed => yaml::remove_item(file, &text, client.key, &other),
+        _ => {
+            let mut keys = path.clone();
+            keys.push(&other);
+            edit::remove(format, file, &text, &keys)
+        }
+    })
+}
+
+/// All servers with their names.
+pub(super) fn named<'a>(root: &'a Node, path: &[&str]) -> Vec<(String, &'a Node)> {
+    let Some(servers) = root.at_path(path) else { return Vec::new() };
+    let listed = servers.items().iter().filter_map(|node| Some((node.get("name")?.scalar()?, node)));
+    let mapped = servers.entries().iter().map(|(key, node)| (key.name.clone(), node));
+    listed.chain(mapped).collect()
 }
 
 /// The text without umcp's entry.
@@ -115,10 +138,7 @@ pub(super) fn servers_path(client: &Client, root: &Node) -> Vec<&'static str> {
 
 /// umcp's entry: the one of its name, else one that runs its bridge under another name.
 pub(super) fn find<'a>(client: &Client, root: &'a Node, path: &[&str]) -> Option<(String, &'a Node)> {
-    let servers = root.at_path(path)?;
-    let listed = servers.items().iter().filter_map(|node| Some((node.get("name")?.scalar()?, node)));
-    let mapped = servers.entries().iter().map(|(key, node)| (key.name.clone(), node));
-    let all: Vec<_> = listed.chain(mapped).collect();
+    let all = named(root, path);
     let runs = |node: &Node| shape::read(client, node).is_some_and(|entry| entry.is_umcp());
     let at = all.iter().position(|(name, _)| name == NAME);
     let at = at.or_else(|| all.iter().position(|(_, node)| runs(node)))?;

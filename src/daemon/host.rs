@@ -260,7 +260,7 @@ async fn bridge(mut visitor: Visitor, jobs: &Arc<Jobs>) -> Result<()> {
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     let hands_over = hello.hands_over();
     let Hello { client, profile, cwd, .. } = hello;
-    let arrival = Arrival { door: Door::Stdio, client, token: None, profile, cwd };
+    let arrival = Arrival { door: Door::Stdio, client, token: None, until: None, profile, cwd };
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     if hands_over && let Some(pipes) = super::pipes::Pipes::take(&mut visitor).await? {
         return pipes.serve(visitor, jobs.gateway(), arrival).await;

@@ -99,6 +99,8 @@ codes! {
     PACKAGE_INVALID = "UM0452" "package_invalid" Invalid "The package, bundle or repository is not one a server can be run from, or its manager says something umcp does not understand.";
     PACKAGE_FAILED = "UM0453" "package_failed" Failed "The package manager's own program failed; its last words are in the message. Nothing was changed.";
     PACKAGE_MANAGER = "UM0454" "package_manager" Unavailable "The program that installs such packages is not on this machine.";
+    PACKAGE_UNKNOWN = "UM0457" "package_unknown" NotFound "The package manager knows no such package, or no such version of it. `umcp catalog search WORDS` looks for servers by what they do.";
+    PACKAGE_NETWORK = "UM0458" "package_network" Network "The package manager could not reach the place its packages come from. Nothing was changed; its own settings (proxy, mirror) count.";
     LOCK_INVALID = "UM0455" "lock_invalid" Invalid "The lock file is not one umcp wrote, or was changed by hand. `umcp lock verify` compares it with what is installed.";
     PACKAGE_DIFFERS = "UM0456" "package_differs" Differs "A package is not what the lock file says, or another version would change it. The message and `--json` name each difference.";
     OPENAPI_INVALID = "UM0444" "openapi_invalid" Invalid "The document is not an OpenAPI document of version 3.0 or 3.1, or nothing in it can become a tool.";

@@ -1,6 +1,7 @@
 //! The MCP front door: both eras on one endpoint, over stdio bridges and HTTP. It keeps sessions, answers lists
 //! from views, and hands every call to `calls`. Messages are relayed as raw JSON; only envelopes are parsed.
 
+mod ends;
 pub mod guard;
 pub mod handler;
 pub mod http;
@@ -52,6 +53,7 @@ pub struct Gateway {
     recent: own::Recent,
     /// What all HTTP listeners share.
     entrance: http::Entrance,
+    ends: ends::Ends,
     /// HTTP on the daemon's own socket; made at its first use.
     local_door: OnceLock<Arc<http::Door>>,
 }
@@ -73,6 +75,7 @@ impl Gateway {
             next_session: AtomicU64::new(1),
             recent: own::Recent::default(),
             entrance,
+            ends: ends::Ends::default(),
             local_door: OnceLock::new(),
         });
         let verbs = if gateway.world().shared.settings.gateway.own_tools { own::verbs() } else { Vec::new() };
@@ -104,17 +107,20 @@ impl Gateway {
     }
 
     /// A new session; the caller serves it and calls `leave` when it ends.
-    pub fn arrive(&self, arrival: Arrival, outbox: Arc<Outbox>) -> Result<Arc<Session>> {
+    pub fn arrive(self: &Arc<Self>, arrival: Arrival, outbox: Arc<Outbox>) -> Result<Arc<Session>> {
         let profile = self.profile_of(&arrival, &arrival.client)?;
         let id = self.next_session.fetch_add(1, Relaxed);
         let now = self.world().shared.engine.now();
         let session = self.with_key(Session::new(id, arrival, profile, outbox, now));
         self.hub.insert(session.clone());
+        if session.ends().is_some() {
+            self.watch_ends();
+        }
         Ok(session)
     }
 
     /// A session for one modern request over HTTP; only one that listens is told what happens.
-    pub fn visit(&self, arrival: Arrival, listens: bool) -> Result<Arc<Session>> {
+    pub fn visit(self: &Arc<Self>, arrival: Arrival, listens: bool) -> Result<Arc<Session>> {
         if listens {
             return self.arrive(arrival, Outbox::new().0);
         }
@@ -200,8 +206,7 @@ impl Gateway {
             let name = session.arrival.token.as_ref().map(Pass::name);
             // A store that cannot be read is told to the next one who comes.
             if name.is_some_and(|name| matches!(self.entrance.still_opens(engine, name), Ok(false))) {
-                self.leave(&session);
-                session.outbox.end();
+                self.let_go(&session);
             }
         }
     }

@@ -192,8 +192,14 @@ mod tests {
     fn waiting(seal: &Seal) -> Waiting {
         let (_, asks) = mpsc::unbounded_channel();
         let (outbox, _) = Outbox::new();
-        let arrival =
-            Arrival { door: Door::Stdio, client: String::new(), token: None, profile: None, cwd: None };
+        let arrival = Arrival {
+            door: Door::Stdio,
+            client: String::new(),
+            token: None,
+            until: None,
+            profile: None,
+            cwd: None,
+        };
         let session = Session::new(1, arrival, Arc::new(Profile::default()), outbox.clone(), Timestamp(0));
         let peer = Peer {
             era: Era::Modern,

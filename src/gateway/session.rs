@@ -91,6 +91,8 @@ pub struct Arrival {
     pub client: String,
     /// Name of the key an HTTP client came with.
     pub token: Option<Pass>,
+    /// When that key is over by itself.
+    pub until: Option<Timestamp>,
     pub profile: Option<String>,
     pub cwd: Option<String>,
 }
@@ -126,6 +128,8 @@ pub struct Session {
     pub calls: AtomicU64,
     /// See [`Session::identity`].
     identity: OnceLock<Arc<str>>,
+    /// See [`Session::ends`]; the highest number is never.
+    ends: AtomicU64,
     state: Mutex<State>,
     in_flight: Mutex<HashMap<String, AbortHandle>>,
     asks: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
@@ -134,6 +138,10 @@ pub struct Session {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn end_of(until: Option<Timestamp>) -> u64 {
+    until.map_or(u64::MAX, |until| until.0)
 }
 
 impl Session {
@@ -146,6 +154,7 @@ impl Session {
     ) -> Arc<Self> {
         let client: Arc<str> = arrival.client.as_str().into();
         let state = State { client, profile, ..State::default() };
+        let ends = AtomicU64::new(end_of(arrival.until));
         Arc::new(Self {
             id,
             arrival,
@@ -153,6 +162,7 @@ impl Session {
             outbox,
             calls: AtomicU64::new(0),
             identity: OnceLock::new(),
+            ends,
             state: Mutex::new(state),
             in_flight: Mutex::default(),
             asks: Mutex::default(),
@@ -177,6 +187,16 @@ impl Session {
     /// The key this session came with, by its id.
     pub fn came_with(&self, key: &str) {
         let _ = self.identity.set(format!("key {key}").into());
+    }
+
+    /// When the latest of the passes this session was used with is over; `None` is never.
+    pub fn ends(&self) -> Option<Timestamp> {
+        Some(self.ends.load(Relaxed)).filter(|end| *end != u64::MAX).map(Timestamp)
+    }
+
+    /// The session is used with a pass that is good until then.
+    pub fn used_until(&self, until: Option<Timestamp>) {
+        self.ends.fetch_max(end_of(until), Relaxed);
     }
 
     /// The legacy peer of this session, once it has said hello.
@@ -416,8 +436,14 @@ mod tests {
     #[test]
     fn waiting_ends_once() {
         let (outbox, _queue) = Outbox::new();
-        let arrival =
-            Arrival { door: Door::Stdio, client: String::new(), token: None, profile: None, cwd: None };
+        let arrival = Arrival {
+            door: Door::Stdio,
+            client: String::new(),
+            token: None,
+            until: None,
+            profile: None,
+            cwd: None,
+        };
         let session = Session::new(1, arrival, Arc::default(), outbox.clone(), Timestamp(0));
         assert!(session.subscribe("a") && !session.subscribe("a"));
         let listen = Listen { uris: vec!["a".into(), "b".into()], id: "7".into(), ..Listen::default() };

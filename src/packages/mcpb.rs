@@ -193,7 +193,12 @@ impl Manifest {
         // A variable of which nothing is known is left out, rather than set to nothing.
         let env =
             env.into_iter().map(|(name, value)| (name, one(&value))).filter(|(_, value)| !value.is_empty());
-        Start { run: Run { command, args }, env: env.collect() }
+        let mut env: BTreeMap<String, String> = env.collect();
+        if self.server.kind == "python" {
+            // What it would compile into the bundle's folder could not be told from what somebody put there.
+            env.entry("PYTHONDONTWRITEBYTECODE".into()).or_insert_with(|| "1".into());
+        }
+        Start { run: Run { command, args }, env }
     }
 }
 
@@ -267,6 +272,10 @@ mod tests {
         assert_eq!(start.run.args, ["{folder}/bundle/server.js", "--dir=/home/u/x", "/a", "/b c"]);
         let env: Vec<(&str, &str)> = start.env.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         assert_eq!(env, [("LEVEL", "2"), ("TOKEN", "secret://T")]);
+        let python =
+            MANIFEST.replace(r#""type": "node", "entry_point""#, r#""type": "python", "entry_point""#);
+        let start = read(&python, "linux").unwrap().start("linux", &complete, &|_| None);
+        assert_eq!(start.env["PYTHONDONTWRITEBYTECODE"], "1", "a bundle's folder stays as it was unpacked");
         assert_eq!(manifest.start("win32", &complete, &|_| None).run.command, "node.exe");
         assert_eq!(manifest.complete(&Answers::new()).1, ["folders", "token"]);
     }

@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod cargo;
+pub mod failure;
 pub mod lock;
 pub mod mcpb;
 pub mod model;

@@ -7,6 +7,14 @@ use serde_json::Value;
 /// Where the files of a repository lie below its version's folder.
 pub const FILES: &str = "repository";
 
+/// What is known where a repository is built.
+pub struct Site<'a> {
+    /// The text of a file at its root.
+    pub read: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether a program is on this machine.
+    pub has: &'a dyn Fn(&str) -> bool,
+}
+
 /// How a repository is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recipe {
@@ -75,19 +83,12 @@ impl Recipe {
         })
     }
 
-    /// The commands that build it.
-    pub fn commands(self, read: &dyn Fn(&str) -> Option<String>, scripts: bool) -> Vec<Command> {
+    /// The commands that build it: by its lock file, where it has one.
+    pub fn commands(self, at: &Site<'_>, scripts: bool) -> Vec<Command> {
+        let read = at.read;
         match self {
             Self::Node => node(read, scripts),
-            Self::Python => vec![
-                Command::new("python3", "-I -m venv --without-pip venv", false),
-                Command::new(
-                    "python3",
-                    "-I -m pip --python venv/bin/python install --quiet --disable-pip-version-check --no-input \
-                     --report report.json ./repository",
-                    false,
-                ),
-            ],
+            Self::Python => python(at),
             Self::Rust => {
                 let locked = if read("Cargo.lock").is_some() { " --locked" } else { "" };
                 vec![Command::new("cargo", &format!("install --path repository --root .{locked}"), false)]
@@ -104,10 +105,33 @@ impl Recipe {
     }
 }
 
+/// With a lock file, exactly what it names is installed, by its digests; then the repository alone.
+fn python(at: &Site<'_>) -> Vec<Command> {
+    let pip = |what: &str| {
+        let line = "-I -m pip --python venv/bin/python install --quiet --disable-pip-version-check --no-input --compile";
+        Command::new("python3", &format!("{line} {what}"), false)
+    };
+    let mut commands = vec![Command::new("python3", "-I -m venv --without-pip venv", false)];
+    let is_hashed = |name: &str| (at.read)(name).is_some_and(|text| text.contains("--hash=sha256:"));
+    if (at.read)("uv.lock").is_some() && (at.has)("uv") {
+        let export = "export --frozen --quiet --no-dev --no-emit-project --output-file ../requirements.lock";
+        commands.push(Command::new("uv", export, true));
+        commands.push(pip("--no-deps --require-hashes -r requirements.lock"));
+    } else if is_hashed("requirements.txt") {
+        commands.push(pip(&format!("--require-hashes -r {FILES}/requirements.txt")));
+    } else {
+        commands.push(pip("--report report.json ./repository"));
+        return commands;
+    }
+    commands.push(pip("--no-deps --report report.json ./repository"));
+    commands
+}
+
 fn node(read: &dyn Fn(&str) -> Option<String>, scripts: bool) -> Vec<Command> {
     let manifest: Value =
         read("package.json").and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    let verb = if read("package-lock.json").is_some() { "ci" } else { "install" };
+    let locked = ["package-lock.json", "npm-shrinkwrap.json"].iter().any(|name| read(name).is_some());
+    let verb = if locked { "ci" } else { "install" };
     let ignore = if scripts { "" } else { " --ignore-scripts" };
     let line = format!("{verb}{ignore} --no-audit --no-fund --loglevel=error");
     let mut commands = vec![Command::new("npm", &line, true)];
@@ -179,8 +203,17 @@ mod tests {
         let lines = |files: &[(&str, &str)], scripts: bool| {
             let read = |name: &str| files.iter().find(|it| it.0 == name).map(|it| it.1.to_string());
             let recipe = Recipe::detect(&read).map_err(|error| error.hints.join(" | "))?;
-            Ok::<_, String>(recipe.commands(&read, scripts).iter().map(Command::line).collect::<Vec<_>>())
+            let at = Site { read: &read, has: &|program| files.contains(&(program, "is here")) };
+            Ok::<_, String>(recipe.commands(&at, scripts).iter().map(Command::line).collect::<Vec<_>>())
         };
+        let pip = |what: &str| {
+            let line =
+                "python3 -I -m pip --python venv/bin/python install --quiet --disable-pip-version-check";
+            format!("{line} --no-input --compile {what}")
+        };
+        let venv = "python3 -I -m venv --without-pip venv".to_string();
+        let alone = pip("--no-deps --report report.json ./repository");
+        let uv = "uv export --frozen --quiet --no-dev --no-emit-project --output-file ../requirements.lock";
         let quiet = "--no-audit --no-fund --loglevel=error";
         for (files, scripts, expected) in [
             (&[("package.json", "{}")][..], false, vec![format!("npm install --ignore-scripts {quiet}")]),
@@ -194,6 +227,27 @@ mod tests {
                 false,
                 vec!["cargo install --path repository --root . --locked".into()],
             ),
+            (
+                &[("pyproject.toml", ""), ("requirements.txt", "a>=1\n"), ("uv.lock", "")],
+                false,
+                vec![venv.clone(), pip("--report report.json ./repository")],
+            ),
+            (
+                &[("pyproject.toml", ""), ("uv.lock", ""), ("uv", "is here")],
+                false,
+                vec![
+                    venv.clone(),
+                    uv.into(),
+                    pip("--no-deps --require-hashes -r requirements.lock"),
+                    alone.clone(),
+                ],
+            ),
+            (
+                &[("setup.py", ""), ("requirements.txt", "a==1 \\\n  --hash=sha256:00\n")],
+                false,
+                vec![venv, pip("--require-hashes -r repository/requirements.txt"), alone],
+            ),
+            (&[("npm-shrinkwrap.json", ""), ("package.json", "{}")], true, vec![format!("npm ci {quiet}")]),
             (&[("go.mod", "")], false, vec!["go build -trimpath -o ../bin/ ./...".into()]),
         ] {
             assert_eq!(lines(files, scripts).unwrap(), expected);

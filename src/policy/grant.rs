@@ -90,9 +90,16 @@ pub enum Request {
         pair: Pair,
         at: Timestamp,
     },
-    /// Ends the grant of an authorization code or of any of its tokens, given as a digest.
+    /// Ends the grant of an authorization code that came twice, given as a digest.
     End {
-        digest: String,
+        code: String,
+        at: Timestamp,
+    },
+    /// Ends the grant of a token, given as a digest, that its client says it needs no more.
+    Revoke {
+        token: String,
+        /// Who says so, where it does.
+        client: Option<String>,
         at: Timestamp,
     },
 }
@@ -103,6 +110,8 @@ pub enum Reply {
     Grants(Vec<Grant>),
     Grant(Box<Grant>),
     Client(Option<Registered>),
+    /// What was found is another client's.
+    Foreign,
     /// Nothing was found or taken.
     Nothing,
 }
@@ -123,9 +132,11 @@ impl Grant {
         self.revoked.is_none() && now < self.access_until && self.access == digest
     }
 
+    /// Whether a digest is that of one of its tokens. Refresh tokens that were exchanged count: whoever shows one is either
+    /// the client, which missed the answer with the newer one and means the whole grant, or a thief, and either way the
+    /// grant is better ended, as their use ends it. A code is no token.
     fn knows(&self, digest: &str) -> bool {
-        [&self.code, &self.access, &self.refresh].iter().any(|it| *it == digest)
-            || self.spent.iter().any(|it| it == digest)
+        [&self.access, &self.refresh].into_iter().chain(&self.spent).any(|it| it == digest)
     }
 
     /// Exchanges a refresh token. One that was used before ends the grant: two have it, and one of them stole it.
@@ -181,7 +192,12 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
             tx.put(&GRANTS, &grant.id.clone(), &grant)?;
             Ok(if exchanged { Reply::Grant(Box::new(grant)) } else { Reply::Nothing })
         }
-        Request::End { digest, at } => match all(tx)?.into_iter().find(|it| it.knows(&digest)) {
+        Request::End { code, at } => match all(tx)?.into_iter().find(|it| it.code == code) {
+            Some(grant) => end(tx, grant, at).map(|grant| Reply::Grant(Box::new(grant))),
+            None => Ok(Reply::Nothing),
+        },
+        Request::Revoke { token, client, at } => match all(tx)?.into_iter().find(|it| it.knows(&token)) {
+            Some(grant) if client.is_some_and(|client| client != grant.client) => Ok(Reply::Foreign),
             Some(grant) => end(tx, grant, at).map(|grant| Reply::Grant(Box::new(grant))),
             None => Ok(Reply::Nothing),
         },

@@ -127,6 +127,13 @@ pub struct Claims {
     pub expires: Timestamp,
 }
 
+impl Claims {
+    /// When nobody takes the token any more.
+    pub fn ends(&self) -> Timestamp {
+        self.expires.plus_ms(SKEW_SECONDS * 1000)
+    }
+}
+
 /// Whether a bearer token may be one of these, and not a key.
 pub fn looks_like(token: &str) -> bool {
     token.starts_with("ey") && token.bytes().filter(|byte| *byte == b'.').count() == 2

@@ -120,6 +120,19 @@ fn all_servers(client: &Client, file: &str, text: &str, now: Timestamp) -> Resul
     Ok((read.servers.into_iter().map(origin).collect(), notes))
 }
 
+/// Files of another scope that lead the client to the same servers: it reads both, and lists umcp twice.
+pub fn twins(client: &'static Client, machine: &Machine<'_>, scope: Scope, entry: &Entry) -> Vec<PathBuf> {
+    let others = places(client, machine).into_iter().filter(|place| place.scope != scope);
+    let leads = |place: &Location| {
+        let text = journal::read_text(&place.path).ok().flatten()?;
+        plan::connected(client, &place.path.display().to_string(), &text).ok()?
+    };
+    others
+        .filter(|place| leads(place).is_some_and(|it| it.is_twin_of(entry)))
+        .map(|place| place.path)
+        .collect()
+}
+
 /// A file is there, or the folder a client makes for itself.
 fn is_installed(client: &Client, places: &[Location], home: &Path) -> bool {
     let folder = |place: &Location| {

@@ -47,6 +47,9 @@ pub struct Change {
     pub diff: String,
     /// Servers that stay beside umcp.
     pub beside: Vec<String>,
+    /// Files of another scope that name umcp as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub twice: Vec<PathBuf>,
     /// What the user must do in the client.
     pub after: Option<String>,
 }
@@ -69,7 +72,8 @@ pub fn connect(ask: &Ask<'_>, machine: &Machine<'_>, now: Timestamp, call: &mut 
         let entry = clientfiles::entry(client, machine, ask.profile);
         for path in clientfiles::targets(client, machine, ask.scope)? {
             let connection = clientfiles::connect(client, &path, &entry, ask.replace, now)?;
-            work.connection(client, connection);
+            let twice = clientfiles::twins(client, machine, ask.scope, &entry);
+            work.connection(client, connection, twice);
         }
     }
     work.finish(ask, machine, now, call)
@@ -86,7 +90,7 @@ pub fn sync(ask: &Ask<'_>, machine: &Machine<'_>, now: Timestamp, call: &mut Cal
             let Some(mut entry) = file.entry else { continue };
             entry.command = machine.program.display().to_string();
             let connection = clientfiles::connect(client, &file.path, &entry, ask.replace, now)?;
-            work.connection(client, connection);
+            work.connection(client, connection, Vec::new());
         }
     }
     work.finish(ask, machine, now, call)
@@ -118,6 +122,7 @@ pub fn disconnect(
                 action,
                 diff,
                 beside: Vec::new(),
+                twice: Vec::new(),
                 after,
             });
         }
@@ -142,14 +147,14 @@ struct Work {
 }
 
 impl Work {
-    fn connection(&mut self, client: &Client, connection: Connection) {
+    fn connection(&mut self, client: &Client, connection: Connection, twice: Vec<PathBuf>) {
         let Connection { edit, moved, left } = connection;
         let (action, after) = match edit.changes() {
             true => (Action::Connected, client.after.map(String::from)),
             false => (Action::Unchanged, None),
         };
         let (path, diff) = (edit.path.clone(), edit.diff());
-        self.files.push(Change { client: client.id.into(), path, action, diff, beside: left, after });
+        self.files.push(Change { client: client.id.into(), path, action, diff, beside: left, twice, after });
         self.edits.push(edit);
         self.moved.extend(moved);
     }

@@ -64,6 +64,9 @@ pub struct ClientReport {
     pub beside: Vec<String>,
     /// Files of a project with servers; they were only read.
     pub shared: Vec<PathBuf>,
+    /// Files of a project that connect it to umcp as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub twice: Vec<PathBuf>,
     pub notes: Vec<FileNote>,
     /// What the user must do in the client.
     pub after: Option<String>,
@@ -175,6 +178,7 @@ impl Planning<'_> {
             connected: Vec::new(),
             beside: Vec::new(),
             shared: Vec::new(),
+            twice: Vec::new(),
             notes: Vec::new(),
             after: None,
             error: state.files.iter().find_map(|file| file.error.clone()),
@@ -197,6 +201,8 @@ impl Planning<'_> {
                 Ok((paths, beside)) => {
                     (report.connected, report.beside) = (paths, beside);
                     report.after = client.after.map(String::from);
+                    let entry = clientfiles::entry(client, machine, None);
+                    report.twice = clientfiles::twins(client, machine, Scope::User, &entry);
                 }
                 Err(error) => report.error = Some(error),
             }

@@ -1,12 +1,13 @@
 //! The queue of high-rate records and the one thread that makes them durable.
 //! It commits at once what comes after a quiet moment, and then what queued during the commit and a short breath:
 //! a commit costs as much CPU as dozens of calls, and nobody waits for one; whoever does, hurries it.
-//! Rule: `push` never blocks on the disk. A full queue drops the record and counts it.
+//! Rules: `push` never blocks on the disk. A full queue drops the record and counts it. So is one that cannot be written
+//! though the disk can: it keeps no other one waiting.
 
 use super::access::{Batch, Record};
 use super::db::Core;
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, codes};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -129,14 +130,16 @@ impl Appender {
             state.hurry = true;
             self.shared.work.notify_one();
         }
-        while state.durable < target {
+        loop {
             if state.failures > failures {
                 let fallback = || Error::bug("a failed commit left no reason");
                 return Err(state.last_failure.clone().unwrap_or_else(fallback));
             }
+            if state.durable >= target {
+                return Ok(());
+            }
             state = self.shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        Ok(())
     }
 
     pub fn dropped(&self) -> u64 {
@@ -203,6 +206,14 @@ impl Shared {
         }
     }
 
+    /// Books records that cannot be written at all.
+    fn give_up(&self, records: Vec<Option<Timestamp>>, error: Error) {
+        let mut state = self.state();
+        records.into_iter().for_each(|at| state.lose(at));
+        state.failures += 1;
+        state.last_failure = Some(error);
+    }
+
     /// Books the outcome of a commit of all that was handed over before `until`; `false` when the thread shall end.
     fn book(&self, batch: Vec<Record>, until: u64, outcome: Result<()>) -> bool {
         let mut state = self.state();
@@ -244,11 +255,60 @@ fn run(shared: &Shared, core: &Core) {
             state.dropped += lost;
             panicked.into_iter().for_each(|at| state.lose(at));
         }
-        let commit = || core.write(|writer| writer.push_all(&mut records));
-        let outcome = catch_unwind(AssertUnwindSafe(commit))
-            .unwrap_or_else(|_| Err(Error::bug("the writer thread of the store panicked")));
+        let outcome = match commit(core, &mut records) {
+            Err(error) if !concerns_disk(&error) => {
+                let mut sifted = Sifted { kept: Vec::new(), outcome: Ok(()), unwritable: Vec::new() };
+                sifted.sift(core, records);
+                records = sifted.kept;
+                if !sifted.unwritable.is_empty() {
+                    shared.give_up(sifted.unwritable, error);
+                }
+                sifted.outcome
+            }
+            outcome => outcome,
+        };
         if !shared.book(records, until, outcome) {
             return;
+        }
+    }
+}
+
+fn commit(core: &Core, records: &mut [Record]) -> Result<()> {
+    let commit = || core.write(|writer| writer.push_all(records));
+    catch_unwind(AssertUnwindSafe(commit))
+        .unwrap_or_else(|_| Err(Error::bug("the writer thread of the store panicked")))
+}
+
+/// Whether a failure says nothing of the records: they are kept until the disk is well again.
+fn concerns_disk(error: &Error) -> bool {
+    [&codes::STORE_FULL, &codes::STORE_IO, &codes::STORE_LOCKED].iter().any(|code| error.is(code))
+}
+
+/// What came of records that could not be written together.
+struct Sifted {
+    /// Those that wait for the disk, and what it said.
+    kept: Vec<Record>,
+    outcome: Result<()>,
+    unwritable: Vec<Option<Timestamp>>,
+}
+
+impl Sifted {
+    /// Writes all but those that stand in the way, halving until they are found.
+    fn sift(&mut self, core: &Core, mut records: Vec<Record>) {
+        match commit(core, &mut records) {
+            Ok(()) => {}
+            Err(error) if concerns_disk(&error) => {
+                self.kept.append(&mut records);
+                self.outcome = Err(error);
+            }
+            Err(_) if records.len() <= 1 => {
+                self.unwritable.extend(records.iter().map(|record| record.body.as_ref().map(|_| record.at)));
+            }
+            Err(_) => {
+                let rest = records.split_off(records.len() / 2);
+                self.sift(core, records);
+                self.sift(core, rest);
+            }
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What is wrong with a tool's definition from the view of a model that has to use it. Pure.
 
+mod shadow;
+
 use super::model::Tool;
 use serde::Serialize;
 use serde_json::Value;
+pub use shadow::shadows;
 
 /// A definition above this many tokens is told.
 const MANY_TOKENS: u64 = 1500;

@@ -114,7 +114,7 @@ impl Ui {
         let reason = if self.options.no_input { "`--no-input` was given" } else { "there is no terminal" };
         // A question with words in backticks of its own stands in backticks as a whole.
         let plain = |text: &str| one_line(text).replace('`', "");
-        let message = format!("`{}` needs an answer, and {reason}", plain(question));
+        let message = format!("nobody can be asked `{}`: {reason}", plain(question));
         Err(Error::new(&codes::INPUT_NEEDED, message).hint(format!("answer with `{}`", plain(flag))))
     }
 
@@ -197,7 +197,7 @@ mod tests {
         ];
         for error in errors {
             assert!(error.is(&codes::INPUT_NEEDED));
-            assert_eq!(error.message, "`delete?` needs an answer, and `--no-input` was given");
+            assert_eq!(error.message, "nobody can be asked `delete?`: `--no-input` was given");
             assert_eq!(error.hints, ["answer with `--yes`"]);
         }
     }

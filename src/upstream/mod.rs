@@ -2,6 +2,7 @@
 //! It starts nothing by itself: servers start when somebody calls them, lists come from the store.
 
 pub mod app;
+mod asking;
 pub mod breaker;
 pub mod builtin;
 pub mod catalogue;
@@ -62,6 +63,7 @@ pub struct Shared {
     pub accounts: Arc<oauth::Accounts>,
     /// Secrets handed out so far; they are hidden in logs and errors.
     pub known: Arc<known::Known>,
+    asking: asking::Asking,
     handler: OnceLock<Handler>,
     /// Definitions listed after the tools of servers: umcp's verbs, and the reader of stored results.
     also: OnceLock<(Vec<String>, String)>,
@@ -167,6 +169,7 @@ impl World {
             children,
             logs,
             known,
+            asking: asking::Asking::default(),
             handler: OnceLock::new(),
             also: OnceLock::new(),
             level: Mutex::default(),

@@ -30,6 +30,21 @@ impl Shared {
         values::resolve(text, place, true, self)
     }
 
+    /// Runs beside the runtime what resolves the values of a server. Where that `waits` for a program or a file it has a thread
+    /// of its own, so that one which hangs takes none from the others.
+    pub(in crate::upstream) async fn beside<T: Send + 'static>(
+        &self,
+        server: &str,
+        waits: bool,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if waits {
+            return self.asking.aside(server, work).await?;
+        }
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|error| Error::bug("resolving a server's values did not end").because(error))?
+    }
+
     fn remember(&self, secret: Secret) -> Secret {
         self.known.add(&secret);
         secret

@@ -1,8 +1,10 @@
 //! One server and everything that keeps it running: lazy start, idle stop, restart, breaker, bounds.
 //! It does not know what a call means; it hands out a connection and hears how the call went.
-//! Long because all of it changes one state, that of the server, under its locks; its parts are in `state.rs`.
+//! Long because all of it changes one state, that of the server, under its locks; its parts are in `state.rs`, the watch of a
+//! running connection in `life.rs`.
 
 mod admission;
+mod life;
 mod listing;
 mod revival;
 mod seat;
@@ -13,14 +15,14 @@ use super::breaker::Breaker;
 use super::inbox::ServerInbox;
 use super::oauth::Need;
 use super::restart::{Restarts, Start};
-use super::subscriptions::{self, Subscribed};
+use super::subscriptions::Subscribed;
 use super::transport;
 use super::{Happening, Shared};
 use crate::engine::live::State;
 use crate::error::{Error, Kind, Result, codes};
 use crate::servers::model::{Sharing, Transport};
 use crate::servers::{Server, references};
-use crate::tools::{Catalogue, Era};
+use crate::tools::Catalogue;
 pub use seat::Seat;
 use state::Slot;
 pub use state::{Bounds, Note, Running, Stats};
@@ -34,9 +36,6 @@ use tokio::sync::{Semaphore, watch};
 const STOP_GRACE: Duration = Duration::from_secs(2);
 /// A call waits so long for a restart; beyond that it is refused at once.
 const SHORT_WAIT: Duration = Duration::from_secs(2);
-
-/// A modern server has this long to say that it tells of changes, before it is listed without.
-const LISTEN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One server of the user, running or not. A changed entry gets a new one.
 pub struct Upstream {
@@ -187,12 +186,12 @@ impl Upstream {
     ) -> Result<T> {
         let asks = !self.is_process() || !references::secrets(&self.entry).is_empty();
         let opens = !self.shared.vault.is_open() && asks;
-        if !opens && !references::may_wait(&self.entry) {
+        let waits = references::may_wait(&self.entry);
+        if !opens && !waits {
             return make(self);
         }
         let this = self.clone();
-        let made = tokio::task::spawn_blocking(move || make(&this)).await;
-        made.map_err(|error| Error::bug("resolving a server's values did not end").because(error))?
+        self.shared.beside(self.id(), waits, move || make(&this)).await
     }
 
     /// The running connection of a seat, starting the server if needed.
@@ -367,106 +366,6 @@ impl Upstream {
         if changed {
             self.shared.happened(Happening::State { server: self.name().into(), state, detail: error });
         }
-    }
-
-    /// Owns one running connection until it ends: lists anew, stops it when idle, notes its death.
-    async fn watch(self: Arc<Self>, slot: Arc<Slot>, running: Arc<Running>, seat: Seat) {
-        let session = seat.session;
-        let refresh = tokio::spawn(self.clone().settle(running.clone(), seat));
-        let reason = loop {
-            tokio::select! {
-                reason = running.connection.closed() => break Some(reason),
-                () = tokio::time::sleep(self.until_idle(&running)) => {
-                    let idle = !self.bounds.idle.is_zero() && running.idle_for() >= self.bounds.idle;
-                    if idle && self.in_flight() == 0 && locked(&self.subscribed).of(session).is_empty() {
-                        break None;
-                    }
-                }
-            }
-        };
-        refresh.abort();
-        let wanted = self.account(reason.as_ref());
-        if slot.current().is_none_or(|current| Arc::ptr_eq(&current, &running)) {
-            slot.set(None);
-        }
-        running
-            .connection
-            .close(Error::new(&codes::UPSTREAM_DIED, format!("server `{}` was stopped", self.name())));
-        let child = locked(&running.child).take();
-        let ended = match child {
-            Some(child) => child.stop(STOP_GRACE).await.map(|exit| exit.to_string()),
-            None => None,
-        };
-        match reason {
-            Some(reason) if !wanted => {
-                self.explain(&slot, &reason, ended);
-                self.revive(session.unwrap_or(0));
-            }
-            _ if slot.current().is_some() => {}
-            _ => self.set_state(if self.entry.enabled { State::Idle } else { State::Disabled }, None),
-        }
-    }
-
-    fn until_idle(&self, running: &Running) -> Duration {
-        match self.bounds.idle {
-            Duration::ZERO => Duration::from_secs(3600),
-            idle => idle.saturating_sub(running.idle_for()).max(Duration::from_millis(200)),
-        }
-    }
-
-    /// Enters an end into the account of starts, before anybody can start anew. True: it was wanted.
-    fn account(&self, reason: Option<&Error>) -> bool {
-        let wanted = self.retired.load(Relaxed) || reason.is_none_or(|reason| reason.is(&codes::CANCELLED));
-        if wanted {
-            locked(&self.restarts).stopped(Instant::now());
-            return true;
-        }
-        self.stats.restarts.fetch_add(1, Relaxed);
-        if self.is_process() {
-            locked(&self.restarts).ended(Instant::now(), true, self.shared.jitter());
-        }
-        false
-    }
-
-    /// Tells why it ended, with how the process went and its last words.
-    fn explain(&self, slot: &Slot, reason: &Error, exit: Option<String>) {
-        self.shared.logs.finish(self.id(), self.shared.engine.now());
-        let tail = self.shared.logs.tail(self.id());
-        let mut detail = reason.to_string();
-        if let Some(exit) = exit {
-            detail = format!("{detail} ({exit})");
-        }
-        if !tail.is_empty() {
-            detail = format!("{detail}: {tail}");
-        }
-        // A slow end may be over when the next start has begun.
-        let restarted = slot.current().is_some() || slot.starting.try_lock().is_err();
-        let looping = locked(&self.restarts).looping();
-        match (restarted, looping) {
-            (true, _) => locked(&self.note).last_error = Some(detail),
-            (false, true) => self.set_state(State::CrashLoop, Some(detail)),
-            (false, false) => self.set_state(State::Waiting, Some(detail)),
-        }
-    }
-
-    /// After every start: subscribe again to what clients wait for, and see whether the lists changed.
-    async fn settle(self: Arc<Self>, running: Arc<Running>, seat: Seat) {
-        let session = seat.session;
-        let uris = self.subscriptions().of(session);
-        subscriptions::renew(&self, &running, &uris).await;
-        let mut listening = self.listening.subscribe();
-        let list = async {
-            // What clients are shown is what the usual account may see.
-            if session.is_some() || self.probe || seat != self.usual(0) {
-                return;
-            }
-            // Listed only when changes are told of, so that none falls in between.
-            if running.agreement.era == Era::Modern {
-                let _ = tokio::time::timeout(LISTEN_PATIENCE, listening.changed()).await;
-            }
-            let _ = self.fetch(&running).await;
-        };
-        tokio::join!(list, subscriptions::listen(&self, &running, session));
     }
 
     /// The server tells of changes from now on.

@@ -145,7 +145,7 @@ fn a_document_is_looked_at_and_refused() {
     assert_snapshot!(sandbox.run(&["app", "uninstall", "pet_shop", "--no-input"]), @"
     exit: 11
     --- stderr ---
-    error: `Uninstall pet_shop with its settings?` needs an answer, and `--no-input` was given [UM0004]
+    error: nobody can be asked `Uninstall pet_shop with its settings?`: `--no-input` was given [UM0004]
     hint: answer with `--yes`
     ");
     assert_snapshot!(sandbox.run(&["app", "uninstall", "pet_shop", "--yes"]), @"

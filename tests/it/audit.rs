@@ -219,7 +219,7 @@ fn the_trail_is_listed_verified_exported_and_purged() {
     assert_snapshot!(sandbox.run(&["audit", "purge", "--keep", "1"]), @"
     exit: 11
     --- stderr ---
-    error: `Remove all but the newest 1 record from the audit trail for good?` needs an answer, and there is no terminal [UM0004]
+    error: nobody can be asked `Remove all but the newest 1 record from the audit trail for good?`: there is no terminal [UM0004]
     hint: answer with `--yes`
     ");
     assert_snapshot!(sandbox.run(&["audit", "purge", "--keep", "1", "--yes"]), @"

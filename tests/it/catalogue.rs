@@ -87,7 +87,7 @@ fn the_bundled_list_is_searched_and_installed_from() {
     runs     npx -y @brave/brave-search-mcp-server
     version  the newest at each start
     takes    BRAVE_API_KEY (needed, secret)
-    error: `Install bundled/brave-search as brave-search?` needs an answer, and there is no terminal [UM0004]
+    error: nobody can be asked `Install bundled/brave-search as brave-search?`: there is no terminal [UM0004]
     hint: answer with `--yes`
     ");
     assert_snapshot!(sandbox.run(&["catalog", "install", "brave-search", "--dry-run"]), @"
@@ -140,6 +140,15 @@ fn the_bundled_list_is_searched_and_installed_from() {
     error: `azure-devops` wants arguments that only you can say: ORGANIZATION [UM0003]
     hint: umcp catalog install azure-devops -- ORGANIZATION
     ");
+    for noun in [&["catalog", "install"][..], &["app", "install"]] {
+        let asked = sandbox.run(&[noun, &["filesystem", "--yes"]].concat());
+        assert_eq!(asked.code, 2, "{asked}");
+        let hint = format!("hint: umcp {} install filesystem -- FOLDER", noun[0]);
+        assert!(asked.stderr.contains(&hint), "{asked}");
+    }
+    let plan = ["catalog", "install", "filesystem", "--dry-run", "--", "/srv/notes"];
+    let command = "npx -y @modelcontextprotocol/server-filesystem /srv/notes";
+    assert_eq!(sandbox.json(&plan)["data"]["command"], command);
     let installed = sandbox.run(&["catalog", "install", "azure-devops", "--yes", "-q", "--", "contoso"]);
     assert_eq!(installed.stdout, "azure-devops\n", "{installed}");
     let added = sandbox.json(&["server", "show", "azure-devops"]);
@@ -251,7 +260,7 @@ fn a_file_of_ones_own_is_a_source() {
     assert_snapshot!(sandbox.run(&["catalog", "source", "remove", "team", "--no-input"]), @"
     exit: 11
     --- stderr ---
-    error: `Remove the source team and its entries?` needs an answer, and `--no-input` was given [UM0004]
+    error: nobody can be asked `Remove the source team and its entries?`: `--no-input` was given [UM0004]
     hint: answer with `--yes`
     ");
     assert_snapshot!(sandbox.run(&["catalog", "source", "remove", "team", "--yes"]), @"

@@ -103,7 +103,7 @@ fn a_command_lives() {
     assert_snapshot!(sandbox.run(&["command", "remove", "greet", "--no-input"]), @"
     exit: 11
     --- stderr ---
-    error: `Remove greet?` needs an answer, and `--no-input` was given [UM0004]
+    error: nobody can be asked `Remove greet?`: `--no-input` was given [UM0004]
     hint: answer with `--yes`
     ");
     assert_snapshot!(sandbox.run(&["command", "remove", "greet", "--yes"]), @"

@@ -144,6 +144,17 @@ fn a_command_that_is_not_there_is_told_when_it_is_added() {
     let near = warned(&["b", "--env", "PATH=/bin", "--", "shh"]);
     assert!(near[0].as_str().unwrap().starts_with("`shh` is not found on PATH"), "{near}");
     assert_eq!(warned(&["c", "--", "sh"]), json!([]));
+    assert_eq!(
+        warned(&["d", "--", "sh", "/no/such/run.sh"]),
+        json!(["there is no script `/no/such/run.sh`"])
+    );
+    for fine in [
+        &["e", "--", "sh", "-c", "exit 0"][..],
+        &["f", "--", "sh", "${HOME}/x.sh"],
+        &["g", "--", "sh", "word"],
+    ] {
+        assert_eq!(warned(fine), json!([]), "{fine:?}");
+    }
     let hostless = home.run(&["server", "add", "https://"]);
     assert_eq!(hostless.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&hostless.stderr).contains("`https://` names no host"));

@@ -84,7 +84,7 @@ fn an_integration_lives() {
     assert_snapshot!(sandbox.run(&["integration", "delete", "github"]), @"
     exit: 11
     --- stderr ---
-    error: `Delete integration github?` needs an answer, and there is no terminal [UM0004]
+    error: nobody can be asked `Delete integration github?`: there is no terminal [UM0004]
     hint: answer with `--yes`
     ");
     assert_snapshot!(sandbox.run(&["integration", "delete", "github", "--yes"]), @"

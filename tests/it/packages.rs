@@ -65,6 +65,22 @@ fn a_package_is_named_or_refused_with_what_to_say() {
     error: no package is installed as `notes` [UM0451]
     hint: umcp lock show
     ");
+    assert_snapshot!(sandbox.run(&["install", "playwright"]), @"
+    exit: 3
+    --- stderr ---
+    error: `playwright` does not say whose package it is [UM0104]
+    hint: umcp catalog install playwright
+    hint: umcp install npm:playwright
+    hint: umcp install pypi:playwright
+    hint: known are npm, pypi, cargo, go, gem, composer, nuget, oci, mcpb, github, git
+    ");
+    assert_eq!(sandbox.run(&["server", "add", "builtin:time"]).code, 0);
+    let there = sandbox.run(&["install", "time"]);
+    assert!(
+        there.stderr.contains("hint: a server named `time` is there already: umcp server show time"),
+        "{there}"
+    );
+    assert_eq!(sandbox.run(&["server", "remove", "time", "--yes"]).code, 0);
     assert_snapshot!(sandbox.run(&["outdated"]), @"
     exit: 0
     --- stdout ---
@@ -268,6 +284,29 @@ fn a_python_package_is_pinned_and_updated_too() {
     assert!(lock.unwrap().contains("mcp-clock==1.0 --hash=sha256:"));
     let (rows, _) = registry.json(&["outdated"]);
     assert_eq!(rows["data"][0]["latest"], "1.1");
+}
+
+#[test]
+fn a_package_that_is_pinned_is_not_outdated_for_anybody() {
+    let Some(registry) = Registry::start(&["npm", "node", "tar"]) else { return };
+    registry.publish("1.0.0", &[read()], json!({}));
+    assert_eq!(registry.run(&["install", "npm:@acme/mcp-notes@1.0.0"]).code, 0);
+    registry.publish("1.1.0", &[read()], json!({}));
+    let (rows, code) = registry.json(&["outdated"]);
+    let row = &rows["data"][0];
+    let found = (&row["outdated"], &row["pinned"], &row["wanted"], &row["latest"]);
+    assert_eq!((code, found), (0, (&json!(false), &json!(true), &json!("1.0.0"), &json!("1.1.0"))));
+    let check = registry.run(&["update", "--check"]);
+    assert!(check.code == 0 && check.stdout.contains("umcp update notes --to latest"), "{check}");
+    let (done, _) = registry.json(&["update", "notes", "--to", "latest", "--yes"]);
+    assert_eq!(done["data"][0]["to"], "1.1.0", "{done}");
+    assert_eq!(registry.json(&["outdated", "--all"]).0["data"][0]["pinned"], false);
+    // What the registry does not have is said in our words, with all of npm's in a file.
+    let missing = registry.run(&["install", "npm:@acme/mcp-nothing"]);
+    assert_eq!(missing.code, 4, "{missing}");
+    assert!(missing.stderr.contains("error: `npm` knows no such package [UM0457]"), "{missing}");
+    let log = registry.sandbox.home().parent().unwrap().join("umcp/state/packages.log");
+    assert!(std::fs::read_to_string(log).unwrap().contains("npm install --package-lock-only"));
 }
 
 /// Real servers of the world, where the peers are installed: they came from the same registries.

@@ -202,7 +202,7 @@ fn a_schedule_is_made_shown_changed_held_and_deleted() {
     assert_snapshot!(sandbox.run(&["schedule", "delete", "daily-backup"]).to_string(), @"
     exit: 11
     --- stderr ---
-    error: `delete daily-backup with their history?` needs an answer, and there is no terminal [UM0004]
+    error: nobody can be asked `delete daily-backup with their history?`: there is no terminal [UM0004]
     hint: answer with `--yes`
     ");
     assert_snapshot!(sandbox.run(&["schedule", "delete", "daily-backup", "--yes"]).to_string(), @"
@@ -216,6 +216,25 @@ fn a_schedule_is_made_shown_changed_held_and_deleted() {
     error: no schedule named `daily-backup` [UM1101]
     hint: umcp schedule list
     ");
+}
+
+#[test]
+fn schedules_without_a_daemon_are_told_with_what_starts_one() {
+    let sandbox = Sandbox::new();
+    sandbox.file("b.yaml", "name: b\nsteps: [{id: a, set: {x: 1}}]\n");
+    assert_eq!(sandbox.run(&["workflow", "create", "b.yaml"]).code, 0);
+    let create =
+        ["schedule", "create", "late", "--workflow", "b", "--timezone", "UTC", "--no-start", "--every"];
+    assert_eq!(sandbox.run(&[&create[..], &["1s"]].concat()).code, 0);
+    let list = sandbox.run(&["schedule", "list"]);
+    assert!(list.stderr.ends_with(": umcp gateway start --detach\n"), "{list}");
+    let said = "no daemon keeps the time of 1 schedule";
+    assert!(sandbox.run(&["status"]).stdout.contains(said), "{}", sandbox.run(&["status"]));
+    assert!(sandbox.json(&["status"])["data"]["schedules"].as_str().unwrap().starts_with(said));
+    let doctor = sandbox.run(&["doctor", "--only", "daemon"]);
+    assert!(doctor.stdout.contains("umcp gateway start --detach"), "{doctor}");
+    assert_eq!(sandbox.run(&["schedule", "pause", "--all"]).code, 0);
+    assert!(!sandbox.run(&["schedule", "list"]).stderr.contains("no daemon"));
 }
 
 #[test]
@@ -236,6 +255,15 @@ fn an_agent_owns_schedules_and_stays_while_it_does() {
             .code,
         0
     );
+    for (name, meant) in [("mailbto", "mailbot"), ("curser", "cursor")] {
+        let update = sandbox.run(&["schedule", "update", "inbox", "--agent", name]);
+        assert_eq!(update.code, 4, "{update}");
+        assert!(update.stderr.contains(&format!("hint: did you mean `{meant}`?")), "{update}");
+    }
+    let other = sandbox.run(&["schedule", "update", "inbox", "--agent", "night-shift"]);
+    assert!(other.code == 0 && other.stderr.contains("it is made now"), "{other}");
+    assert_eq!(sandbox.run(&["schedule", "update", "inbox", "--agent", "mailbot"]).stderr, "");
+    assert_eq!(sandbox.run(&["agent", "delete", "night-shift", "--yes"]).code, 0);
     assert_snapshot!(sandbox.run(&["agent", "delete", "mailbot", "--yes"]).to_string(), @"
     exit: 5
     --- stderr ---

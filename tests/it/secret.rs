@@ -62,7 +62,7 @@ fn a_secret_lives() {
     assert_snapshot!(sandbox.run(&["secret", "get", "A"]), @"
     exit: 11
     --- stderr ---
-    error: `Show the value of A here?` needs an answer, and there is no terminal [UM0004]
+    error: nobody can be asked `Show the value of A here?`: there is no terminal [UM0004]
     hint: answer with `--reveal`
     ");
     assert_snapshot!(sandbox.run(&["secret", "get", "A", "--reveal"]), @"
@@ -73,7 +73,7 @@ fn a_secret_lives() {
     assert_snapshot!(sandbox.run(&["secret", "set", "A", "--value-file", "value"]), @"
     exit: 11
     --- stderr ---
-    error: `Replace the value of A?` needs an answer, and there is no terminal [UM0004]
+    error: nobody can be asked `Replace the value of A?`: there is no terminal [UM0004]
     hint: answer with `--yes`
     ");
     sandbox.file("value", "another-value-2\n");
@@ -110,7 +110,7 @@ fn a_secret_lives() {
     assert_snapshot!(sandbox.run(&["secret", "delete", "B"]), @"
     exit: 11
     --- stderr ---
-    error: `Delete B for good? mine will not start without it.` needs an answer, and there is no terminal [UM0004]
+    error: nobody can be asked `Delete B for good? mine will not start without it.`: there is no terminal [UM0004]
     hint: answer with `--yes`
     ");
     assert_snapshot!(sandbox.run(&["secret", "delete", "B", "--yes"]), @"
@@ -151,7 +151,7 @@ fn a_value_on_the_command_line_is_refused_and_not_repeated() {
     assert_snapshot!(sandbox.run(&["secret", "set", "A"]), @"
     exit: 11
     --- stderr ---
-    error: `Value of A` needs an answer, and there is no terminal [UM0004]
+    error: nobody can be asked `Value of A`: there is no terminal [UM0004]
     hint: answer with `--value-file FILE, or - for standard input`
     ");
     assert_snapshot!(sandbox.run(&["secret", "set", "connection/x/token"]), @"
@@ -212,7 +212,7 @@ fn a_passphrase_opens_it_and_a_wrong_one_does_not() {
     assert_snapshot!(get(&[]), @"
     exit: 11
     --- stderr ---
-    error: `Passphrase of the vault` needs an answer, and there is no terminal [UM0004]
+    error: nobody can be asked `Passphrase of the vault`: there is no terminal [UM0004]
     hint: answer with `--passphrase-file FILE`
     ");
     let back = ["secret", "backend", "set", "key-file", "--passphrase-file", "right", "--yes"];

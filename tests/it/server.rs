@@ -362,7 +362,7 @@ fn what_goes_for_good_with_a_server_is_told_and_asked() {
     exit: 11
     --- stderr ---
     with gh goes what stands only there: env TOKEN
-    error: `Remove gh, with all that?` needs an answer, and there is no terminal [UM0004]
+    error: nobody can be asked `Remove gh, with all that?`: there is no terminal [UM0004]
     hint: answer with `--yes`
     ");
     assert_eq!(sandbox.run(&["server", "remove", "gh", "--yes"]).code, 0);
@@ -382,7 +382,7 @@ fn a_pattern_asks_before_it_removes() {
     assert_snapshot!(sandbox.run(&["server", "remove", "*"]), @"
     exit: 11
     --- stderr ---
-    error: `Remove every server that fits *?` needs an answer, and there is no terminal [UM0004]
+    error: nobody can be asked `Remove every server that fits *?`: there is no terminal [UM0004]
     hint: answer with `--yes`
     ");
     assert_snapshot!(sandbox.run(&["server", "remove", "*", "--yes"]), @"

@@ -40,6 +40,8 @@ pub struct ServerSource {
     /// `npm:PACKAGE`, `pypi:PACKAGE`, `builtin:NAME`, an address or a program.
     pub run: String,
     pub args: Vec<String>,
+    /// Arguments that only the user can say, such as `FOLDER`.
+    pub asks: Vec<String>,
     pub env: BTreeMap<String, String>,
     pub roots: Vec<String>,
     /// Only these tools are shown.

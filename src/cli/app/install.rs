@@ -11,6 +11,7 @@ use crate::cli::context::Context;
 use crate::documents::{near, read_file};
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
+use crate::sealing::program::words;
 use crate::servers::model::Transport;
 use crate::servers::{self, Server, spec};
 use crate::ui::{Output, Page, State};
@@ -64,7 +65,9 @@ impl Install {
         }
         let settings = loaded.definition.settings.clone();
         if let Some(source) = &loaded.server {
-            serve(&mut server, source, &self.arguments)?;
+            let command = format!("umcp app install {}", self.app);
+            let arguments = wanted_arguments(ctx, &name, &source.asks, &self.arguments, &command)?;
+            serve(&mut server, source, &arguments)?;
             server.env.extend(crate::cli::server::pairs("--set", &self.set)?);
             server.origin = Some(origin_of(&origin));
             let request = servers::Request::Add { servers: vec![server], replace: is_old };
@@ -136,18 +139,44 @@ fn origin_of(origin: &str) -> String {
     if origin.starts_with("app:") { origin.into() } else { format!("app:{origin}") }
 }
 
-fn serve(server: &mut Server, source: &ServerSource, arguments: &[String]) -> Result<()> {
+/// The arguments of something that wants some: those given, else what the user says now. `command` is what to type where
+/// nobody can be asked.
+///
+/// # Errors
+/// `USAGE` with the whole command.
+pub fn wanted_arguments(
+    ctx: &Context,
+    name: &str,
+    asks: &[String],
+    given: &[String],
+    command: &str,
+) -> Result<Vec<String>> {
+    let (true, [hint, ..]) = (given.is_empty(), asks) else { return Ok(given.to_vec()) };
+    if ctx.ui.can_ask() {
+        let answer = ctx.ui.input(&format!("{hint} for {name}"), None, &format!("-- {hint}"))?;
+        return words(&answer).filter(|words| !words.is_empty()).ok_or_else(|| {
+            Error::new(&codes::VALUE_INVALID, format!("`{answer}` is empty, or a quote in it is open"))
+        });
+    }
+    let message = format!("`{name}` wants arguments that only you can say: {hint}");
+    Err(Error::new(&codes::USAGE, message).hint(format!("{command} -- {hint}")))
+}
+
+/// What is started or connected to for a manifest that names an MCP server.
+pub fn transport(source: &ServerSource, arguments: &[String]) -> Result<Transport> {
     let locate = |text: &str| std::path::absolute(text).ok().filter(|path| path.is_file());
     let mut transport = spec::read(&source.run, locate)?.transport;
-    match &mut transport {
-        Transport::Stdio { args, .. } => {
-            args.extend(source.args.iter().cloned());
-            args.extend(arguments.iter().cloned());
-        }
-        _ if !arguments.is_empty() => server.roots = arguments.to_vec(),
-        _ => {}
+    if let Transport::Stdio { args, .. } = &mut transport {
+        args.extend(source.args.iter().chain(arguments).cloned());
     }
-    server.transport = transport;
+    Ok(transport)
+}
+
+fn serve(server: &mut Server, source: &ServerSource, arguments: &[String]) -> Result<()> {
+    server.transport = transport(source, arguments)?;
+    if !arguments.is_empty() && !matches!(server.transport, Transport::Stdio { .. }) {
+        server.roots = arguments.to_vec();
+    }
     server.env.extend(source.env.clone());
     if arguments.is_empty() {
         server.roots.clone_from(&source.roots);

@@ -6,7 +6,9 @@ use super::show::input_line;
 use crate::catalogue::check;
 use crate::catalogue::model::Input;
 use crate::catalogue::{Listed, Way};
-use crate::cli::app::install::Install as InstallApp;
+use crate::cli::app::install::{
+    Install as InstallApp, manifest, transport as app_transport, wanted_arguments,
+};
 use crate::cli::context::Context;
 use crate::cli::server::{missing_program, pairs};
 use crate::engine::{self, Reply};
@@ -49,10 +51,24 @@ pub struct Install {
 }
 
 impl Install {
-    pub fn run(self, ctx: &Context) -> Result<()> {
+    pub fn run(mut self, ctx: &Context) -> Result<()> {
         let listed = one(ctx, &self.entry, self.source.clone())?;
         let Some(way) = listed.entry.way().cloned() else { return Err(not_runnable(&listed)) };
-        let plan = self.plan(&listed, &way)?;
+        let app = match &way {
+            Way::App { name } => manifest(name)?.0.server,
+            _ => None,
+        };
+        let asks = app.as_ref().map_or_else(|| way.asks().to_vec(), |source| source.asks.clone());
+        if !self.dry_run {
+            let command = format!("umcp catalog install {}", self.entry);
+            self.arguments = wanted_arguments(ctx, &listed.entry.name, &asks, &self.arguments, &command)?;
+        }
+        let command = match (&way, &app) {
+            (_, Some(source)) => app_transport(source, &self.arguments)?.target(),
+            (Way::App { .. }, None) => way.spec(),
+            _ => transport(&way, &self.arguments)?.target(),
+        };
+        let plan = self.plan(&listed, &way, command, asks)?;
         if self.dry_run {
             return ctx.ui.show(&plan);
         }
@@ -68,7 +84,7 @@ impl Install {
         ctx.ui.show(&Installed { name: server.name, entry: plan.entry, run: plan.run, missing: plan.missing })
     }
 
-    fn plan(&self, listed: &Listed, way: &Way) -> Result<Plan> {
+    fn plan(&self, listed: &Listed, way: &Way, command: String, asks: Vec<String>) -> Result<Plan> {
         let name = match &self.name {
             Some(name) => name.clone(),
             None => name_of(listed, way),
@@ -81,15 +97,6 @@ impl Install {
         let missing = way.inputs().iter().filter(|input| input.required && input.value.is_none());
         let missing: Vec<String> =
             missing.filter(|input| !given(input)).map(|input| input.name.clone()).collect();
-        if let (false, [hint, ..]) = (!self.arguments.is_empty() || self.dry_run, way.asks()) {
-            let message = format!("`{}` wants arguments that only you can say: {hint}", listed.entry.name);
-            return Err(Error::new(&codes::USAGE, message)
-                .hint(format!("umcp catalog install {} -- {hint}", self.entry)));
-        }
-        let command = match way {
-            Way::App { .. } => way.spec(),
-            _ => transport(way, &self.arguments)?.target(),
-        };
         Ok(Plan {
             entry: listed.key(),
             name,
@@ -98,7 +105,7 @@ impl Install {
             transport: way.transport(),
             version: version(way),
             deprecated: listed.entry.deprecated,
-            asks: way.asks().to_vec(),
+            asks,
             inputs: way.inputs().to_vec(),
             remote: matches!(way, Way::Remote(_)),
             missing,

@@ -170,6 +170,14 @@ impl Output for Report {
     }
 }
 
+/// What to say of a client that finds umcp in two of its files.
+pub fn twice(client: &str, path: &str) -> String {
+    format!(
+        "{client} has umcp from {path} too and lists it twice; umcp client disconnect {client}, with --scope project for the \
+         project's file, takes one out"
+    )
+}
+
 impl Change {
     fn human(&self, page: &mut Page, dry_run: bool) {
         let (client, path) = (&self.client, self.path.display());
@@ -185,6 +193,9 @@ impl Change {
             Action::Deleted => page.mark(State::Ok, format!("{client}: {path} was umcp's own and is gone")),
             Action::Unchanged => page.mark(State::Off, format!("{client}: {path} was so already")),
         };
+        for other in &self.twice {
+            page.mark(State::Warn, twice(client, &other.display().to_string()));
+        }
         if !self.beside.is_empty() {
             let names = self.beside.join(", ");
             page.mark(

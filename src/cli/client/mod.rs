@@ -7,6 +7,8 @@ mod sessions;
 mod show;
 mod trial;
 
+pub use change::twice;
+
 use super::context::Context;
 use crate::clients::{self, Client, Scope};
 use crate::error::Result;

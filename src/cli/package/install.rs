@@ -1,6 +1,7 @@
 //! `umcp install`: a server out of a package, at an exact version, with its digests.
 
 use super::{answers, known};
+use crate::catalogue;
 use crate::cli::context::Context;
 use crate::cli::known::all_servers;
 use crate::cli::server::pairs;
@@ -56,7 +57,8 @@ pub struct Install {
 
 impl Install {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        let reference = absolute(self.reference.parse()?)?;
+        let reference = self.reference.parse().map_err(|error| meant(ctx, &self.reference, error))?;
+        let reference = absolute(reference)?;
         let label = format!("looking up {reference}");
         let (resolved, manifest) = known::work(ctx, &label, |installer| {
             Ok((installer.resolve(&reference, self.scripts)?, installer.manifest(&reference)?))
@@ -93,6 +95,22 @@ impl Install {
         }
         ctx.ui.show(&done)
     }
+}
+
+/// What a word that is no reference could mean: an entry of the catalogue, or a server that is there already.
+fn meant(ctx: &Context, word: &str, error: Error) -> Error {
+    if word.contains(':') {
+        return error;
+    }
+    let mut hints = Vec::new();
+    if all_servers(ctx).is_ok_and(|servers| servers.iter().any(|server| server.name == word)) {
+        hints.push(format!("a server named `{word}` is there already: umcp server show {word}"));
+    }
+    let named = catalogue::Request::Named { name: word.into(), source: None };
+    if ctx.call(named).is_ok() {
+        hints.push(format!("umcp catalog install {word}"));
+    }
+    Error { hints: hints.into_iter().chain(error.hints).collect(), ..error }
 }
 
 /// A file is looked for from everywhere later.

@@ -11,7 +11,8 @@ use serde::Serialize;
 /// Show which packages have newer versions
 ///
 /// *wanted* is what `umcp update` would take: the newest version that the reference allows. *latest* is the newest one
-/// there is.
+/// there is; a package that is pinned to an older one is shown as such, and is not outdated. Newer versions of what a
+/// package needs are found by `umcp update --check` alone.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  umcp outdated")]
 pub struct Outdated {
@@ -42,7 +43,8 @@ impl Outdated {
             let row = |wanted: Option<String>, latest: Option<String>, error: Option<String>| Row {
                 name: entry.server.name.clone(),
                 reference: reference.to_string(),
-                is_outdated: latest.as_ref().is_some_and(|latest| *latest != current),
+                is_outdated: wanted.as_ref().is_some_and(|wanted| *wanted != current),
+                is_pinned: wanted.is_some() && wanted != latest,
                 current: current.clone(),
                 wanted,
                 latest,
@@ -58,7 +60,7 @@ impl Outdated {
             }
         }
         if !self.all {
-            rows.retain(|row| row.is_outdated || row.error.is_some());
+            rows.retain(|row| row.is_outdated || row.is_pinned || row.error.is_some());
         }
         ctx.ui.show(&Rows(rows))
     }
@@ -71,8 +73,12 @@ struct Row {
     current: String,
     wanted: Option<String>,
     latest: Option<String>,
+    /// Whether `umcp update` would take another version.
     #[serde(rename = "outdated")]
     is_outdated: bool,
+    /// Its reference keeps it from the newest one.
+    #[serde(rename = "pinned")]
+    is_pinned: bool,
     error: Option<String>,
 }
 

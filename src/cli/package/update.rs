@@ -39,6 +39,8 @@ struct Outcome {
     name: String,
     from: String,
     to: String,
+    /// Its reference names a version, which it stays with.
+    pinned: bool,
     /// `current`, `available`, `updated`, `kept` or `failed`.
     state: &'static str,
     changes: Vec<Change>,
@@ -78,6 +80,7 @@ impl Update {
                     outcomes.push(Outcome {
                         name,
                         to: from.clone(),
+                        pinned: false,
                         from,
                         state: "failed",
                         changes,
@@ -130,6 +133,7 @@ impl Update {
             name: name.clone(),
             from: current.version.clone(),
             to: resolved.version.clone(),
+            pinned: reference.version.is_some(),
             state: "current",
             changes: Vec::new(),
             findings: Vec::new(),
@@ -275,6 +279,10 @@ impl Output for Outcomes {
                 format!("from {from} to {to}")
             };
             match it.state {
+                "current" if it.pinned => {
+                    let newest = format!("umcp update {name} --to latest");
+                    page.mark(State::Ok, format!("{name} stays at {from}, as its reference says ({newest})"))
+                }
                 "current" => page.mark(State::Ok, format!("{name} {from} is up to date")),
                 "updated" => page.mark(State::Ok, format!("updated {name} {way}")),
                 "kept" => page.mark(State::Off, format!("{name} stays at {from}")),

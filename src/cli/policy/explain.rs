@@ -20,7 +20,9 @@ use std::sync::Arc;
 
 /// Show what becomes of a call, and which rules say so
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  umcp policy explain files.write_file --client cursor path=/etc/hosts")]
+#[command(
+    after_help = "Examples:\n  umcp policy explain files.write_file --client cursor path=/etc/hosts\n  umcp policy explain --prompt notes.summary\n  umcp policy explain --resource files.file:///etc/hosts"
+)]
 pub struct Explain {
     #[command(flatten)]
     call: Call,
@@ -59,13 +61,29 @@ enum KindWord {
     Resource,
 }
 
+impl From<KindWord> for Kind {
+    fn from(word: KindWord) -> Self {
+        match word {
+            KindWord::Tool => Self::Tool,
+            KindWord::Prompt => Self::Prompt,
+            KindWord::Resource => Self::Resource,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 struct Call {
-    /// The tool, as SERVER.TOOL; with --kind a prompt as SERVER.PROMPT, a resource as SERVER.URI
+    /// The tool, as SERVER.TOOL
     #[arg(value_name = "TOOL")]
     tool: Option<String>,
-    /// What is called
-    #[arg(long, value_enum, default_value_t = KindWord::Tool)]
+    /// A prompt instead of a tool, as SERVER.PROMPT
+    #[arg(long, value_name = "PROMPT", conflicts_with_all = ["resource", "kind"])]
+    prompt: Option<String>,
+    /// A resource instead of a tool, as SERVER.URI
+    #[arg(long, value_name = "RESOURCE", conflicts_with = "kind")]
+    resource: Option<String>,
+    /// What TOOL names: another way to say --prompt or --resource
+    #[arg(long, value_enum, default_value_t = KindWord::Tool, hide = true)]
     kind: KindWord,
     /// Arguments of the call, as PATH=TEXT
     #[arg(value_name = "PATH=TEXT")]
@@ -86,11 +104,17 @@ struct Call {
 
 impl Call {
     fn case(&self) -> Result<Case> {
-        let Some(tool) = self.tool.clone() else {
+        // With a flag that says what is called, every word is an argument.
+        let (called, kind, first) = match (&self.prompt, &self.resource) {
+            (Some(prompt), _) => (Some(prompt), Kind::Prompt, self.tool.as_ref()),
+            (_, Some(resource)) => (Some(resource), Kind::Resource, self.tool.as_ref()),
+            _ => (self.tool.as_ref(), self.kind.into(), None),
+        };
+        let Some(tool) = called.cloned() else {
             return Err(Error::new(&codes::USAGE, "which tool is meant?").hint("umcp tool list"));
         };
         let mut arguments = std::collections::BTreeMap::new();
-        for word in &self.arguments {
+        for word in first.into_iter().chain(&self.arguments) {
             let (path, value) = word.split_once('=').ok_or_else(|| {
                 Error::new(&codes::USAGE, format!("`{word}` is no argument")).hint("write PATH=TEXT")
             })?;
@@ -98,11 +122,7 @@ impl Call {
         }
         Ok(Case {
             tool,
-            kind: match self.kind {
-                KindWord::Tool => Kind::Tool,
-                KindWord::Prompt => Kind::Prompt,
-                KindWord::Resource => Kind::Resource,
-            },
+            kind,
             client: self.client.clone(),
             token: self.token.clone(),
             profile: Some(self.profile.clone()),

@@ -1,5 +1,5 @@
 //! `schedule create` and `schedule update`. Everything is checked here, before anything is stored: the expression, the
-//! zone, the target and its inputs.
+//! zone, the agent, the target and its inputs. Long because every flag and what it is checked against stand together.
 
 use super::super::context::Context;
 use super::super::known::Known;
@@ -7,6 +7,8 @@ use super::super::tool::call;
 use super::list::Shown;
 use super::say::View;
 use super::{change, item};
+use crate::clients::CLIENTS;
+use crate::documents::near;
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
 use crate::ids;
@@ -260,6 +262,9 @@ fn apply(ctx: &Context, schedule: &mut Schedule, what: What, how: How) -> Result
         _ => schedule.target.clone(),
     };
     how_to(schedule, &how)?;
+    if let Some(agent) = &how.agent {
+        check_agent(ctx, agent)?;
+    }
     if changes_target || !how.inputs.is_empty() {
         let (target, schema) = find(ctx, chosen)?;
         schedule.target = target;
@@ -269,6 +274,25 @@ fn apply(ctx: &Context, schedule: &mut Schedule, what: What, how: How) -> Result
         check_inputs(ctx, schedule)?;
     }
     Ok(())
+}
+
+/// A name that is nobody's yet becomes an agent, which is told; one that is nearly somebody's is a slip.
+fn check_agent(ctx: &Context, name: &str) -> Result<()> {
+    let agents = match ctx.call(Request::Agents)? {
+        Reply::Schedule(schedules::Reply::Agents(agents)) => agents,
+        other => return engine::unexpected(&other),
+    };
+    let known = || agents.iter().map(|agent| agent.name.as_str()).chain(CLIENTS.iter().map(|it| it.id));
+    if known().any(|known| known == name) {
+        return Ok(());
+    }
+    let Some(meant) = near(name, known()) else {
+        ctx.ui.note(&format!("there was no agent `{name}` yet; it is made now (umcp agent list)"));
+        return Ok(());
+    };
+    Err(Error::new(&codes::AGENT_NOT_FOUND, format!("no agent or client is named `{name}`"))
+        .hint(format!("did you mean `{meant}`?"))
+        .hint(format!("should it be another one: umcp agent create {name}")))
 }
 
 fn how_to(schedule: &mut Schedule, how: &How) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::super::context::Context;
 use super::say::{Row, View, shade, told};
-use super::{item, items};
+use super::{item, items, unattended};
 use crate::clock::Timestamp;
 use crate::engine::{self, Reply};
 use crate::error::Result;
@@ -30,7 +30,11 @@ struct All {
 
 impl List {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        let schedules = items(ctx, self.agent)?.into_iter().map(View::new).collect();
+        let items = items(ctx, self.agent)?;
+        if let Some(line) = unattended(ctx, &items) {
+            ctx.ui.warn(&line);
+        }
+        let schedules = items.into_iter().map(View::new).collect();
         ctx.ui.show(&All { schedules, now: ctx.clock.now() })
     }
 }

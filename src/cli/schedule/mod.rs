@@ -9,9 +9,11 @@ mod say;
 mod stats;
 
 use super::context::Context;
+use super::gateway;
 use crate::engine::{self, Reply};
 use crate::error::Result;
 use crate::schedules::{self, Item, Request};
+use crate::ui::text;
 use clap::{Args, Subcommand};
 
 /// Run workflows, tools and commands by the clock
@@ -89,6 +91,22 @@ pub fn items(ctx: &Context, agent: Option<String>) -> Result<Vec<Item>> {
         other => engine::unexpected(&other),
     }
 }
+
+/// What to say of schedules that are on while no daemon keeps their time; nothing while one does.
+pub fn unattended(ctx: &Context, items: &[Item]) -> Option<String> {
+    let now = ctx.clock.now();
+    let next: Vec<_> = items.iter().filter_map(|item| say::coming(item).next()).collect();
+    // A daemon that cannot be asked runs all the same.
+    if next.is_empty() || !matches!(gateway::status(ctx), Ok(None)) {
+        return None;
+    }
+    let (all, due) = (text::plural(next.len(), "schedule"), next.iter().filter(|due| **due <= now).count());
+    let overdue = if due > 0 { format!(", {due} of them due by now") } else { String::new() };
+    Some(format!("no daemon keeps the time of {all}{overdue}: {START}"))
+}
+
+/// What starts one.
+pub const START: &str = "umcp gateway start --detach";
 
 fn item(ctx: &Context, name: &str) -> Result<Item> {
     match ctx.call(Request::Show { name: name.into() })? {

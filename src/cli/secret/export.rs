@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   umcp secret export backup.json
-  umcp secret export backup.json GITHUB_TOKEN TAVILY_KEY --file-passphrase pass.txt
+  umcp secret export backup.json GITHUB_TOKEN TAVILY_KEY --passphrase-file pass.txt
   umcp secret export --plain .env --yes")]
 pub struct Export {
     /// Where to write; without a file, `--plain` shows the values on the terminal
@@ -30,15 +30,25 @@ pub struct Export {
     #[arg(value_name = "SECRET")]
     names: Vec<String>,
     /// Write the values as they are
-    #[arg(long, conflicts_with = "file_passphrase")]
+    #[arg(long)]
     plain: bool,
-    /// Take the file's passphrase from this file instead of asking
+    /// Take the vault's passphrase from this file, where --passphrase-file is for the file
     #[arg(long, value_name = "FILE")]
-    file_passphrase: Option<PathBuf>,
+    vault_passphrase_file: Option<PathBuf>,
 }
 
+/// Where two passphrases come from: the vault's, and that of the file.
+pub type Passphrases = (Option<PathBuf>, Option<PathBuf>);
+
 impl Export {
-    pub fn run(self, ctx: &Context, vault: &CliVault<'_>) -> Result<()> {
+    /// Whose passphrase `--passphrase-file` gives: without a sealed file there is the vault's only.
+    pub fn passphrases(&self, given: Option<PathBuf>) -> Passphrases {
+        let vault = self.vault_passphrase_file.clone();
+        if self.plain { (vault.or(given), None) } else { (vault, given) }
+    }
+
+    /// `passphrase`: the file that holds the passphrase.
+    pub fn run(self, ctx: &Context, vault: &CliVault<'_>, passphrase: Option<PathBuf>) -> Result<()> {
         let known: Vec<String> = super::all(ctx, false)?.into_iter().map(|secret| secret.name).collect();
         for name in &self.names {
             if !known.contains(name) {
@@ -47,7 +57,7 @@ impl Export {
         }
         let names = if self.names.is_empty() { known } else { self.names.clone() };
         self.check_place(ctx)?;
-        let passphrase = if self.plain { None } else { Some(self.passphrase(ctx)?) };
+        let passphrase = if self.plain { None } else { Some(new_passphrase(ctx, passphrase.as_deref())?) };
         let value = |name: &String| {
             let value = vault.get(name)?.ok_or_else(|| secrets::not_found(name, std::iter::empty()))?;
             Ok((name.clone(), value))
@@ -79,23 +89,23 @@ impl Export {
             false => Err(Error::new(&codes::NOT_CONFIRMED, "nothing was written")),
         }
     }
+}
 
-    fn passphrase(&self, ctx: &Context) -> Result<Secret> {
-        let given = match &self.file_passphrase {
-            Some(path) => program::file(path)?,
-            None => {
-                let flag = "--file-passphrase FILE";
-                let first = Secret::new(ctx.ui.password("Passphrase for the file", flag)?);
-                if Secret::new(ctx.ui.password("The same again", flag)?) != first {
-                    return Err(Error::new(&codes::VALUE_INVALID, "the two passphrases differ"));
-                }
-                first
+fn new_passphrase(ctx: &Context, file: Option<&Path>) -> Result<Secret> {
+    let given = match file {
+        Some(path) => program::file(path)?,
+        None => {
+            let flag = "--passphrase-file FILE";
+            let first = Secret::new(ctx.ui.password("Passphrase for the file", flag)?);
+            if Secret::new(ctx.ui.password("The same again", flag)?) != first {
+                return Err(Error::new(&codes::VALUE_INVALID, "the two passphrases differ"));
             }
-        };
-        match given.is_empty() {
-            true => Err(Error::new(&codes::VALUE_INVALID, "an empty passphrase protects nothing")),
-            false => Ok(given),
+            first
         }
+    };
+    match given.is_empty() {
+        true => Err(Error::new(&codes::VALUE_INVALID, "an empty passphrase protects nothing")),
+        false => Ok(given),
     }
 }
 
@@ -103,7 +113,7 @@ impl Export {
 pub fn passphrase_of(ctx: &Context, file: Option<&Path>) -> Result<Secret> {
     match file {
         Some(path) => program::file(path),
-        None => ctx.ui.password("Passphrase of the file", "--file-passphrase FILE").map(Secret::new),
+        None => ctx.ui.password("Passphrase of the file", "--passphrase-file FILE").map(Secret::new),
     }
 }
 

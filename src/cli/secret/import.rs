@@ -30,9 +30,9 @@ pub struct Import {
     from: From,
     #[arg(value_name = "FILE|NAME")]
     items: Vec<String>,
-    /// Take the passphrase of an export from this file instead of asking
+    /// Take the vault's passphrase from this file, where --passphrase-file is for the export
     #[arg(long, value_name = "FILE")]
-    file_passphrase: Option<PathBuf>,
+    vault_passphrase_file: Option<PathBuf>,
     /// Replace secrets that are there already, rather than leaving them
     #[arg(long)]
     replace: bool,
@@ -49,13 +49,20 @@ enum From {
 }
 
 impl Import {
-    pub fn run(self, ctx: &Context, vault: &CliVault<'_>) -> Result<()> {
+    /// Whose passphrase `--passphrase-file` gives: without an export there is the vault's only.
+    pub fn passphrases(&self, given: Option<PathBuf>) -> export::Passphrases {
+        let vault = self.vault_passphrase_file.clone();
+        if self.from == From::Export { (vault, given) } else { (vault.or(given), None) }
+    }
+
+    /// `passphrase`: the file that holds the passphrase of an export.
+    pub fn run(self, ctx: &Context, vault: &CliVault<'_>, passphrase: Option<PathBuf>) -> Result<()> {
         let (pairs, file) = match self.from {
             From::Env => {
                 let (pairs, file) = self.of_file(ctx)?;
                 (pairs, Some(file))
             }
-            From::Export => (self.of_export(ctx)?, None),
+            From::Export => (self.of_export(ctx, passphrase.as_deref())?, None),
             From::Keyring => (self.of_keyring()?, None),
         };
         let known = super::all(ctx, true)?;
@@ -99,7 +106,7 @@ impl Import {
         Ok((found.pairs, path))
     }
 
-    fn of_export(&self, ctx: &Context) -> Result<Vec<(String, Secret)>> {
+    fn of_export(&self, ctx: &Context, passphrase: Option<&Path>) -> Result<Vec<(String, Secret)>> {
         let [path] = self.items.as_slice() else {
             return Err(Error::new(&codes::USAGE, "`--from export` takes one file"));
         };
@@ -110,7 +117,7 @@ impl Import {
             return Err(Error::new(&codes::FILE_INVALID, message)
                 .hint(format!("umcp secret import --from env {}", path.display())));
         }
-        bundle::unlock(text.reveal(), &export::passphrase_of(ctx, self.file_passphrase.as_deref())?)
+        bundle::unlock(text.reveal(), &export::passphrase_of(ctx, passphrase)?)
     }
 
     fn of_keyring(&self) -> Result<Vec<(String, Secret)>> {

@@ -30,8 +30,8 @@ use std::path::PathBuf;
   op read op://work/github/token | umcp secret set GITHUB_TOKEN -
   umcp server add gh --url https://example.com/mcp --header 'Authorization=Bearer secret://GITHUB_TOKEN'")]
 pub struct Command {
-    /// Take the vault's passphrase from this file instead of asking
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Take the passphrase from this file instead of asking: the vault's, or that of the file of `export` and `import`
+    #[arg(long, alias = "file-passphrase", global = true, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -56,9 +56,15 @@ enum Verb {
 
 impl Command {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        let asker = Asker { ctx, passphrase_file: self.passphrase_file };
+        let verb = self.verb.unwrap_or(Verb::List(list::List::default()));
+        let (of_vault, of_file) = match &verb {
+            Verb::Export(command) => command.passphrases(self.passphrase_file),
+            Verb::Import(command) => command.passphrases(self.passphrase_file),
+            _ => (self.passphrase_file, None),
+        };
+        let asker = Asker { ctx, passphrase_file: of_vault };
         let vault = Vault::new(asker, Places::from_env(&ctx.paths));
-        match self.verb.unwrap_or(Verb::List(list::List::default())) {
+        match verb {
             Verb::List(command) => command.run(ctx),
             Verb::Set(command) => command.run(ctx, &vault),
             Verb::Get(command) => command.run(ctx, &vault),
@@ -66,8 +72,8 @@ impl Command {
             Verb::Rename(command) => command.run(ctx, &vault),
             Verb::Rotate(command) => command.run(ctx, &vault),
             Verb::Scan(command) => command.run(ctx, &vault),
-            Verb::Import(command) => command.run(ctx, &vault),
-            Verb::Export(command) => command.run(ctx, &vault),
+            Verb::Import(command) => command.run(ctx, &vault, of_file),
+            Verb::Export(command) => command.run(ctx, &vault, of_file),
             Verb::Backend(command) => command.run(ctx, &vault),
             Verb::Unlock(command) => command.run(ctx, &vault),
             Verb::Lock(command) => command.run(ctx),

@@ -185,8 +185,11 @@ pub fn missing_program(server: &Server) -> Option<String> {
     let Transport::Stdio { command, .. } = &server.transport else { return None };
     let own = server.env.get("PATH").cloned();
     let path = own.or_else(|| variable("PATH")).unwrap_or_default();
-    if command.contains("${") || path.contains("${") || programs::find(command, &path).is_some() {
+    if command.contains("${") || path.contains("${") {
         return None;
+    }
+    if programs::find(command, &path).is_some() {
+        return missing_script(server);
     }
     if command.contains(['/', '\\']) {
         return Some(format!("there is no program `{command}`"));
@@ -194,6 +197,32 @@ pub fn missing_program(server: &Server) -> Option<String> {
     let meant = programs::nearest(command, &path);
     let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
     Some(format!("`{command}` is not found on PATH{meant}"))
+}
+
+/// Why the script that an interpreter is to run will not be found, if so.
+fn missing_script(server: &Server) -> Option<String> {
+    let Transport::Stdio { command, args } = &server.transport else { return None };
+    let program = Path::new(command).file_stem()?.to_string_lossy().to_lowercase();
+    let interpreters = ["python", "node", "bun", "deno", "tsx", "ruby", "php", "perl", "bash", "sh"];
+    if !interpreters
+        .iter()
+        .any(|known| program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.') == *known)
+    {
+        return None;
+    }
+    let script = args.iter().find(|word| !word.starts_with('-') && *word != "run")?;
+    let endings = ["py", "js", "mjs", "cjs", "ts", "rb", "php", "pl", "sh"];
+    let path = Path::new(script);
+    let is_script = path.extension().is_some_and(|end| endings.iter().any(|known| end == *known));
+    // A flag may have eaten the word, and what is put in later is not known yet.
+    if !is_script
+        || script.contains("://")
+        || server.cwd.iter().chain([script]).any(|text| text.contains('$'))
+    {
+        return None;
+    }
+    let place = server.cwd.as_ref().map_or_else(|| path.to_path_buf(), |cwd| Path::new(cwd).join(path));
+    (!place.exists()).then(|| format!("there is no script `{}`", place.display()))
 }
 
 fn guess(spec: Option<&str>, url: Option<&str>, command: &[String]) -> Result<Guess> {

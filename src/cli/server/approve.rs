@@ -2,6 +2,7 @@
 
 use super::super::context::Context;
 use super::super::known::{Known, is_one_of};
+use crate::cli::tool::lint::between;
 use crate::error::{Error, Result, codes};
 use crate::tools::lint::{self, Severity};
 use crate::tools::{self};
@@ -33,13 +34,15 @@ impl Approve {
         for name in &self.names {
             let server = known.server(name)?;
             let tools: Vec<_> = known.tools().filter(|it| it.server.id == server.id).collect();
-            let findings: Vec<String> = tools
+            let mut findings: Vec<String> = tools
                 .iter()
                 .flat_map(|it| {
                     let errors = lint::lint(it.tool).into_iter().filter(|it| it.severity == Severity::Error);
                     errors.map(|finding| format!("{}: {}", it.path(), finding.message))
                 })
                 .collect();
+            let between = between(&known).into_iter().filter(|(it, _)| it.server.id == server.id);
+            findings.extend(between.map(|(it, finding)| format!("{}: {}", it.path(), finding.message)));
             if !self.revoke {
                 if known.catalogue(server).is_none() {
                     let message = format!("nobody knows yet what `{name}` offers");

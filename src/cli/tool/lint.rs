@@ -1,7 +1,7 @@
 //! `umcp tool lint`: what makes models stumble over definitions. Errors make it fail, warnings do not.
 
 use super::super::context::Context;
-use super::super::known::{Known, is_one_of};
+use super::super::known::{Known, KnownTool, is_one_of};
 use crate::error::{Error, Result, codes};
 use crate::tools::lint::{self, Finding, Severity};
 use crate::ui::{Output, Page, State, text};
@@ -14,6 +14,13 @@ pub struct Lint {
     /// Only tools of these servers
     #[arg(value_name = "SERVER")]
     servers: Vec<String>,
+}
+
+/// What is wrong with the tools of all servers together.
+pub fn between(known: &Known) -> Vec<(KnownTool<'_>, Finding)> {
+    let all: Vec<KnownTool<'_>> = known.tools().filter(|it| it.server.enabled).collect();
+    let named: Vec<_> = all.iter().map(|it| (it.server.name.as_str(), it.tool)).collect();
+    lint::shadows(&named).into_iter().map(|(index, finding)| (all[index], finding)).collect()
 }
 
 #[derive(Serialize)]
@@ -39,7 +46,14 @@ impl Lint {
         let items = tools
             .iter()
             .flat_map(|it| lint::lint(it.tool).into_iter().map(|finding| Item { tool: it.path(), finding }));
-        let report = Report { checked: tools.len(), findings: items.collect() };
+        let mut findings: Vec<Item> = items.collect();
+        findings.extend(
+            between(&known)
+                .into_iter()
+                .filter(|(it, _)| ids.is_empty() || ids.contains(&it.server.id.as_str()))
+                .map(|(it, finding)| Item { tool: it.path(), finding }),
+        );
+        let report = Report { checked: tools.len(), findings };
         let errors = report.findings.iter().filter(|item| item.finding.severity == Severity::Error).count();
         if errors == 0 {
             return ctx.ui.show(&report);

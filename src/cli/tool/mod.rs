@@ -7,7 +7,7 @@ mod change;
 mod content;
 mod export;
 pub mod history;
-mod lint;
+pub mod lint;
 mod list;
 pub mod pins;
 mod refresh;

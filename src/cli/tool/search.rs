@@ -1,6 +1,7 @@
 //! `umcp tool search` and `umcp find`: tools by what they do.
 
 use super::super::context::{self, Context};
+use super::super::known::Known;
 use super::list::first_sentence;
 use crate::engine::live::{Found, Live, LiveReply};
 use crate::error::Result;
@@ -39,11 +40,21 @@ struct Hits(Vec<Hit>);
 impl Search {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let live = Live::Search { query: self.words.join(" "), limit: self.limit, profile: self.profile };
-        match ctx.live(live)? {
+        let bar = asked_first(ctx)?.map(|label| ctx.ui.progress(&label));
+        let reply = ctx.live(live)?;
+        drop(bar);
+        match reply {
             LiveReply::Search(found) => ctx.ui.show(&Hits(found.into_iter().map(Hit::from).collect())),
             other => context::unexpected(&other),
         }
     }
+}
+
+/// What the search waits for: servers that were never asked what they offer are asked first.
+fn asked_first(ctx: &Context) -> Result<Option<String>> {
+    let known = Known::read(ctx)?;
+    let names = known.never_listed();
+    Ok((!names.is_empty()).then(|| format!("asking {} for their tools", names.join(", "))))
 }
 
 impl From<Found> for Hit {

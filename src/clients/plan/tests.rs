@@ -54,6 +54,26 @@ fn with_files() -> impl Iterator<Item = &'static Client> {
 }
 
 #[test]
+fn umcp_stands_in_a_file_once_for_each_profile() {
+    let client = find("claude-code").unwrap();
+    let text = r#"{"mcpServers": {
+        "gateway": {"command": "/old/umcp", "args": ["serve"]},
+        "time": {"command": "uvx"},
+        "umcp": {"command": "/old/umcp", "args": ["serve", "--client", "claude-code"]},
+        "work": {"command": "/old/umcp", "args": ["serve", "--profile", "work"]}}}"#;
+    let once = connect(client, "f", text, &Entry::new("/new/umcp", client)).unwrap();
+    let root: serde_json::Value = serde_json::from_str(&once).unwrap();
+    let names: Vec<&String> = root["mcpServers"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["time", "umcp", "work"], "{once}");
+    let beside = crate::clients::beside::list(client, "f", &once).unwrap();
+    assert_eq!(beside.iter().map(|other| other.name.as_str()).collect::<Vec<_>>(), ["time"]);
+    let listed = find("continue").unwrap();
+    let text = "mcpServers:\n  - name: umcp\n    command: umcp\n    args: [serve]\n  - name: other\n    command: umcp\n    args: [serve]\n";
+    let once = connect(listed, "f", text, &Entry::new("/new/umcp", listed)).unwrap();
+    assert!(!once.contains("other") && once.contains("/new/umcp"), "{once}");
+}
+
+#[test]
 fn disconnect_restores_every_file_byte_for_byte() {
     for client in with_files() {
         for text in fixtures(client) {

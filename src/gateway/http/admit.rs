@@ -5,6 +5,7 @@ use super::body::Body;
 use super::issuers::Refused;
 use super::server;
 use super::{Door, checks, plain};
+use crate::clock::Timestamp;
 use crate::policy::pass::Pass;
 use crate::policy::scope::Scopes;
 use crate::policy::{self, jwt};
@@ -24,6 +25,8 @@ pub struct Guest {
     /// The profile: that of the address, or the only one the key opens.
     pub profile: Option<String>,
     pub scopes: Scopes,
+    /// When that is over by itself.
+    pub until: Option<Timestamp>,
 }
 
 /// Where a request came in.
@@ -42,7 +45,13 @@ impl Door {
     /// The guest a request's key or token stands for. `profile`: the one in the address.
     pub(super) async fn admit(&self, entry: &Entry<'_>, profile: Option<String>) -> Result<Guest, Refusal> {
         if self.listening.no_key {
-            return Ok(Guest { pass: None, client: String::new(), profile, scopes: Scopes::ALL });
+            return Ok(Guest {
+                pass: None,
+                client: String::new(),
+                profile,
+                scopes: Scopes::ALL,
+                until: None,
+            });
         }
         let key = match bearer(entry.headers) {
             Ok(Some(key)) => key,
@@ -82,7 +91,8 @@ impl Door {
             return Err(self.unauthorized(entry, Some("the key is not known, expired or revoked"), why));
         };
         let (pass, client) = (Some(token.name.as_str().into()), String::new());
-        Ok((Guest { pass, client, profile: None, scopes: token.scopes }, token.profile.clone()))
+        let (scopes, until) = (token.scopes, token.expires);
+        Ok((Guest { pass, client, profile: None, scopes, until }, token.profile.clone()))
     }
 
     /// The guest of a grant of ours, and the profile the owner gave it.
@@ -103,7 +113,9 @@ impl Door {
         let client = format!("grant:{}", grant.name);
         let pass = Some(client.as_str().into());
         // The address is the one the owner allowed, whose profile the grant may narrow but not leave.
-        Ok((Guest { pass, client, profile: None, scopes: grant.scopes }, grant.profile.clone()))
+        // Its client renews the token within the grant, which is what ends.
+        let (scopes, until) = (grant.scopes, Some(grant.refresh_until));
+        Ok((Guest { pass, client, profile: None, scopes, until }, grant.profile.clone()))
     }
 
     /// The guest of a signed token, and the profile its issuer is trusted for.
@@ -124,7 +136,8 @@ impl Door {
         let client = format!("{}:{}", issuer.name, claims.subject);
         let pass = Some(Pass::new(client.as_str(), claims.roles.clone()));
         let scopes = if said.is_empty() { issuer.scopes } else { said };
-        Ok((Guest { pass, client, profile: None, scopes }, issuer.profile.clone()))
+        let until = Some(claims.ends());
+        Ok((Guest { pass, client, profile: None, scopes, until }, issuer.profile.clone()))
     }
 
     /// `reason`: what the audit trail says of it; nothing where no key was sent, which is how clients begin.

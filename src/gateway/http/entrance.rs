@@ -117,6 +117,13 @@ impl Entrance {
         Ok(self.tokens(engine)?.iter().any(|it| it.name == name && it.is_valid(now)))
     }
 
+    /// Whether a pass is good beyond the end it had when its holder came: keys are rotated and grants renewed under the
+    /// same name, a signed token never is.
+    pub fn outlives(&self, engine: &Engine, name: &str) -> bool {
+        let signed = name.contains(':') && !name.starts_with("grant:");
+        !signed && matches!(self.still_opens(engine, name), Ok(true))
+    }
+
     /// Counts a request of an address; the error is how long to wait.
     pub fn count_address(&self, from: Option<IpAddr>) -> Result<(), Duration> {
         from.map_or(Ok(()), |from| self.addresses.take(|| policy::network::counted(from)))

@@ -122,7 +122,9 @@ impl Door {
     /// A session of this guest: what a key may do is not what another one may.
     fn session(&self, id: &str, guest: &Guest) -> Option<Arc<HttpSession>> {
         let known = self.sessions.get(id, guest.profile.as_deref());
-        known.filter(|known| known.session.arrival.token == guest.pass)
+        let known = known.filter(|known| known.session.arrival.token == guest.pass)?;
+        known.session.used_until(guest.until);
+        Some(known)
     }
 
     /// `initialize`: a new legacy session.
@@ -311,8 +313,8 @@ impl Door {
 }
 
 fn arrival(guest: Guest) -> Arrival {
-    let Guest { pass: token, client, profile, .. } = guest;
-    Arrival { door: usage::Door::Http, client, token, profile, cwd: None }
+    let Guest { pass: token, client, profile, until, .. } = guest;
+    Arrival { door: usage::Door::Http, client, token, until, profile, cwd: None }
 }
 
 /// All of a body. Nearly always it is the one piece it arrived in, which is taken as it is.

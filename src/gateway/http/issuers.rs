@@ -11,6 +11,7 @@ use crate::policy::issuer::Issuer;
 use crate::policy::jwt::{Claims, Expected, Fault, Jwt, Key};
 use crate::upstream::oauth::Net;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ const MOST_BYTES: u64 = 256 << 10;
 /// Tokens that are remembered as good, and for how long.
 const MOST_GOOD: usize = 1000;
 const GOOD_FOR: Duration = Duration::from_secs(60);
+/// A token is looked at anew so often while issuers are being changed.
+const MOST_CHANGES: usize = 5;
 
 /// A token that was found good.
 #[derive(Debug)]
@@ -64,6 +67,8 @@ pub struct Issuers {
     /// By name of the issuer.
     keys: Mutex<HashMap<String, Arc<Keys>>>,
     good: Mutex<Remembered>,
+    /// Counts the changes; it changes before what is known is dropped.
+    change: AtomicU64,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -73,6 +78,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Issuers {
     /// The issuers were changed.
     pub fn forget(&self) {
+        self.change.fetch_add(1, SeqCst);
         *locked(&self.rows) = None;
         locked(&self.keys).clear();
         locked(&self.good).clear();
@@ -103,12 +109,21 @@ impl Issuers {
             return Ok(good.clone());
         }
         let jwt = Jwt::parse(token).map_err(Refused::Fault)?;
-        let trusted = self.trusted(engine).map_err(|_| Refused::Keys)?;
-        let issuer = trusted.iter().find(|it| jwt.issuer() == Some(&it.issuer));
-        let issuer = issuer.ok_or(Refused::Fault(Fault::Issuer))?.clone();
-        let claims = self.verify(&jwt, &issuer, now).await?;
-        let good = Arc::new(Good { issuer, claims });
-        let mut known = locked(&self.good);
+        let (good, mut known) = 'verified: {
+            for _ in 0..MOST_CHANGES {
+                let change = self.change.load(SeqCst);
+                let trusted = self.trusted(engine).map_err(|_| Refused::Keys)?;
+                let issuer = trusted.iter().find(|it| jwt.issuer() == Some(&it.issuer));
+                let issuer = issuer.ok_or(Refused::Fault(Fault::Issuer))?.clone();
+                let claims = self.verify(&jwt, &issuer, now).await?;
+                let known = locked(&self.good);
+                // While the issuer was asked for its keys, somebody may have ended the trust in it.
+                if self.change.load(SeqCst) == change {
+                    break 'verified (Arc::new(Good { issuer, claims }), known);
+                }
+            }
+            return Err(Refused::Keys);
+        };
         if known.len() >= MOST_GOOD {
             known.retain(|_, (at, _)| at.elapsed() < GOOD_FOR);
         }

@@ -131,6 +131,7 @@ mod tests {
             door: Door::Http,
             client: String::new(),
             token: None,
+            until: None,
             profile: Some("work".into()),
             cwd: None,
         };

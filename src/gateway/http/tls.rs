@@ -124,7 +124,7 @@ fn unusable(what: &str, path: &Path, why: impl ToString) -> Error {
 
 /// The files of our own certificate; made once, for this machine and the names it is found by.
 fn own(paths: &Paths, year: i32, names: &[String]) -> Result<(PathBuf, PathBuf)> {
-    let (cert, key) = (paths.data.join("endpoint.crt"), paths.data.join("endpoint.key"));
+    let (cert, key) = (paths.own_certificate(), paths.data.join("endpoint.key"));
     if cert.exists() && key.exists() {
         return Ok((cert, key));
     }

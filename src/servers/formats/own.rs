@@ -2,6 +2,7 @@
 //! `umcp server export` writes it and `umcp server edit` opens it.
 
 use super::shut;
+use crate::clock::milliseconds;
 use crate::documents::{Node, Source, node, write_yaml};
 use crate::error::{Error, Result, codes};
 use crate::sandbox::Sandbox;
@@ -234,13 +235,7 @@ const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), (
 
 /// Milliseconds of a time such as `30s`; a bare number counts seconds.
 pub fn parse_time(text: &str) -> Result<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let unit = match text[digits..].trim() {
-        "" => Some(1000),
-        word => UNITS.iter().find(|(name, _)| *name == word).map(|(_, millis)| *millis),
-    };
-    let number = text[..digits].parse::<u64>().ok();
-    number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit)).ok_or_else(|| {
+    milliseconds(text).ok_or_else(|| {
         Error::new(&codes::VALUE_INVALID, format!("`{text}` is not a time"))
             .hint("write 30s, 500ms, 2m or 1h")
     })

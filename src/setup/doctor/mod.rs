@@ -161,6 +161,8 @@ pub struct Facts {
     pub catalogues: BTreeMap<String, Catalogue>,
     /// Empty when no daemon runs.
     pub statuses: Vec<ServerStatus>,
+    /// Schedules that are on.
+    pub schedules: usize,
     /// Addresses the daemon listens on.
     pub http: Vec<String>,
 }

@@ -126,6 +126,10 @@ pub fn daemon(machine: &Machine<'_>, facts: &Facts) -> Vec<Check> {
                         .cure("umcp gateway start --detach")
                         .fix(Fix::Remove(socket)),
                 );
+            } else if facts.schedules > 0 {
+                let what =
+                    format!("no daemon keeps the time of the schedules that are on ({})", facts.schedules);
+                checks.push(Check::new(Area::Daemon, Level::Warn, what).cure("umcp gateway start --detach"));
             } else {
                 let what = "no daemon runs; it starts when it is needed";
                 checks.push(Check::new(Area::Daemon, Level::Ok, what));

@@ -22,6 +22,7 @@ fn facts(paths: &Paths) -> Facts {
         secrets: Vec::new(),
         catalogues: BTreeMap::new(),
         statuses: Vec::new(),
+        schedules: 0,
         http: vec!["127.0.0.1:7332".into()],
     }
 }
@@ -63,6 +64,16 @@ fn only_a_store_that_was_read_has_good_checksums() {
             let said = &report.checks[0].what;
             assert_eq!(said.contains("every checksum holds"), read == StoreRead::Whole, "{said}");
         }
+    });
+}
+
+#[test]
+fn schedules_that_nobody_keeps_the_time_of_are_told() {
+    with_home(|_, machine| {
+        let facts = Facts { schedules: 2, ..facts(machine.paths) };
+        let report = run(machine, &facts, Some(Area::Daemon), Timestamp::default());
+        let (level, cure) = (report.checks[0].level, report.checks[0].cure.as_deref());
+        assert_eq!((level, cure), (Level::Warn, Some("umcp gateway start --detach")));
     });
 }
 

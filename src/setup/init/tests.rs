@@ -127,6 +127,27 @@ fn a_server_of_the_user_and_the_project_is_one() {
 }
 
 #[test]
+fn a_client_that_would_list_umcp_twice_is_told_of() {
+    let home = Home::new(&[("project/.mcp.json", PROJECT), (".claude.json", "{}")]);
+    let client = crate::clients::find("claude-code").unwrap();
+    let ask = |scope| Ask { scope, ..ask("claude-code", false, None) };
+    let connect = |scope| {
+        let call = &mut |request| home.call(request);
+        connect::connect(&ask(scope), &home.machine(), now(), call).unwrap()
+    };
+    assert_eq!(connect(Scope::Project).files[0].twice, Vec::<PathBuf>::new());
+    let project = home.dir.path().join("project/.mcp.json");
+    assert_eq!(home.init(&everything()).clients[0].twice, std::slice::from_ref(&project));
+    assert_eq!(connect(Scope::Project).files[0].twice, [home.dir.path().join(".claude.json")]);
+    // Another profile is another way.
+    let other =
+        fs::read_to_string(&project).unwrap().replace("\"serve\"", "\"serve\", \"--profile\", \"work\"");
+    fs::write(&project, other).unwrap();
+    assert_eq!(home.init(&everything()).clients[0].twice, Vec::<PathBuf>::new());
+    assert_eq!(client.id, "claude-code");
+}
+
+#[test]
 fn a_second_init_changes_nothing() {
     let home = mess();
     home.init(&everything());

@@ -141,7 +141,8 @@ fn open(path: &Path) {
     fs::read_dir(path).into_iter().flatten().flatten().for_each(|entry| open(&entry.path()));
 }
 
-/// SHA-256 over names, kinds and contents of all files, in hex. What Python compiles for itself does not count.
+/// SHA-256 over names, kinds and contents of all files, in hex. What Python compiled counts too, since it runs that rather
+/// than the source: it is made while a package is installed, and not later.
 pub fn content(root: &Path) -> Result<String> {
     let mut lines = Vec::new();
     list(root, root, &mut lines)?;
@@ -159,9 +160,7 @@ fn list(root: &Path, folder: &Path, lines: &mut Vec<String>) -> Result<()> {
             let target = fs::read_link(&path).map_err(|error| io_error("read", &path, &error))?;
             lines.push(format!("link {name} {}\n", target.display()));
         } else if meta.is_dir() {
-            if path.file_name().is_none_or(|name| name != "__pycache__") {
-                list(root, &path, lines)?;
-            }
+            list(root, &path, lines)?;
         } else {
             let bytes = fs::read(&path).map_err(|error| io_error("read", &path, &error))?;
             lines.push(format!("file {name} {}\n", ids::digest(&bytes)));
@@ -197,14 +196,18 @@ mod tests {
     }
 
     #[test]
-    fn every_file_counts_but_what_python_compiles() {
+    fn every_file_counts_and_so_does_what_python_compiled() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("x/__pycache__")).unwrap();
         fs::write(dir.path().join("x/a"), "1").unwrap();
         let before = content(dir.path()).unwrap();
         fs::write(dir.path().join("x/__pycache__/a.pyc"), "2").unwrap();
-        assert_eq!(content(dir.path()).unwrap(), before);
+        let planted = content(dir.path()).unwrap();
+        assert_ne!(planted, before);
         fs::write(dir.path().join("x/a"), "2").unwrap();
-        assert_ne!(content(dir.path()).unwrap(), before);
+        assert_ne!(content(dir.path()).unwrap(), planted);
+        fs::write(dir.path().join("x/a"), "1").unwrap();
+        fs::remove_dir_all(dir.path().join("x/__pycache__")).unwrap();
+        assert_eq!(content(dir.path()).unwrap(), before);
     }
 }

@@ -3,13 +3,14 @@
 //! end a group, and to hear its last words, stand beside the tests that try them.
 
 use crate::error::{Error, Result, codes};
-use crate::paths::Paths;
+use crate::packages::failure;
+use crate::paths::{Paths, write_atomic};
 use crate::sandbox::{self, Base, Chosen, Limits, Net, Prepared, Subject};
 use crate::setup::programs;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,8 @@ const DEADLINE: Duration = Duration::from_secs(30 * 60);
 const MAX_OUTPUT: u64 = 64 << 20;
 /// How long a program may take to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Lines of stderr that an error quotes.
-const LAST_LINES: usize = 12;
+/// Lines of stderr that are kept for an error and its log.
+const LAST_LINES: usize = 2000;
 
 /// Variables a manager's program gets, by name and by how the name begins.
 const NAMES: &[&str] = &[
@@ -240,17 +241,30 @@ impl Runner<'_> {
         while let Ok(line) = lines.recv_timeout(Duration::from_millis(100)) {
             last.push(line);
         }
-        let said = last.split_off(last.len().saturating_sub(LAST_LINES)).join("\n");
-        let said = if said.trim().is_empty() { format!("it ended with {status}") } else { said };
-        Err(Error::new(&codes::PACKAGE_FAILED, format!("`{}` failed", step.line())).because(said))
+        Err(self.failed(step, &last, status))
+    }
+
+    /// The error of a program that failed, with all that it said in a file.
+    fn failed(&self, step: &Step, said: &[String], status: ExitStatus) -> Error {
+        let told = failure::read(said);
+        let why = if told.why.is_empty() { format!("it ended with {status}") } else { told.why };
+        let error = Error::new(told.code, format!("`{}` {}", step.program, told.what)).because(why);
+        let error = told.hint.into_iter().fold(error, Error::hint);
+        let log = self.paths.packages_log();
+        let text = format!("{}\n{}\nended with {status}\n", step.line(), said.join("\n"));
+        match write_atomic(&log, text.as_bytes()) {
+            Ok(()) => error.hint(format!("all it said stands in `{}`", log.display())),
+            // The reason above is what matters.
+            Err(_) => error,
+        }
     }
 
     fn hear(&self, lines: &Receiver<String>, last: &mut Vec<String>) {
         for line in lines.try_iter() {
             (self.told)(&line);
             last.push(line);
-            if last.len() > 10 * LAST_LINES {
-                last.drain(..9 * LAST_LINES);
+            if last.len() > 2 * LAST_LINES {
+                last.drain(..LAST_LINES);
             }
         }
     }

@@ -67,8 +67,9 @@ pub fn fill(
     let venv = Step::new(PYTHON, &["-I", "-m", "venv", "--without-pip", "venv"]);
     installer.runner.run(draft.path(), &venv)?;
     let inside = format!("venv/{PROGRAMS}/python");
-    let step =
-        pip(&["--python", &inside, "install", "--no-deps", "--require-hashes", "-r", "requirements.txt"]);
+    // Compiled now, whatever pip's settings say: what appears in the folder later was not installed.
+    let step = pip(&["--python", &inside, "install", "--compile", "--no-deps", "--require-hashes"]);
+    let step = step.arg("-r").arg("requirements.txt");
     installer.runner.run(draft.path(), &wheels(step, scripts))?;
     settle(&draft.path().join("venv"), draft.path(), &place.path)
 }

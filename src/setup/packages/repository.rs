@@ -4,7 +4,7 @@ use super::folder::{Draft, Place};
 use super::{Installer, cargo, process::Step, pypi};
 use crate::error::{Error, Result, codes};
 use crate::packages::model::FOLDER;
-use crate::packages::recipe::{self, Command, FILES, Recipe};
+use crate::packages::recipe::{self, Command, FILES, Recipe, Site};
 use crate::packages::{Manager, Reference, Resolved, Run};
 use crate::paths::io_error;
 use std::fs;
@@ -77,7 +77,13 @@ pub fn resolve(installer: &Installer<'_>, reference: &Reference, scripts: bool) 
     fetch(installer, &draft, reference, &commit)?;
     let read = reader(&draft);
     let recipe = Recipe::detect(&read)?;
-    let commands = recipe.commands(&read, scripts).iter().map(Command::line).collect();
+    let site = Site { read: &read, has: &|program| installer.runner.has(program) };
+    let mut commands: Vec<String> = recipe.commands(&site, scripts).iter().map(Command::line).collect();
+    if recipe == Recipe::Python && read("uv.lock").is_some() && !installer.runner.has("uv") {
+        commands.push(
+            "# its uv.lock counts only where `uv` is installed; so its versions are chosen anew".into(),
+        );
+    }
     let published = recipe.published(&read).filter(|name| is_published(installer, reference, name));
     Ok(Resolved {
         version: commit[..12].into(),
@@ -115,7 +121,8 @@ pub fn fill(
 ) -> Result<()> {
     let (commit, recipe) = recipe::read_pins(pins)?;
     fetch(installer, draft, reference, &commit)?;
-    for command in recipe.commands(&reader(draft), scripts) {
+    let site = Site { read: &reader(draft), has: &|program| installer.runner.has(program) };
+    for command in recipe.commands(&site, scripts) {
         let folder = if command.inside { draft.path().join(FILES) } else { draft.path().to_path_buf() };
         let step = Step { args: command.args, foreign: true, ..Step::new(command.program, &[]) };
         installer.runner.run(&folder, &step)?;

@@ -74,6 +74,30 @@ fn records_wait_for_a_full_disk() {
 }
 
 #[test]
+fn a_record_that_cannot_be_written_keeps_no_other_one_waiting() {
+    let store = Store::memory();
+    // Nothing can be put behind a record whose place cannot be read.
+    let odd = store.write(|tx| {
+        tx.view(LOG.name)?.insert(b"no place in a series", b"x")?;
+        tx.changed = true;
+        Ok(())
+    });
+    odd.unwrap();
+    for number in 0..3 {
+        assert!(store.append(&LOG, Timestamp(number), &note(number)).unwrap());
+        assert!(store.append_link(&CHAIN, Timestamp(number), "x".into()).unwrap());
+    }
+    // The thread may have met the first of them before the others came.
+    while store.dropped() < 3 {
+        let _ = store.flush();
+    }
+    store.flush().unwrap();
+    assert_eq!((store.read(|tx| tx.count(&CHAIN)).unwrap(), store.dropped()), (3, 3));
+    store.append(&LOG, Timestamp(9), &note(9)).unwrap();
+    assert!(store.flush().unwrap_err().is(&codes::STORE_DAMAGED), "whoever waits hears why");
+}
+
+#[test]
 fn a_queue_without_end_drops_and_counts() {
     let disk = Disk::default();
     format_disk(&disk);

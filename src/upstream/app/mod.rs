@@ -17,6 +17,7 @@ use super::supervisor::Upstream;
 use crate::apps::{self, App};
 use crate::engine::{Reply, StoreRequest, unexpected};
 use crate::error::{Error, Result};
+use crate::servers::references;
 use server::Server;
 use std::sync::Arc;
 
@@ -32,15 +33,15 @@ pub async fn open(
 ) -> Result<Arc<Link>> {
     let (upstream, name, chosen) = (upstream.clone(), name.to_string(), chosen.clone());
     // Beside the runtime: a large document takes its time to be read, and a reference may be a command.
-    let made = tokio::task::spawn_blocking(move || {
+    let (shared, entry) = (upstream.shared().clone(), upstream.entry.clone());
+    let made = shared.beside(&entry.id, references::may_wait(&entry), move || {
         let app = find(&upstream.shared().engine, &name)?;
         let definition = app.definition()?;
         let (link, queue) = Link::new(inbox);
         let server = Server::new(app, definition, upstream, link.clone(), chosen)?;
         Ok::<_, Error>((Arc::new(server), link, queue))
     });
-    let made = made.await.map_err(|error| Error::bug("an app was not read").because(error))?;
-    let (server, link, queue) = made?;
+    let (server, link, queue) = made.await?;
     tokio::spawn(server::run(server, queue));
     Ok(link)
 }

@@ -8,6 +8,7 @@ use crate::apps::answer::Outcome;
 use crate::apps::model::{Action, Definition, Exec, Tool};
 use crate::apps::{self, App};
 use crate::error::{Error, Result, codes};
+use crate::servers::references;
 use crate::tools::arguments;
 use crate::upstream::builtin::Options;
 use crate::upstream::builtin::web::{Follow, Web};
@@ -34,6 +35,8 @@ pub struct Server {
     runner: Runner,
     /// The accounts it was opened for.
     pub(super) chosen: Chosen,
+    /// A value of it may come from a program or a file.
+    waits: bool,
     /// Where commands run that say nothing else.
     cwd: Option<PathBuf>,
     /// Answer of `tools/list`, made once.
@@ -60,7 +63,10 @@ impl Server {
         let options = Options { env: reach.map(resolve).collect::<Result<_>>()?, ..Options::default() };
         let values = Values { shared: shared.clone(), server: entry.name.clone(), env: entry.env.clone() };
         let cwd = entry.cwd.as_ref().map(|cwd| shared.resolve(cwd, "cwd")).transpose()?;
+        let waits = references::may_wait(entry)
+            || ["cmd://", "file://"].iter().any(|scheme| app.definition.contains(scheme));
         Ok(Self {
+            waits,
             web: Web::new(&options, Follow::SameHost)?,
             runner: Runner { children: shared.children.clone() },
             cwd: cwd.map(|cwd| values.path(&cwd, None)),
@@ -198,8 +204,7 @@ impl Server {
         make: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let this = self.clone();
-        let made = tokio::task::spawn_blocking(move || make(&this)).await;
-        made.map_err(|error| Error::bug("a call was not built").because(error))?
+        self.values.shared.beside(self.upstream.id(), self.waits, move || make(&this)).await
     }
 
     fn spec(&self, tool: &str, exec: &Exec, arguments: &Map<String, Value>) -> Result<(Spec, String)> {

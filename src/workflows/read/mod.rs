@@ -5,6 +5,7 @@ mod inputs;
 mod steps;
 
 use super::model::{CONCURRENCY, Formula, Shape, Workflow};
+pub use crate::clock::milliseconds as duration;
 use crate::documents::{self, Key, Node, Position, Source, Value as Held};
 use crate::error::{Error, codes};
 use crate::expressions::{Expression, Fault, Masked, mask};
@@ -38,28 +39,6 @@ fn restore(mut error: Error, text: &str) -> Error {
         span.text = line.chars().take(200).collect();
     }
     error
-}
-
-/// Milliseconds of `500ms`, `30s`, `5m`, `2h`, `1d` or a number of seconds.
-pub fn duration(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let number: f64 = text[..end].parse().ok()?;
-    let unit = match text[end..].trim() {
-        "ms" => 1.0,
-        "" | "s" | "sec" | "seconds" => 1000.0,
-        "m" | "min" | "minutes" => 60_000.0,
-        "h" | "hours" => 3_600_000.0,
-        "d" | "days" => 86_400_000.0,
-        _ => return None,
-    };
-    let ms = number * unit;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "within a year of milliseconds"
-    )]
-    (0.0..=31_536_000_000.0).contains(&ms).then_some(ms as u64)
 }
 
 pub(super) struct Reader<'a> {

@@ -169,6 +169,66 @@ fn a_false_token_is_refused_with_where_a_good_one_is_had() {
     assert_eq!(ask(&address, "tools/list", json!({}), &[bearer(&good)]).0.status, 401);
 }
 
+fn greeting(address: &str, token: &str) -> (&'static str, String) {
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"},
+    }});
+    let (head, _) = exchange(address, "POST", "/mcp", &[bearer(token)], &body.to_string());
+    ("Mcp-Session-Id", head.get("mcp-session-id").unwrap().to_string())
+}
+
+#[test]
+fn a_stream_ends_with_the_token_it_was_opened_with_unless_a_newer_one_came() {
+    let (daemon, address) = daemon();
+    let signer = Signer::new("a");
+    let (stub, _) = jwks(signer.jwk());
+    let issuer = "https://id.example.com";
+    trust(&daemon, issuer, stub.address.clone(), |_| {});
+    let now = Clock::from_env().now().millis() / 1000;
+    // Clocks may differ by a minute, so this one is taken for two seconds more.
+    let brief = signer.token(issuer, json!({"exp": now - 58}));
+    let (lost, kept) = (greeting(&address, &brief), greeting(&address, &brief));
+    let (mut stream, _) =
+        crate::support::http::send(&address, "GET", "/mcp", &[bearer(&brief), lost.clone()], "");
+    let newer = bearer(&signer.token(issuer, json!({})));
+    let ping = json!({"jsonrpc": "2.0", "id": 2, "method": "ping"}).to_string();
+    let status = |session: &(&'static str, String)| {
+        exchange(&address, "POST", "/mcp", &[newer.clone(), session.clone()], &ping).0.status
+    };
+    assert_eq!(status(&kept), 200);
+    let head = stream.head().unwrap();
+    assert_eq!((head.status, stream.events(&head).count()), (200, 0), "the open stream ends");
+    assert_eq!((status(&lost), status(&kept)), (404, 200));
+}
+
+#[test]
+fn trust_that_ends_while_keys_are_fetched_opens_nothing() {
+    let (daemon, address) = daemon();
+    let signer = Signer::new("a");
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let gate = Mutex::new((asked, may_go_on));
+    let keys = json!({"keys": [signer.jwk()]});
+    let stub = Stub::start(move |_| {
+        let gate = gate.lock().unwrap();
+        gate.0.send(()).unwrap();
+        gate.1.recv().unwrap();
+        Answer::json(keys.clone())
+    });
+    let issuer = "https://id.example.com";
+    trust(&daemon, issuer, stub.address.clone(), |_| {});
+    let token = bearer(&signer.token(issuer, json!({})));
+    let asking = std::thread::spawn({
+        let (address, token) = (address.clone(), token.clone());
+        move || ask(&address, "tools/list", json!({}), &[token]).0.status
+    });
+    is_asked.recv().unwrap();
+    daemon.ask(Request::RemoveIssuer { name: "corp".into() });
+    go_on.send(()).unwrap();
+    assert_eq!(asking.join().unwrap(), 401);
+    assert_eq!(ask(&address, "tools/list", json!({}), &[token]).0.status, 401, "nor is it remembered");
+}
+
 #[test]
 fn an_issuer_is_asked_once_whatever_strangers_send() {
     let (daemon, address) = daemon();

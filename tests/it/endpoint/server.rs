@@ -375,6 +375,32 @@ fn a_refresh_token_that_comes_twice_ends_the_grant() {
 }
 
 #[test]
+fn what_a_client_revokes_is_its_own_and_an_exchanged_token_still_stands_for_its_grant() {
+    let house = House::new();
+    let (client, other) = (house.client(), house.client());
+    let code = house.code(&client);
+    let first = house.redeem(&client, &code, &[]).json();
+    let old = first["refresh_token"].as_str().unwrap().to_string();
+    let second = house.refresh(&client, &old).json();
+    let revoke = |fields: &[(&str, &str)]| house.exchange("POST", "/oauth/revoke", &[], &form(fields));
+    assert_eq!(revoke(&[("token_type_hint", "refresh_token")]).status, 400, "no token");
+    let refused = revoke(&[("token", &old), ("client_id", &other)]);
+    assert_eq!((refused.status, &refused.json()["error"]), (400, &json!("invalid_grant")));
+    for ended in [&code, first["access_token"].as_str().unwrap()] {
+        assert_eq!(revoke(&[("token", ended), ("client_id", &client)]).status, 200);
+        assert_eq!(
+            house.opens(&second["access_token"]),
+            200,
+            "a code, or a token that has ended, ends nothing"
+        );
+    }
+    // The client may have missed the answer with the newer one: what it wants gone is gone.
+    assert_eq!(revoke(&[("token", &old), ("client_id", &client)]).status, 200);
+    assert_eq!(house.opens(&second["access_token"]), 401);
+    assert_eq!(house.refresh(&client, second["refresh_token"].as_str().unwrap()).status, 400);
+}
+
+#[test]
 fn a_token_is_for_one_address_and_off_is_off() {
     let house = House::new();
     let client = house.client();

@@ -263,6 +263,9 @@ fn a_slip_of_the_pen_is_told_where_a_decision_is_explained() {
         (&["fx.echo"], None),
         (&["fx.test_simple_promt", "--kind", "prompt"], Some("did you mean `fx.test_simple_prompt`?")),
         (&["fx.test_simple_prompt", "--kind", "prompt"], None),
+        (&["--prompt", "fx.test_simple_promt", "name=x"], Some("did you mean `fx.test_simple_prompt`?")),
+        (&["--prompt", "fx.test_simple_prompt"], None),
+        (&["--resource", "fx.test://static-txt"], Some("did you mean `fx.test://static-text`?")),
         (&["fx.test://static-txt", "--kind", "resource"], Some("did you mean `fx.test://static-text`?")),
     ] {
         let told = explain(words);

@@ -12,7 +12,7 @@ fn an_export_is_read_on_another_machine_and_shows_nothing_on_the_way() {
     sandbox.run(&["secret", "set", "b/c", "--value-file", multiline.to_str().unwrap()]);
     let pass = sandbox.home().join("pass");
     private(&pass, b"correct horse\n");
-    assert_snapshot!(sandbox.run(&["secret", "export", "out.json", "--file-passphrase", "pass"]), @"
+    assert_snapshot!(sandbox.run(&["secret", "export", "out.json", "--passphrase-file", "pass"]), @"
     exit: 0
     --- stdout ---
     ok   wrote 2 secrets to out.json
@@ -37,7 +37,9 @@ fn an_export_is_read_on_another_machine_and_shows_nothing_on_the_way() {
     --- stderr ---
     error: the passphrase is wrong, or the file was changed [UM0713]
     ");
-    let imported = other.json(&[&import[..], &["pass"]].concat());
+    // The name it had before is still understood, and so is the one of the vault beside it.
+    assert!(!other.run(&["secret", "import", "--help"]).stdout.contains("--file-passphrase"));
+    let imported = other.json(&[&import[..], &["pass", "--vault-passphrase-file", "nothing"]].concat());
     assert_eq!(imported["data"]["stored"], serde_json::json!(["A", "b/c"]));
     for (name, value) in [("A", VALUE), ("b/c", "two\nlines \"quoted\"")] {
         assert_eq!(other.run(&["secret", "get", name, "--reveal"]).stdout.trim_end(), value, "{name}");

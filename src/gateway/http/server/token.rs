@@ -116,7 +116,7 @@ impl Door {
             Redeemed::Again | Redeemed::Unknown => {
                 // Two have the code: what came of it is worth nothing any more. A code that was used before a restart is
                 // known by its grant alone.
-                let _ = self.grants(GrantRequest::End { digest: hash(text("code")), at: now }).await;
+                let _ = self.grants(GrantRequest::End { code: hash(text("code")), at: now }).await;
                 return error("invalid_grant", "the code is not known, was used before, or has ended");
             }
         };
@@ -161,14 +161,19 @@ impl Door {
         }
     }
 
-    /// Ends a grant by any of its tokens; one that is not known is no error (RFC 7009).
+    /// Ends a grant by any of its tokens, also one that was exchanged for a newer one; one that is not known is no error
+    /// (RFC 7009, 2.2), one of another client than that which says to ask is (2.1).
     pub(super) async fn revoke(&self, request: Request<Incoming>) -> Response<Body> {
         let Some(sent) = form(request).await else {
             return error("invalid_request", "send a form in which nothing comes twice");
         };
         let at = self.gateway.world().shared.engine.now();
-        let digest = hash(sent.get("token").map(String::as_str).unwrap_or_default());
-        match self.grants(GrantRequest::End { digest, at }).await {
+        let Some(token) = sent.get("token").map(|token| hash(token)) else {
+            return error("invalid_request", "`token` is missing");
+        };
+        let client = sent.get("client_id").cloned();
+        match self.grants(GrantRequest::Revoke { token, client, at }).await {
+            Ok(Reply::Foreign) => error("invalid_grant", "the token is another client's"),
             Ok(_) => document(&json!({})),
             Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "nothing can be revoked now"),
         }
