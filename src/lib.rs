@@ -10,6 +10,7 @@ pub mod clients;
 pub mod clock;
 pub mod daemon;
 pub mod documents;
+pub mod embedding;
 pub mod engine;
 pub mod environments;
 pub mod error;

@@ -20,6 +20,7 @@ sealing                  | error ids paths
 documents/near           |
 documents                | error documents/near
 search                   | error
+embedding                |
 sandbox                  | error
 settings                 | error paths documents documents/near sandbox
 ui                       | error clock
