@@ -18,6 +18,7 @@ pub mod expressions;
 pub mod gateway;
 pub mod ids;
 pub mod integrations;
+pub mod memory;
 pub mod packages;
 pub mod paths;
 pub mod policy;

@@ -5,6 +5,7 @@ use crate::error::{Error, Result, codes};
 use crate::policy::pass::Pass;
 use crate::tools::Era;
 use crate::upstream::app::RECORD;
+use crate::upstream::builtin::CALLER;
 use crate::upstream::era;
 use crate::upstream::link::Listener;
 use crate::upstream::message::push_quoted;
@@ -44,8 +45,9 @@ pub struct Context {
 }
 
 /// Keys of `_meta` that belong to one hop only.
-const PER_HOP: [&str; 7] = [
+const PER_HOP: [&str; 8] = [
     RECORD,
+    CALLER,
     "progressToken",
     "io.modelcontextprotocol/protocolVersion",
     "io.modelcontextprotocol/clientInfo",
@@ -169,6 +171,19 @@ impl Context {
         }
     }
 
+    /// `_meta` with what a server inside umcp is told of the caller: the name of its key, else what the client calls
+    /// itself; the command line is the owner.
+    pub fn with_caller(&self, meta: String) -> String {
+        let name = self.token.as_ref().map_or(&*self.client, |token| token.name());
+        let owner = self.door == Door::Cli && self.token.is_none();
+        let caller =
+            format!(r#""{CALLER}":{{"agent":{},"session":{},"owner":{owner}}}"#, quote(name), self.session);
+        match meta.strip_suffix('}') {
+            None => format!("{{{caller}}}"),
+            Some(rest) => format!("{rest},{caller}}}"),
+        }
+    }
+
     /// `_meta` for a server of `era`: what the client sent without the per-hop keys, then those of this hop.
     /// Empty when there is nothing to say.
     pub fn meta(&self, sent: &Params<'_>, era: Era, token: u64) -> String {
@@ -244,6 +259,10 @@ mod tests {
     #[test]
     fn a_modern_server_is_told_who_asks() {
         let context = Context::plain("test", Door::Cli);
+        let told = context.with_caller(r#"{"a":1}"#.into());
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!((&told["a"], &told[CALLER]["agent"]), (&1.into(), &(*context.client).into()));
+        assert!(context.with_caller(String::new()).starts_with("{\"umcp/caller\":{"));
         let meta: serde_json::Value =
             serde_json::from_str(&context.meta(&Params::default(), Era::Modern, 1)).unwrap();
         assert_eq!(meta["io.modelcontextprotocol/protocolVersion"], era::MODERN);

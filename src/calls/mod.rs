@@ -111,7 +111,7 @@ impl Caller {
             let seat = tool.upstream.seat(context.session, &context.whose).ok()?;
             Some((ttl, Cache::key(&tool.upstream.entry, &tool.tool, params, &seat)?))
         };
-        let key = tool.cache_ms.and_then(key);
+        let key = tool.cache_ms.filter(|_| !tool.upstream.is_told_the_caller()).and_then(key);
         if let Some(reply) = key.as_ref().and_then(|(_, key)| self.cache.get(key)) {
             recorder.cached = true;
             recorder.outcome = Some((Class::Ok, reply.answer.body.len(), None));
@@ -153,11 +153,18 @@ impl Caller {
         let running = upstream.connect_at(upstream.seat(context.session, &context.whose)?).await?;
         let era = running.agreement.era;
         let id = running.connection.next_id();
-        let meta = context.meta(request.params.meta(), era, id);
+        let mut meta = context.meta(request.params.meta(), era, id);
+        if upstream.is_told_the_caller() {
+            meta = context.with_caller(meta);
+        }
+        let params = request.params.forward(request.replaced, &meta);
+        if upstream.is_inside() {
+            check_escapes(&params)?;
+        }
         let outgoing = Outgoing {
             id,
             method: request.method,
-            params: &request.params.forward(request.replaced, &meta),
+            params: &params,
             listener: context.listener.clone(),
             timeout: context.timeout.unwrap_or(upstream.bounds.call),
             name: request.name,
@@ -169,6 +176,18 @@ impl Caller {
         upstream.went(outcome.as_ref().map(|_| ()));
         let answer = outcome.map_err(|error| upstream.named(error))?;
         Ok(Reply { answer, era })
+    }
+}
+
+/// Refuses half a surrogate pair, which passes as the text of JSON and which a server of ours could not read: it would
+/// leave the call without an answer.
+fn check_escapes(params: &str) -> Result<()> {
+    let strange = |error: serde_json::Error| {
+        Error::new(&codes::ARGUMENTS_INVALID, "the arguments hold an escape that is no text").because(error)
+    };
+    match params.contains("\\u") {
+        true => serde_json::from_str::<serde_json::Value>(params).map(drop).map_err(strange),
+        false => Ok(()),
     }
 }
 
@@ -227,6 +246,18 @@ pub fn as_tool_result(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_a_pair_is_no_text() {
+        for (params, good) in [
+            (r#"{"a":"x"}"#, true),
+            (r#"{"a":"\u00e4 \ud83e\udd80"}"#, true),
+            (r#"{"a":"\ud800"}"#, false),
+            (r#"{"\udc00":1}"#, false),
+        ] {
+            assert_eq!(check_escapes(params).is_ok(), good, "{params}");
+        }
+    }
 
     #[test]
     fn an_error_result_is_told_from_one_that_holds_an_error() {

@@ -251,6 +251,7 @@ fn named(value_name: &str, path: &[&str]) -> Option<Names> {
         "TOKEN" => Some(Names::Index(NameKind::Token)),
         "ENTRY" => Some(Names::Entries),
         "SOURCE" => Some(Names::Index(NameKind::Source)),
+        "NAMESPACE" if path != ["memory", "namespace", "create"] => Some(Names::Index(NameKind::Namespace)),
         "CODE" => Some(Names::Codes),
         "CLIENT" => Some(Names::Clients),
         _ => None,
@@ -286,6 +287,7 @@ mod tests {
             Names::Index(NameKind::Integration) => vec![("github".into(), String::new())],
             Names::Targets => vec![("git".into(), String::new()), ("github".into(), String::new())],
             Names::Codes => vec![("UM0401".into(), String::new())],
+            Names::Index(NameKind::Namespace) => vec![("team".into(), String::new())],
             Names::Index(NameKind::Source) => vec![("official".into(), "registry".into())],
             Names::Entries => vec![("playwright".into(), String::new())],
             Names::Clients => vec![("cursor".into(), "Cursor".into())],
@@ -337,6 +339,8 @@ mod tests {
             (&["schedule", "create", ""], &[]),
             (&["schedule", "list", "--agent", ""], &["bot"]),
             (&["command", "run", "t"], &["time.now"]),
+            (&["memory", "search", "x", "--namespace", "t"], &["team"]),
+            (&["memory", "namespace", "create", ""], &[]),
         ] {
             assert_eq!(complete(line), expected, "{line:?}");
         }

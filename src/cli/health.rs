@@ -2,6 +2,7 @@
 
 use super::context::{self, Context};
 use super::known::all_servers;
+use super::memory;
 use super::server::run::statuses_if_running;
 use super::server::test;
 use crate::engine::live::{self, Live, LiveReply, ServerStatus};
@@ -22,6 +23,8 @@ enum Verb {
     Check(Check),
     /// Show circuit breakers, or close them with --reset
     Breakers(Breakers),
+    /// Look through the memories, their index and their vectors
+    Memory,
 }
 
 #[derive(Debug, Default, Args)]
@@ -45,6 +48,7 @@ impl Command {
         match self.verb.unwrap_or(Verb::Check(Check::default())) {
             Verb::Check(check) => check.run(ctx),
             Verb::Breakers(breakers) => breakers.run(ctx),
+            Verb::Memory => memory::health(ctx),
         }
     }
 }

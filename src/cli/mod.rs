@@ -29,6 +29,7 @@ mod known;
 mod logs;
 mod machine;
 mod man;
+mod memory;
 mod package;
 mod parse;
 mod policy;
@@ -207,6 +208,8 @@ enum Noun {
     Schedule(schedule::Command),
     #[command(alias = "agents")]
     Agent(agent::Command),
+    #[command(alias = "memories")]
+    Memory(memory::Command),
     /// Show and change settings
     Config(config::Command),
     Test(trial::Command),
@@ -263,6 +266,7 @@ impl Noun {
             Self::Workflow(command) => command.run(ctx),
             Self::Schedule(command) => command.run(ctx),
             Self::Agent(command) => command.run(ctx),
+            Self::Memory(command) => command.run(ctx),
             Self::Config(command) => command.run(ctx),
             Self::Test(command) => command.run(ctx),
             Self::Generate(command) => command.run(ctx),

@@ -15,7 +15,7 @@ use super::wire::{Frame, Hello, Mode};
 use crate::calls::Caller;
 use crate::clock::Clock;
 use crate::engine::live::{Event, Listening};
-use crate::engine::{Engine, Request};
+use crate::engine::{Engine, Request, StoreRequest};
 use crate::error::{Error, Result, codes};
 use crate::gateway::Gateway;
 use crate::gateway::session::Arrival;
@@ -124,11 +124,16 @@ async fn host(
     let names = Engine::new(store.clone(), clock).with_names_index(paths.names_index());
     let renamed = Arc::new(Notify::new());
     let renaming = renamed.clone();
+    let brought = Arc::new(Notify::new());
+    let bringing = brought.clone();
     let (retime, retimed) = mpsc::unbounded_channel();
     let engine = Engine::new(store, clock).with_watcher(Arc::new(move |request| {
         after::retime(&retime, request);
         after::note(&noting, request);
         after::watched(&watching, &renaming, request);
+        if matches!(request, StoreRequest::Memory(request) if request.brings_text()) {
+            bringing.notify_one();
+        }
     }));
     let settings = Settings::load(paths)?;
     let world = World::load(engine.clone(), settings, paths.clone(), children)?;
@@ -144,6 +149,7 @@ async fn host(
     };
     renamed.notify_one();
     tokio::spawn(after::keep_names(names.clone(), renamed));
+    tokio::spawn(after::keep_meaning(engine.clone(), brought));
     announce(Ready::Serving(http));
     let (version, pid) = (super::wire::VERSION, std::process::id());
     let place = if options.foreground { "in the foreground" } else { "in the background" };

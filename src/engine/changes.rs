@@ -4,7 +4,10 @@ use super::{Deploy, StoreRequest};
 use crate::audit::Event;
 use crate::policy::grant;
 use crate::policy::rules;
-use crate::{catalogue, environments, integrations, policy, schedules, secrets, servers, tools, workflows};
+use crate::{
+    catalogue, environments, integrations, memory as memories, policy, schedules, secrets, servers, tools,
+    workflows,
+};
 
 /// The record of a change; `None` for what is no decision of the user.
 pub fn change(request: &StoreRequest) -> Option<Event> {
@@ -29,6 +32,7 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
         StoreRequest::Integration(request) => integration(request)?,
         StoreRequest::Workflow(request) => workflow(request)?,
         StoreRequest::Schedule(request) => schedule(request)?,
+        StoreRequest::Memory(request) => memory(&request.ask)?,
         StoreRequest::Secret(request) => secret(request)?,
         StoreRequest::Catalogue(request) => catalogue(request)?,
         StoreRequest::Install(install) => ("app install", vec![install.server.name.clone()]),
@@ -56,6 +60,7 @@ impl StoreRequest {
             | Self::Package(_) => true,
             Self::Token(request) => !matches!(request, policy::Request::Grant(_)),
             Self::Catalogue(request) => request.renames(),
+            Self::Memory(request) => request.renames(),
             Self::Schedule(request) => matches!(
                 **request,
                 Request::Put { .. }
@@ -176,6 +181,26 @@ fn workflow(request: &workflows::Request) -> Said {
         Request::Put { definition, .. } => ("workflow set", vec![definition.name.clone()]),
         Request::Delete { names } => ("workflow delete", names.clone()),
         // Runs have a journal of their own.
+        _ => return None,
+    })
+}
+
+/// What is remembered is told by the memories themselves; who may read it, and what is gone, is told here. Never a text.
+fn memory(ask: &memories::Ask) -> Said {
+    use memories::Ask;
+    Some(match ask {
+        Ask::Forget { words, dry_run: false, .. } => ("memory forget", words.clone()),
+        Ask::Prune { dry_run: false, .. } => ("memory prune", Vec::new()),
+        Ask::Undo { .. } => ("memory undo", Vec::new()),
+        Ask::SetNamespace { name, create: true, .. } => ("memory namespace create", vec![name.clone()]),
+        Ask::SetNamespace { name, create: false, .. } => ("memory namespace update", vec![name.clone()]),
+        Ask::DeleteNamespace { name } => ("memory namespace delete", vec![name.clone()]),
+        Ask::Grant { namespace, agent, permission: Some(permission) } => {
+            ("memory grant", vec![namespace.clone(), agent.clone(), permission.word().into()])
+        }
+        Ask::Grant { namespace, agent, permission: None } => {
+            ("memory revoke", vec![namespace.clone(), agent.clone()])
+        }
         _ => return None,
     })
 }

@@ -4,6 +4,7 @@
 pub mod accounts;
 mod changes;
 pub mod live;
+mod meaning;
 pub mod names_index;
 pub mod request;
 pub mod vault;
@@ -13,10 +14,11 @@ use crate::error::{Error, Result};
 use crate::policy::rules;
 use crate::store::{Store, Writer};
 use crate::{
-    apps, audit, catalogue, environments, integrations, packages, policy, schedules, secrets, servers, tools,
-    usage, workflows,
+    apps, audit, catalogue, environments, integrations, memory, packages, policy, schedules, secrets,
+    servers, tools, usage, workflows,
 };
 pub use live::{Live, LiveReply};
+pub use meaning::Meaning;
 use names_index::NamesIndex;
 pub use request::{Deploy, Install, Reply, Request, StoreRequest};
 use std::path::PathBuf;
@@ -32,6 +34,13 @@ pub struct Engine {
     clock: Clock,
     names_index: Option<Arc<NamesIndex>>,
     watcher: Option<Watcher>,
+    meaning: Option<Meaning>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Engine").field(&self.store).finish()
+    }
 }
 
 impl Engine {
@@ -40,7 +49,7 @@ impl Engine {
             let event = audit::Event::Lost { records: lost.records, from: lost.first, until: lost.last };
             batch.link(&audit::AUDIT, lost.last, audit::body(lost.last, event));
         });
-        Self { store, clock, names_index: None, watcher: None }
+        Self { store, clock, names_index: None, watcher: None, meaning: None }
     }
 
     /// Keeps the names for shell completion in this file after every change of them.
@@ -66,6 +75,7 @@ impl Engine {
 
     /// Answers a request in one transaction. A write is durable when this returns.
     pub fn call(&self, request: StoreRequest) -> Result<Reply> {
+        let request = self.understood(request);
         if !request.writes() {
             if matches!(request, StoreRequest::Usage(_) | StoreRequest::Audit(_)) {
                 // Whoever asks for records sees those of what he did before. When they cannot be written, those that
@@ -83,6 +93,7 @@ impl Engine {
                 StoreRequest::Integration(request) => integrations::read(tx, request).map(Reply::Integration),
                 StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
                 StoreRequest::Schedule(request) => schedules::read(tx, request).map(Reply::Schedule),
+                StoreRequest::Memory(request) => memory::read(tx, request).map(Reply::Memory),
                 StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
                 StoreRequest::App(request) => apps::read(tx, request).map(Reply::App),
                 StoreRequest::Catalogue(request) => catalogue::read(tx, request).map(Reply::Catalogue),
@@ -184,6 +195,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Integration(request) => integrations::write(tx, request).map(Reply::Integration),
         StoreRequest::Workflow(request) => workflows::write(tx, request).map(Reply::Workflow),
         StoreRequest::Schedule(request) => schedules::write(tx, *request).map(Reply::Schedule),
+        StoreRequest::Memory(request) => memory::write(tx, *request).map(Reply::Memory),
         StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),
         StoreRequest::App(request) => apps::read(tx, &request).map(Reply::App),
         StoreRequest::Catalogue(request) => catalogue::write(tx, request).map(Reply::Catalogue),

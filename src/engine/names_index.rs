@@ -5,7 +5,7 @@
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
 use crate::policy::{self, rules};
-use crate::{catalogue, environments, integrations, paths, schedules, secrets, servers, tools};
+use crate::{catalogue, environments, integrations, memory, paths, schedules, secrets, servers, tools};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -26,6 +26,7 @@ pub enum NameKind {
     Agent,
     Token,
     Source,
+    Namespace,
 }
 
 impl NameKind {
@@ -43,6 +44,7 @@ impl NameKind {
             Self::Agent => "agent",
             Self::Token => "token",
             Self::Source => "source",
+            Self::Namespace => "namespace",
         }
     }
 }
@@ -142,6 +144,9 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
         for source in all {
             let _ = writeln!(text, "source\t{}\t{}", source.name, source.origin.word());
         }
+    }
+    for name in engine.store().read(memory::names)? {
+        let _ = writeln!(text, "namespace\t{name}\t");
     }
     paths::write_cache(path, text.as_bytes())?;
     write_entries(engine, &entries_file(path))

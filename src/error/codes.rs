@@ -164,6 +164,14 @@ codes! {
     AGENT_NOT_FOUND = "UM1105" "agent_not_found" NotFound "No agent of that name is known. `umcp agent list` shows all.";
     AGENT_EXISTS = "UM1106" "agent_exists" Conflict "An agent of that name exists already.";
     AGENT_IN_USE = "UM1107" "agent_in_use" Conflict "Schedules belong to the agent; delete them or give them to another one first.";
+    MEMORY_NOT_FOUND = "UM1301" "memory_not_found" NotFound "There is no memory of that id or key, or not one that the asking agent may read. `umcp memory list` shows what there is.";
+    MEMORY_TOO_LARGE = "UM1302" "memory_too_large" Invalid "A memory holds at most 64 KiB of text, 32 tags, 64 fields of metadata and 64 triples. Longer texts belong in a file, or in several memories that can be found one by one.";
+    MEMORY_DENIED = "UM1303" "memory_denied" Refused "The namespace is not open to the agent. `umcp memory grant AGENT --namespace NAME --permission read` opens it.";
+    NAMESPACE_NOT_FOUND = "UM1304" "namespace_not_found" NotFound "No namespace of that name holds memories. `umcp memory namespace list` shows all.";
+    NAMESPACE_EXISTS = "UM1305" "namespace_exists" Conflict "A namespace of that name exists already.";
+    MEMORY_CHANGED = "UM1306" "memory_changed" Conflict "The memories were changed after the change that is to be taken back; undoing it would lose that. `--force` does it all the same.";
+    MEMORY_INDEX = "UM1307" "memory_index" Unavailable "The index of the memories is damaged. No memory is lost: `umcp memory reindex` makes the index anew from them.";
+    MEMORY_EXISTS = "UM1308" "memory_exists" Conflict "There is a memory under that key or path already.";
     VAULT_LOCKED = "UM0711" "vault_locked" Credential "The vault is protected by a passphrase that the asking program does not have. `umcp secret unlock` gives it to the daemon, which keeps the key in locked memory until it ends.";
     VAULT_KEY_MISSING = "UM0712" "vault_key_missing" Credential "What opens the vault, such as its key file, is not there. A new key is never made over existing secrets: put the file back, or delete the secrets one by one and set them anew.";
     VAULT_KEY_WRONG = "UM0713" "vault_key_wrong" Credential "The passphrase or the key file is not the one the vault was closed with.";

@@ -9,6 +9,7 @@ mod terms;
 mod words;
 
 pub use bm25::Index;
+pub use words::{identifiers, terms};
 
 /// A text to be found.
 #[derive(Debug, Clone, Copy)]

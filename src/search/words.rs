@@ -43,6 +43,26 @@ pub(super) fn split(text: &str) -> Vec<Word> {
     words
 }
 
+/// The terms a text is filed under, in its order and with repeats; words that say nothing are left out.
+pub fn terms(text: &str) -> Vec<String> {
+    split(text).into_iter().filter(|word| !is_stop(&word.text)).map(|word| stem(&word.text)).collect()
+}
+
+/// The terms of the words in a text that are names rather than prose: with digits, joined parts or capitals inside.
+pub fn identifiers(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for chunk in text.split(|c: char| !(c.is_alphanumeric() || is_connector(c))) {
+        let chunk = chunk.trim_matches(is_connector);
+        let words = split(chunk);
+        let digits = chunk.chars().any(|c| c.is_ascii_digit());
+        let shouts = chunk.len() > 1 && chunk.chars().all(|c| c.is_uppercase() || c.is_ascii_digit());
+        if let Some(whole) = words.last().filter(|whole| whole.joins > 0 || digits || shouts) {
+            found.push(stem(&whole.text));
+        }
+    }
+    found
+}
+
 /// Letters and digits only, in lower case: two spellings of one identifier become equal.
 pub(super) fn squash(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
@@ -188,7 +208,24 @@ fn without_ending(word: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_stop, split, squash, stem};
+    use super::{identifiers, is_stop, split, squash, stem, terms};
+
+    #[test]
+    fn prose_becomes_terms_and_names_are_told_from_it() {
+        assert_eq!(
+            terms("The users like Python, not create_issue"),
+            ["user", "python", "creat", "issu", "createissu"]
+        );
+        for (text, expected) in [
+            ("what does UM0401 mean?", &["um0401"][..]),
+            ("the create_issue tool of GitHub", &["createissu", "github"]),
+            ("who likes AWS", &["aws"]),
+            ("I like plain words.", &[]),
+            ("room 12", &["12"]),
+        ] {
+            assert_eq!(identifiers(text), expected, "{text}");
+        }
+    }
 
     fn shown(text: &str) -> String {
         let words = split(text);

@@ -1,5 +1,6 @@
 //! What a noun sees of the store inside one transaction: rows in, rows out.
 //! A `Writer` is a `Reader` that sees its own changes. Rule: no damaged row is ever returned.
+//! Long because reading and writing rows and records are one surface.
 
 use super::chain::{Head, Link};
 use super::codec::{self, Envelope, Row};
@@ -83,6 +84,34 @@ impl Reader {
             Ok(found.is_none())
         })?;
         Ok(found)
+    }
+
+    /// Shows `visit` the rows whose key begins with `prefix`, in the order of their keys, until it says `false`. A
+    /// damaged row comes as the error that names it, so that the rest can still be used.
+    pub fn scan<R: Row>(
+        &self,
+        table: &Table<R>,
+        prefix: &str,
+        mut visit: impl FnMut(&str, Result<R>) -> Result<bool>,
+    ) -> Result<()> {
+        let ends = (Bound::Included(prefix.as_bytes()), Bound::Unbounded);
+        self.view(table.name)?.walk(ends, false, |key, bytes| {
+            if !key.starts_with(prefix.as_bytes()) {
+                return Ok(false);
+            }
+            let row = codec::decode(table.name, key, bytes);
+            visit(std::str::from_utf8(key).map_err(|_| codec::damaged(table.name, key))?, row)
+        })
+    }
+
+    /// The last key of a table.
+    pub fn last_key<R: Row>(&self, table: &Table<R>) -> Result<Option<String>> {
+        let mut last = None;
+        self.view(table.name)?.walk(ALL, true, |key, _| {
+            last = Some(codec::show(key));
+            Ok(false)
+        })?;
+        Ok(last)
     }
 
     /// How many rows a table or series has.
@@ -244,6 +273,13 @@ impl Writer {
     pub fn remove<R: Row>(&mut self, table: &Table<R>, key: &str) -> Result<bool> {
         let removed = self.reader.view(table.name)?.remove(key.as_bytes())?;
         self.changed |= removed;
+        Ok(removed)
+    }
+
+    /// Removes all rows of a table, damaged or not; how many.
+    pub fn clear<R: Row>(&mut self, table: &Table<R>) -> Result<u64> {
+        let removed = self.reader.view(table.name)?.remove_range(ALL)?;
+        self.changed |= removed > 0;
         Ok(removed)
     }
 

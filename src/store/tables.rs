@@ -98,6 +98,16 @@ tables! {
     INTEGRATIONS = "integrations.v1" Text "integrations";
     /// Connection id -> an account that signed in, without its tokens.
     CONNECTIONS = "connections.v1" Text "integrations";
+    /// Number of the memory in hex -> memory.
+    MEMORIES = "memories.v1" Text "memory";
+    /// Namespace, term and block of numbers -> which memories of the block hold the term.
+    MEMORY_TERMS = "memory_terms.v1" Text "memory";
+    /// Number of the memory in hex -> what its text means, as a vector.
+    MEMORY_VECTORS = "memory_vectors.v1" Text "memory";
+    /// Namespace -> who may use it and how much it holds; the empty key has what concerns all.
+    MEMORY_SPACES = "memory_spaces.v1" Text "memory";
+    /// Number of the change in hex -> the memories as they were before it.
+    MEMORY_CHANGES = "memory_changes.v1" Text "memory";
     /// Secret name -> its sealed value.
     SECRETS = "secrets.v1" Text "secrets";
     /// Slot id -> the vault's key, wrapped by what opens the slot.

@@ -243,6 +243,16 @@ impl Upstream {
         Error::new(&codes::SERVER_NOT_FOUND, format!("server `{}` was changed or removed", self.name()))
     }
 
+    /// Whether it is one of the servers inside umcp.
+    pub fn is_inside(&self) -> bool {
+        matches!(self.entry.transport, Transport::Builtin { .. })
+    }
+
+    /// Whether what it answers depends on who asks, which it is told in `_meta`.
+    pub fn is_told_the_caller(&self) -> bool {
+        matches!(&self.entry.transport, Transport::Builtin { name } if name == "memory")
+    }
+
     /// Only processes are started; to reach other servers again the breaker alone decides.
     fn is_process(&self) -> bool {
         matches!(self.entry.transport, Transport::Stdio { .. })

@@ -33,7 +33,7 @@ fn import(path: &Path) -> Imported {
 #[test]
 fn every_file_of_servers_is_imported_without_a_remark() {
     let expected: &[(&str, &str, &[&str])] = &[
-        ("builtin.yaml", "umcp", &["time", "kv", "files"]),
+        ("builtin.yaml", "umcp", &["time", "kv", "memory", "files"]),
         ("packages.yaml", "umcp", &["everything", "memory", "git"]),
         ("project.mcp.json", "mcp.json", &["filesystem", "fetch", "docs"]),
         ("remote.yaml", "umcp", &["issues", "old-events", "board", "local"]),

@@ -39,9 +39,10 @@ secrets                  | error clock ids store sealing documents documents/nea
 integrations             | error clock ids store documents documents/near
 packages                 | error clock ids store documents documents/near
 catalogue                | error clock ids store documents documents/near search
+memory                   | error clock ids store documents documents/near search
 
-engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows schedules sealing secrets integrations apps packages catalogue
-upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations apps
+engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows schedules sealing secrets integrations apps packages catalogue memory
+upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations apps memory
 calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows
 gateway                  | error clock ids paths engine upstream calls settings servers tools environments policy usage audit integrations
 
@@ -50,10 +51,10 @@ daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/pipes             | error gateway daemon daemon/door
 daemon/teller            | error engine upstream daemon clock calls
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments policy usage workflows schedules daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit integrations apps packages
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments policy usage workflows schedules daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit integrations apps packages memory
 
 setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets sandbox integrations apps packages
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows schedules setup sealing secrets sandbox integrations apps packages catalogue
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows schedules setup sealing secrets sandbox integrations apps packages catalogue memory
 
 
 

@@ -29,6 +29,7 @@ mod init;
 mod install;
 mod integration;
 mod interface;
+mod memory;
 mod oauth1;
 #[cfg(unix)]
 mod packages;

@@ -33,6 +33,7 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         | StoreRequest::Audit(_)
         | StoreRequest::Workflow(_)
         | StoreRequest::Schedule(_)
+        | StoreRequest::Memory(_)
         | StoreRequest::App(_)
         | StoreRequest::Packages(_)
         | StoreRequest::Catalogue(_)
@@ -84,6 +85,20 @@ pub(super) async fn keep_names(names: Engine, changed: Arc<Notify>) {
     }
 }
 
+/// Makes the vectors of memories beside the calls: those that are missing at the start, then those of new texts.
+pub(super) async fn keep_meaning(engine: Engine, brought: Arc<Notify>) {
+    loop {
+        let mut after = Some(0);
+        while let Some(number) = after {
+            let engine = engine.clone();
+            let made = tokio::task::spawn_blocking(move || engine.make_vectors(number)).await;
+            // What cannot be made now is made with the next text; until then words find it.
+            after = made.ok().and_then(Result::ok).flatten();
+        }
+        brought.notified().await;
+    }
+}
+
 /// Writes down what happens, calls apart, until the gateway is gone.
 pub(super) async fn keep_diary(diary: Arc<Diary>, mut news: broadcast::Receiver<Event>) {
     use broadcast::error::RecvError;
@@ -117,6 +132,7 @@ pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
         | StoreRequest::Usage(_)
         | StoreRequest::Audit(_)
         | StoreRequest::Workflow(_)
+        | StoreRequest::Memory(_)
         | StoreRequest::App(_)
         | StoreRequest::Packages(_)
         | StoreRequest::Catalogue(_)

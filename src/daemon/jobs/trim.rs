@@ -4,7 +4,7 @@
 use super::Jobs;
 use crate::clock::Timestamp;
 use crate::engine::StoreRequest;
-use crate::{audit, schedules, usage, workflows};
+use crate::{audit, memory, schedules, usage, workflows};
 
 /// Runs of workflows that are kept when they are over.
 const KEEP_RUNS: u64 = 1000;
@@ -27,6 +27,8 @@ impl Jobs {
             let before = Timestamp(engine.now().0.saturating_sub(u64::from(keep_days) * DAY));
             let rows = schedules::Request::Trim { keep: keep_rows.into(), before };
             let _ = engine.call(StoreRequest::Schedule(Box::new(rows)));
+            let sweep = memory::Request::new(memory::model::Who::default(), engine.now(), memory::Ask::Sweep);
+            let _ = engine.call(StoreRequest::Memory(Box::new(sweep)));
             let full = engine.store().read(|tx| tx.count(&audit::AUDIT)).unwrap_or(0);
             // Not for every few records: each purge leaves a record of its own.
             if full > keep_audit + keep_audit / 10 {

@@ -7,6 +7,7 @@ use super::fetch::Fetch;
 use super::files::Files;
 use super::http::Http;
 use super::kv::{self, Change, Kv};
+use super::memory::{CALLER, Memory};
 use super::reply::{self, Output};
 use super::time::Time;
 use crate::error::Result;
@@ -34,6 +35,7 @@ pub enum Kit {
     Fetch(Fetch),
     Http(Http),
     Database(Arc<Database>),
+    Memory(Arc<Memory>),
 }
 
 impl Kit {
@@ -45,6 +47,7 @@ impl Kit {
             Self::Fetch(_) => "fetch",
             Self::Http(_) => "http",
             Self::Database(_) => "database",
+            Self::Memory(_) => "memory",
         }
     }
 
@@ -56,6 +59,7 @@ impl Kit {
             Self::Fetch(_) => Fetch::tools(),
             Self::Http(_) => Http::tools(),
             Self::Database(_) => Database::tools(),
+            Self::Memory(_) => Memory::tools(),
         }
     }
 
@@ -110,6 +114,10 @@ impl Host {
             Kit::Fetch(fetch) => fetch.call(arguments).await,
             Kit::Http(http) => http.call(arguments).await,
             Kit::Database(database) => database.clone().call(tool.to_string(), arguments).await,
+            Kit::Memory(memory) => {
+                let caller = context.meta.get(CALLER).cloned();
+                memory.clone().call(tool.to_string(), arguments, caller).await
+            }
             Kit::Kv(kv) => {
                 let (output, change) = kv.call(tool, arguments)?;
                 if let Some(change) = change {

@@ -1,4 +1,4 @@
-//! The servers inside umcp: time, files, kv, fetch and http. They are spoken to through the same raw link as a
+//! The servers inside umcp: time, files, kv, fetch, http, database and memory. They are spoken to through the same raw link as a
 //! child process, so nothing above knows that no process is there. Each has its own file; the protocol is in `host`.
 //!
 //! A server lives in one task, which ends with its link.
@@ -11,6 +11,7 @@ mod host;
 mod html;
 mod http;
 mod kv;
+mod memory;
 mod reply;
 mod time;
 pub(in crate::upstream) mod web;
@@ -18,20 +19,23 @@ pub(in crate::upstream) mod web;
 use super::link::{Inbox, Link, read_lines, write_lines};
 use super::supervisor::Upstream;
 use crate::documents::near;
+use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use host::{Host, Kit};
+pub use memory::CALLER;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Every built-in server and what it is for.
-pub const NAMES: [(&str, &str); 6] = [
+pub const NAMES: [(&str, &str); 7] = [
     ("time", "The time in any zone, and conversions that are right around daylight saving"),
     ("fetch", "Web pages as readable text"),
     ("files", "Files below the directories you allow"),
     ("kv", "A key-value store that lives as long as the server runs"),
     ("http", "HTTP requests of any method"),
     ("database", "A SQLite database in one file"),
+    ("memory", "What agents remember, across sessions and agents"),
 ];
 
 /// Bytes on their way between the link and the server, each way.
@@ -46,6 +50,8 @@ pub struct Options {
     pub env: BTreeMap<String, String>,
     /// Where a server may keep files of its own.
     pub folder: PathBuf,
+    /// What `memory` remembers in.
+    pub engine: Option<Engine>,
 }
 
 /// Starts the built-in server of an entry. Closing the link ends it.
@@ -70,6 +76,7 @@ fn options(upstream: &Upstream) -> Result<Options> {
         roots: upstream.entry.roots.iter().map(root).collect::<Result<_>>()?,
         env: upstream.entry.env.iter().map(variable).collect::<Result<_>>()?,
         folder: shared.paths.data.join("servers").join(upstream.id()),
+        engine: Some(shared.engine.clone()),
     })
 }
 
@@ -89,6 +96,7 @@ fn kit(name: &str, options: Options) -> Result<Kit> {
         "kv" => Kit::Kv(kv::Kv::default()),
         "http" => Kit::Http(http::Http::new(&options)?),
         "database" => Kit::Database(Arc::new(database::Database::new(&options))),
+        "memory" => Kit::Memory(Arc::new(memory::Memory::new(&options))),
         _ => return Err(unknown(name)),
     })
 }

@@ -215,6 +215,16 @@ impl Mcp {
         }
     }
 
+    /// Calls a tool with arguments that no JSON value could hold.
+    pub fn call_raw(&mut self, tool: &str, arguments: &str) -> Answer {
+        self.next += 1;
+        let id = Value::from(self.next);
+        self.wire.send_line(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
+        ));
+        self.wait(&id)
+    }
+
     /// Waits for the answer to a request, answering the server's questions meanwhile.
     pub fn wait(&mut self, id: &Value) -> Answer {
         let deadline = Instant::now() + PATIENCE;

@@ -73,6 +73,14 @@ impl Wire {
         }
     }
 
+    /// Sends a line as it is; only where lines are sent.
+    pub fn send_line(&mut self, line: &str) {
+        if let Self::Lines { out, .. } = self {
+            out.write_all(format!("{line}\n").as_bytes()).unwrap();
+            out.flush().unwrap();
+        }
+    }
+
     /// Hangs up on one request; false where that is not how a request is cancelled.
     pub fn hang_up(&mut self, id: &Value) -> bool {
         match self {
