@@ -32,8 +32,10 @@ mod man;
 mod package;
 mod parse;
 mod policy;
+mod pricing;
 mod profile;
 mod quickstart;
+mod quota;
 mod schedule;
 mod secret;
 mod server;
@@ -45,6 +47,7 @@ mod tool;
 mod transport;
 mod trial;
 mod undo;
+mod usage;
 mod version;
 mod workflow;
 
@@ -207,6 +210,14 @@ enum Noun {
     Schedule(schedule::Command),
     #[command(alias = "agents")]
     Agent(agent::Command),
+    /// Show what calls cost in tokens, time and money
+    Usage(usage::Command),
+    /// Keep the prices that costs are reckoned with
+    #[command(alias = "price")]
+    Pricing(pricing::Command),
+    /// Bound what clients, agents and tools may use
+    #[command(aliases = ["quotas", "budget"])]
+    Quota(quota::Command),
     /// Show and change settings
     Config(config::Command),
     Test(trial::Command),
@@ -263,6 +274,9 @@ impl Noun {
             Self::Workflow(command) => command.run(ctx),
             Self::Schedule(command) => command.run(ctx),
             Self::Agent(command) => command.run(ctx),
+            Self::Usage(command) => command.run(ctx),
+            Self::Pricing(command) => command.run(ctx),
+            Self::Quota(command) => command.run(ctx),
             Self::Config(command) => command.run(ctx),
             Self::Test(command) => command.run(ctx),
             Self::Generate(command) => command.run(ctx),

@@ -11,7 +11,7 @@ pub mod vault;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::policy::rules;
-use crate::store::{Store, Writer};
+use crate::store::{Fold, Store, Writer};
 use crate::{
     apps, audit, catalogue, environments, integrations, packages, policy, schedules, secrets, servers, tools,
     usage, workflows,
@@ -36,6 +36,7 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(store: Store, clock: Clock) -> Self {
+        store.fold(Fold::new(&usage::CALLS, usage::rollup::fold));
         store.tell_losses(|batch, lost| {
             let event = audit::Event::Lost { records: lost.records, from: lost.first, until: lost.last };
             batch.link(&audit::AUDIT, lost.last, audit::body(lost.last, event));

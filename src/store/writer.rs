@@ -3,7 +3,7 @@
 //! a commit costs as much CPU as dozens of calls, and nobody waits for one; whoever does, hurries it.
 //! Rule: `push` never blocks on the disk. A full queue drops the record and counts it.
 
-use super::access::{Batch, Record};
+use super::access::{Batch, Fold, Record};
 use super::db::Core;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -32,6 +32,7 @@ struct Shared {
     /// Wakes those in `flush`.
     done: Condvar,
     teller: OnceLock<Teller>,
+    fold: OnceLock<Fold>,
 }
 
 /// What waits for the thread.
@@ -95,14 +96,19 @@ impl State {
 
 impl Appender {
     pub fn new() -> Self {
-        let (state, teller) = (Mutex::default(), OnceLock::new());
-        let shared = Shared { state, work: Condvar::new(), done: Condvar::new(), teller };
+        let (state, teller, fold) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        let shared = Shared { state, work: Condvar::new(), done: Condvar::new(), teller, fold };
         Self { shared: Arc::new(shared), thread: Mutex::new(None) }
     }
 
     /// Sets who makes the record of a loss; once.
     pub fn tell_losses(&self, teller: Teller) {
         let _ = self.shared.teller.set(teller);
+    }
+
+    /// Sets what is done with the records of a series before they are written; once.
+    pub fn fold(&self, fold: Fold) {
+        let _ = self.shared.fold.set(fold);
     }
 
     /// Queues a record; `false` when it was dropped.
@@ -244,7 +250,7 @@ fn run(shared: &Shared, core: &Core) {
             state.dropped += lost;
             panicked.into_iter().for_each(|at| state.lose(at));
         }
-        let commit = || core.write(|writer| writer.push_all(&mut records));
+        let commit = || core.write(|writer| writer.push_all(&mut records, shared.fold.get()));
         let outcome = catch_unwind(AssertUnwindSafe(commit))
             .unwrap_or_else(|_| Err(Error::bug("the writer thread of the store panicked")));
         if !shared.book(records, until, outcome) {

@@ -48,4 +48,5 @@ mod support;
 mod token;
 mod tool;
 mod trial;
+mod usage;
 mod workflow;
