@@ -116,6 +116,8 @@ impl Note {
                 duration_us: self.duration_us,
             }))
         });
+        // Nothing was called for what was refused, nor for umcp's own tools.
+        let called = self.decision != "refused" && !self.server.is_empty();
         let call = Call {
             client: self.client.to_string(),
             door: self.door,
@@ -131,6 +133,7 @@ impl Note {
             detail: Detail {
                 session: self.session,
                 user: self.token.as_deref().map(Into::into),
+                api_calls: (!called).then_some(0),
                 ..Detail::default()
             },
         };

@@ -1,4 +1,5 @@
 //! What a noun sees of the store inside one transaction: rows in, rows out.
+//! Long because rows under text and records in time are read and written alike.
 //! A `Writer` is a `Reader` that sees its own changes. Rule: no damaged row is ever returned.
 
 use super::chain::{Head, Link};

@@ -127,11 +127,12 @@ impl Completer {
         Ok(Self { book: price::current(tx)? })
     }
 
-    fn complete(&self, at: Timestamp, call: &mut Call) {
-        call.attribute();
-        if let Some(book) = &self.book {
-            book.complete(at, call);
-        }
+    /// Whether that changed the record.
+    fn complete(&self, at: Timestamp, call: &mut Call) -> bool {
+        let attributed = call.attribute();
+        let Some(book) = &self.book else { return attributed };
+        book.complete(at, call);
+        true
     }
 }
 

@@ -133,7 +133,11 @@ pub struct Used {
 
 impl Used {
     pub fn of(call: &Call) -> Self {
-        Self { calls: 1, tokens: call.tokens(), cost: call.detail.cost.map_or(Pico(0), |cost| cost.pico) }
+        Self {
+            calls: call.api_calls(),
+            tokens: call.tokens(),
+            cost: call.detail.cost.map_or(Pico(0), |cost| cost.pico),
+        }
     }
 
     #[must_use]
@@ -299,7 +303,7 @@ fn standings(tx: &Reader, now: Timestamp) -> Result<Vec<Standing>> {
         let (from, until) = quota.per.around(now, &zone);
         let query = Query { edges: vec![from, until], group_by: Vec::new(), filter: quota.filter() };
         let sums = answer(tx, &query)?.first().map(super::query::Point::total).unwrap_or_default();
-        let used = Used { calls: sums.records, tokens: sums.tokens(), cost: sums.cost };
+        let used = Used { calls: sums.api_calls, tokens: sums.tokens(), cost: sums.cost };
         standings.push(Standing { quota, from, until, used });
     }
     Ok(standings)

@@ -72,7 +72,7 @@ pub struct Detail {
     pub model: Option<String>,
     /// As somebody counted them; nothing where they are estimated from the bytes.
     pub tokens: Option<Tokens>,
-    /// Calls of another service's interface; nothing means that one call is one.
+    /// Calls of a service; nothing means that one call is one. What was refused, and umcp's own tools, called none.
     pub api_calls: Option<u64>,
     /// Time of computing, where it is not the duration, in microseconds.
     pub compute_us: Option<u64>,
@@ -228,8 +228,8 @@ impl Call {
         self.detail.api_calls.unwrap_or(1)
     }
 
-    /// Says in the fields of their own what stands in the name of a client that umcp itself is.
-    pub fn attribute(&mut self) {
+    /// Says in the fields of their own what stands in the name of a client that umcp itself is; whether there was any.
+    pub fn attribute(&mut self) -> bool {
         match self.client.split_once(':') {
             Some(("workflow", name)) if self.detail.workflow.is_none() => {
                 self.detail.workflow = Some(name.into());
@@ -238,8 +238,9 @@ impl Call {
             None if self.door == Door::Schedule && self.detail.agent.is_none() => {
                 self.detail.agent = Some(self.client.clone());
             }
-            _ => {}
+            _ => return false,
         }
+        true
     }
 }
 

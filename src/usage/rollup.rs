@@ -1,4 +1,5 @@
 //! Sums by minute, hour and day, written in the transaction that writes the records. Reading them is `query.rs`.
+//! Long because writing, making anew, trimming and proving the sums rest on the same keys.
 //! Rule: what the kept records of a time say and what its sums say is the same, to the last digit; `differences` proves it.
 
 use super::record::{CALLS, Call};
@@ -99,11 +100,28 @@ impl Row for State {
 /// Sums in memory, by unit and what is told apart.
 type Cube = BTreeMap<(Grain, Timestamp), HashMap<Dims, Sums>>;
 
+/// Adds to the minute; hours and days follow from the minutes.
 fn gather(cube: &mut Cube, at: Timestamp, dims: Dims, sums: &Sums) {
-    for grain in [Grain::Minute, Grain::Hour] {
-        cube.entry((grain, grain.floor(at))).or_default().entry(dims.clone()).or_default().add(sums);
+    let unit = cube.entry((Grain::Minute, Grain::Minute.floor(at))).or_default();
+    unit.entry(dims).or_default().add(sums);
+}
+
+/// Adds the minutes to their hours and days.
+fn spread(minutes: Cube) -> Cube {
+    let mut cube = Cube::new();
+    for ((_, start), parts) in &minutes {
+        for grain in [Grain::Hour, Grain::Day] {
+            let unit = cube.entry((grain, grain.floor(*start))).or_default();
+            for (dims, sums) in parts {
+                match unit.get_mut(dims) {
+                    Some(sum) => sum.add(sums),
+                    None => drop(unit.insert(dims.clone(), sums.clone())),
+                }
+            }
+        }
     }
-    cube.entry((Grain::Day, Grain::Day.floor(at))).or_default().entry(dims).or_default().add(sums);
+    cube.extend(minutes);
+    cube
 }
 
 /// Completes records that are about to be written, and adds them to the sums. For the store's writer thread.
@@ -113,11 +131,12 @@ pub fn fold(tx: &mut Writer, records: &mut [Record]) -> Result<()> {
     let mut cube = Cube::new();
     for record in records {
         let mut call: Call = record.row()?;
-        completer.complete(record.at, &mut call);
-        record.replace(&call)?;
+        if completer.complete(record.at, &mut call) {
+            record.replace(&call)?;
+        }
         gather(&mut cube, record.at, Dims::of(&call), &Sums::of(&call));
     }
-    put_all(tx, cube)
+    put_all(tx, spread(cube))
 }
 
 /// Writes one record, completed, with its sums.
@@ -126,7 +145,7 @@ pub fn push(tx: &mut Writer, at: Timestamp, call: &mut Call) -> Result<()> {
     super::Completer::read(tx)?.complete(at, call);
     let mut cube = Cube::new();
     gather(&mut cube, at, Dims::of(call), &Sums::of(call));
-    put_all(tx, cube)?;
+    put_all(tx, spread(cube))?;
     tx.push(&CALLS, at, call).map(drop)
 }
 
@@ -175,6 +194,7 @@ fn of_records(tx: &Reader, state: State) -> Result<Cube> {
         gather(&mut cube, position.at, Dims::of(&call), &Sums::of(&call));
         Ok(true)
     })?;
+    let mut cube = spread(cube);
     cube.retain(|(grain, start), _| *start >= from[*grain as usize]);
     Ok(cube)
 }

@@ -91,7 +91,7 @@ fn people_can_read_it_too() {
             "in all $0.0225",
         ),
         (&["pricing", "import", "--preset", "all"], "gpt-5"),
-        (&["quota", "set", "few", "--calls", "3", "--per", "month"], "3 of 3 calls"),
+        (&["quota", "set", "few", "--calls", "5", "--per", "month"], "5 of 5 calls"),
     ] {
         let output = sandbox.run(arguments);
         assert!(output.code == 0 && output.stdout.contains(part), "{arguments:?}: {output}");
