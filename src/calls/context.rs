@@ -8,7 +8,7 @@ use crate::upstream::app::RECORD;
 use crate::upstream::builtin::CALLER;
 use crate::upstream::era;
 use crate::upstream::link::Listener;
-use crate::upstream::message::push_quoted;
+use crate::upstream::message::{push_quoted, quote};
 use crate::upstream::oauth::Whose;
 use crate::upstream::scan::{self, Members};
 use crate::usage::Door;

@@ -7,6 +7,7 @@ pub mod context;
 pub mod guard;
 mod memory;
 mod obtain;
+pub mod quotas;
 mod record;
 pub mod results;
 pub mod runner;
@@ -25,6 +26,7 @@ pub use context::{Context, Params};
 pub use guard::Subject;
 use guard::{Guard, Passed, Passing};
 pub use obtain::Item;
+use quotas::{Quotas, Ticket};
 pub use record::Ended;
 use record::{Recorder, Watcher};
 use std::sync::atomic::AtomicU64;
@@ -39,6 +41,7 @@ pub struct Caller {
     pub world: Arc<World>,
     cache: Cache,
     pub guard: Guard,
+    pub quotas: Quotas,
     /// Calls since the daemon started.
     pub calls: AtomicU64,
     watcher: OnceLock<Watcher>,
@@ -53,8 +56,10 @@ pub struct Reply {
 
 impl Caller {
     pub fn new(world: Arc<World>) -> Arc<Self> {
-        let (cache, guard) = (Cache::default(), Guard::default());
-        Arc::new(Self { world, cache, guard, calls: AtomicU64::new(0), watcher: OnceLock::new() })
+        let (cache, guard, quotas) = (Cache::default(), Guard::default(), Quotas::default());
+        // A store that cannot be read is told to the next one who asks it.
+        let _ = quotas.reload(&world.shared.engine);
+        Arc::new(Self { world, cache, guard, quotas, calls: AtomicU64::new(0), watcher: OnceLock::new() })
     }
 
     /// Calls a tool of a view. `params` are those of `tools/call` as the client sent them.
@@ -96,8 +101,53 @@ impl Caller {
         Passing { world: &self.world, shared: &self.world.shared, gate, subject, arguments, params, context }
     }
 
-    /// Runs a call that may run.
+    /// Runs a call that may run, within the quotas if there are any.
     async fn run(
+        &self,
+        tool: &ViewTool,
+        params: &Params<'_>,
+        recorder: &mut Recorder<'_>,
+        context: &Context,
+    ) -> Result<Reply> {
+        match self.quotas.any() {
+            // In a box, so that the call of somebody without quotas is no larger for them.
+            true => Box::pin(self.run_counted(tool, params, recorder, context)).await,
+            false => self.run_free(tool, params, recorder, context).await,
+        }
+    }
+
+    async fn run_counted(
+        &self,
+        tool: &ViewTool,
+        params: &Params<'_>,
+        recorder: &mut Recorder<'_>,
+        context: &Context,
+    ) -> Result<Reply> {
+        let mut ticket = self.ticket(tool, recorder, context).await?;
+        let reply = self.run_free(tool, params, recorder, context).await;
+        if let Some((class, bytes, _)) = recorder.outcome {
+            (ticket.call.class, ticket.call.result_bytes) = (class, bytes as u64);
+        }
+        ticket.call.cached = recorder.cached;
+        ticket.call.duration_us = record::micros(recorder.started);
+        reply.map(|reply| ticket.marked(reply))
+    }
+
+    async fn ticket(
+        &self,
+        tool: &ViewTool,
+        recorder: &mut Recorder<'_>,
+        context: &Context,
+    ) -> Result<Ticket<'_>> {
+        let engine = &self.world.shared.engine;
+        let entered = self.quotas.enter(engine, Subject::of(tool), recorder.arguments.len(), context).await;
+        entered.inspect_err(|error| {
+            recorder.decision.0 = "refused";
+            recorder.outcome = Some((Class::Error, 0, Some(error.code.code)));
+        })
+    }
+
+    async fn run_free(
         &self,
         tool: &ViewTool,
         params: &Params<'_>,

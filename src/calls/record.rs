@@ -5,7 +5,7 @@
 use super::{Caller, Context, Subject, says_error};
 use crate::audit;
 use crate::clock::Timestamp;
-use crate::usage::{Call, Class, Door};
+use crate::usage::{Call, Class, Detail, Door};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -70,6 +70,7 @@ pub(super) struct Note {
     pub error: Option<&'static str>,
     duration_us: u64,
     cached: bool,
+    session: u64,
 }
 
 impl Note {
@@ -92,6 +93,7 @@ impl Note {
             error: None,
             duration_us: 0,
             cached: false,
+            session: context.session,
         }
     }
 
@@ -114,6 +116,8 @@ impl Note {
                 duration_us: self.duration_us,
             }))
         });
+        // Nothing was called for what was refused, nor for umcp's own tools.
+        let called = self.decision != "refused" && !self.server.is_empty();
         let call = Call {
             client: self.client.to_string(),
             door: self.door,
@@ -126,6 +130,12 @@ impl Note {
             class: self.class,
             error: self.error.map(Into::into),
             cached: self.cached,
+            detail: Detail {
+                session: self.session,
+                user: self.token.as_deref().map(Into::into),
+                api_calls: (!called).then_some(0),
+                ..Detail::default()
+            },
         };
         (self.kind.is_empty().then_some(call), event)
     }
@@ -172,7 +182,7 @@ impl Caller {
     }
 }
 
-fn micros(started: Instant) -> u64 {
+pub(super) fn micros(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 

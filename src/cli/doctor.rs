@@ -11,7 +11,7 @@ use crate::schedules::Item;
 use crate::setup::doctor::{self, Area, Facts, Level, Report, StoreRead};
 use crate::store::{ReadOnly, Store};
 use crate::ui::{Output, Page, State, text};
-use crate::{apps, integrations, secrets, settings, tools};
+use crate::{apps, integrations, secrets, settings, tools, usage};
 use clap::{Args, builder::PossibleValuesParser};
 
 /// Check everything, with a cure for each fault
@@ -130,6 +130,10 @@ fn check_store(ctx: &Context) -> Result<(StoreRead, Vec<String>)> {
         .collect();
     if report.pages_whole == Some(false) {
         problems.push("a page of the store is damaged".into());
+    }
+    // A damaged record was told above, and cannot be added up.
+    if problems.is_empty() && !store.read(usage::rollup::differences)?.differences.is_empty() {
+        problems.push("the sums of usage are not those of its records (umcp usage check --repair)".into());
     }
     Ok((StoreRead::Whole, problems))
 }

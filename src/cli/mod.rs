@@ -33,8 +33,10 @@ mod memory;
 mod package;
 mod parse;
 mod policy;
+mod pricing;
 mod profile;
 mod quickstart;
+mod quota;
 mod schedule;
 mod secret;
 mod server;
@@ -46,6 +48,7 @@ mod tool;
 mod transport;
 mod trial;
 mod undo;
+mod usage;
 mod version;
 mod workflow;
 
@@ -210,6 +213,14 @@ enum Noun {
     Agent(agent::Command),
     #[command(alias = "memories")]
     Memory(memory::Command),
+    /// Show what calls cost in tokens, time and money
+    Usage(usage::Command),
+    /// Keep the prices that costs are reckoned with
+    #[command(alias = "price")]
+    Pricing(pricing::Command),
+    /// Bound what clients, agents and tools may use
+    #[command(aliases = ["quotas", "budget"])]
+    Quota(quota::Command),
     /// Show and change settings
     Config(config::Command),
     Test(trial::Command),
@@ -267,6 +278,9 @@ impl Noun {
             Self::Schedule(command) => command.run(ctx),
             Self::Agent(command) => command.run(ctx),
             Self::Memory(command) => command.run(ctx),
+            Self::Usage(command) => command.run(ctx),
+            Self::Pricing(command) => command.run(ctx),
+            Self::Quota(command) => command.run(ctx),
             Self::Config(command) => command.run(ctx),
             Self::Test(command) => command.run(ctx),
             Self::Generate(command) => command.run(ctx),

@@ -6,7 +6,7 @@ use crate::policy::grant;
 use crate::policy::rules;
 use crate::{
     catalogue, environments, integrations, memory as memories, policy, schedules, secrets, servers, tools,
-    workflows,
+    usage, workflows,
 };
 
 /// The record of a change; `None` for what is no decision of the user.
@@ -37,10 +37,8 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
         StoreRequest::Catalogue(request) => catalogue(request)?,
         StoreRequest::Install(install) => ("app install", vec![install.server.name.clone()]),
         StoreRequest::Package(deploy) => package(deploy),
-        StoreRequest::Usage(_)
-        | StoreRequest::Audit(_)
-        | StoreRequest::App(_)
-        | StoreRequest::Packages(_) => return None,
+        StoreRequest::Usage(request) => usage(request)?,
+        StoreRequest::Audit(_) | StoreRequest::App(_) | StoreRequest::Packages(_) => return None,
     };
     Some(Event::Change { what: what.into(), names })
 }
@@ -80,6 +78,21 @@ fn package(deploy: &Deploy) -> (&'static str, Vec<String>) {
 }
 
 type Said = Option<(&'static str, Vec<String>)>;
+
+/// What is recorded is no decision of the user; what it costs and how much may be used is.
+fn usage(request: &usage::Request) -> Said {
+    use usage::{Request, price, quota};
+    Some(match request {
+        Request::Price(price::Request::Put { book, replace, .. }) => {
+            let names = book.prices.iter().map(|price| price.name.clone()).collect();
+            (if *replace { "pricing replace" } else { "pricing set" }, names)
+        }
+        Request::Price(price::Request::Delete { names, .. }) => ("pricing delete", names.clone()),
+        Request::Quota(quota::Request::Put { quota, .. }) => ("quota set", vec![quota.name.clone()]),
+        Request::Quota(quota::Request::Delete { names, .. }) => ("quota delete", names.clone()),
+        _ => return None,
+    })
+}
 
 fn server(request: &servers::Request) -> Said {
     use servers::Request;

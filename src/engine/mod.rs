@@ -12,7 +12,7 @@ pub mod vault;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::policy::rules;
-use crate::store::{Store, Writer};
+use crate::store::{Fold, Store, Writer};
 use crate::{
     apps, audit, catalogue, environments, integrations, memory, packages, policy, schedules, secrets,
     servers, tools, usage, workflows,
@@ -45,6 +45,7 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     pub fn new(store: Store, clock: Clock) -> Self {
+        store.fold(Fold::new(&usage::CALLS, usage::rollup::fold));
         store.tell_losses(|batch, lost| {
             let event = audit::Event::Lost { records: lost.records, from: lost.first, until: lost.last };
             batch.link(&audit::AUDIT, lost.last, audit::body(lost.last, event));

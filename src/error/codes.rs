@@ -172,6 +172,12 @@ codes! {
     MEMORY_CHANGED = "UM1306" "memory_changed" Conflict "The memories were changed after the change that is to be taken back; undoing it would lose that. `--force` does it all the same.";
     MEMORY_INDEX = "UM1307" "memory_index" Unavailable "The index of the memories is damaged. No memory is lost: `umcp memory reindex` makes the index anew from them.";
     MEMORY_EXISTS = "UM1308" "memory_exists" Conflict "There is a memory under that key or path already.";
+
+    PRICE_NOT_FOUND = "UM1201" "price_not_found" NotFound "No price of that name is in the price book. `umcp pricing list` shows all.";
+    PRICE_INVALID = "UM1202" "price_invalid" Invalid "The price is none: it has no name, no amount, a negative or absurd one, or ends before it begins.";
+    QUOTA_NOT_FOUND = "UM1203" "quota_not_found" NotFound "No quota of that name is known. `umcp quota list` shows all.";
+    QUOTA_INVALID = "UM1204" "quota_invalid" Invalid "The quota is none: it has no name or no limit, or goes by what is not known before a call is made.";
+    QUOTA_EXCEEDED = "UM1205" "quota_exceeded" Refused "A quota of the user is used up, and the call was not made. The message says which one, and when it begins anew. `umcp quota list` shows all quotas.";
     VAULT_LOCKED = "UM0711" "vault_locked" Credential "The vault is protected by a passphrase that the asking program does not have. `umcp secret unlock` gives it to the daemon, which keeps the key in locked memory until it ends.";
     VAULT_KEY_MISSING = "UM0712" "vault_key_missing" Credential "What opens the vault, such as its key file, is not there. A new key is never made over existing secrets: put the file back, or delete the secrets one by one and set them anew.";
     VAULT_KEY_WRONG = "UM0713" "vault_key_wrong" Credential "The passphrase or the key file is not the one the vault was closed with.";

@@ -73,6 +73,24 @@ impl Reader {
         Ok(rows)
     }
 
+    /// Shows `visit` the rows from key `from` to before key `until`, in the order of their keys, until it says `false`.
+    pub fn between<R: Row>(
+        &self,
+        table: &Table<R>,
+        from: &str,
+        until: &str,
+        mut visit: impl FnMut(&str, R) -> Result<bool>,
+    ) -> Result<()> {
+        if from >= until {
+            return Ok(());
+        }
+        let ends = (Bound::Included(from.as_bytes()), Bound::Excluded(until.as_bytes()));
+        self.view(table.name)?.walk(ends, false, |key, bytes| {
+            let row = codec::decode(table.name, key, bytes)?;
+            visit(std::str::from_utf8(key).map_err(|_| codec::damaged(table.name, key))?, row)
+        })
+    }
+
     /// The first row, in the order of the keys, that `hit` wants. Those behind it are not read.
     pub fn find<R: Row>(&self, table: &Table<R>, hit: impl Fn(&R) -> bool) -> Result<Option<R>> {
         let mut found = None;
@@ -223,6 +241,34 @@ impl Record {
         let payload = codec::payload(row)?;
         Ok(Self { table: series.name, at, kind: R::KIND, version: R::VERSION, payload, body: None })
     }
+
+    /// The row as it was put in.
+    pub fn row<R: Row>(&self) -> Result<R> {
+        postcard::from_bytes(&self.payload)
+            .map_err(|error| Error::bug("a record that was just written cannot be read").because(error))
+    }
+
+    /// Puts another row in its place.
+    pub fn replace<R: Row>(&mut self, row: &R) -> Result<()> {
+        self.payload = codec::payload(row)?;
+        Ok(())
+    }
+}
+
+/// What is done with records of one series before they are written, in the same transaction: it may complete them, and
+/// write what they add up to. A commit that fails is tried again, and so is this.
+pub struct Fold {
+    pub(super) table: &'static str,
+    pub(super) run: FoldRun,
+}
+
+/// The records of one commit, in the order of time.
+pub type FoldRun = fn(&mut Writer, &mut [Record]) -> Result<()>;
+
+impl Fold {
+    pub fn new<R>(series: &Series<R>, run: FoldRun) -> Self {
+        Self { table: series.name, run }
+    }
 }
 
 /// Records on their way into the store, made by its writer thread.
@@ -283,6 +329,17 @@ impl Writer {
         Ok(removed)
     }
 
+    /// Removes the rows from key `from` to before key `until`, damaged or not; how many.
+    pub fn remove_between<R: Row>(&mut self, table: &Table<R>, from: &str, until: &str) -> Result<u64> {
+        if from >= until {
+            return Ok(0);
+        }
+        let ends = (Bound::Included(from.as_bytes()), Bound::Excluded(until.as_bytes()));
+        let removed = self.reader.view(table.name)?.remove_range(ends)?;
+        self.changed |= removed > 0;
+        Ok(removed)
+    }
+
     /// Adds a record at `at`, after all others of the same microsecond.
     pub fn push<R: Row>(&mut self, series: &Series<R>, at: Timestamp, row: &R) -> Result<Position> {
         let record = Record::new(series, at, row)?;
@@ -292,17 +349,27 @@ impl Writer {
         Ok(position)
     }
 
+    /// Puts another record in the place of one.
+    pub fn replace<R: Row>(&mut self, series: &Series<R>, position: Position, row: &R) -> Result<()> {
+        let bytes = codec::encode(&position.key(), row)?;
+        self.changed |= self.reader.view(series.name)?.insert(&position.key(), &bytes)?;
+        Ok(())
+    }
+
     /// Adds many records at once, sorted by table and time first.
-    pub(super) fn push_all(&mut self, records: &mut [Record]) -> Result<()> {
+    pub(super) fn push_all(&mut self, records: &mut [Record], fold: Option<&Fold>) -> Result<()> {
         records.sort_by_key(|record| (record.table, record.at));
-        for group in records.chunk_by(|left, right| left.table == right.table) {
+        for group in records.chunk_by_mut(|left, right| left.table == right.table) {
             if group[0].body.is_some() {
                 self.link_all(group)?;
                 continue;
             }
+            if let Some(fold) = fold.filter(|fold| fold.table == group[0].table) {
+                (fold.run)(self, group)?;
+            }
             let mut view = self.reader.view(group[0].table)?;
             let mut newest = newest(&view, group[0].table)?;
-            for record in group {
+            for record in &*group {
                 newest = Some(insert_after(&mut view, record, newest)?);
             }
             self.changed = true;

@@ -22,7 +22,7 @@ mod writer;
 #[cfg(test)]
 mod faults;
 
-pub use access::{Batch, Named, Reader, Writer};
+pub use access::{Batch, Fold, Named, Reader, Record, Writer};
 pub use chain::{Hash, Link};
 pub use check::{Damage, Report, Stats, TableStats};
 pub use codec::Row;
@@ -33,7 +33,6 @@ pub use tables::{Series, Table, TableName};
 
 use crate::clock::Timestamp;
 use crate::error::Result;
-use access::Record;
 use db::Core;
 use opening::Plan;
 use std::fmt;
@@ -158,6 +157,11 @@ impl Store {
     /// Sets who makes the record that tells a chain of records it lost; once.
     pub fn tell_losses(&self, teller: impl Fn(&mut Batch, Lost) + Send + Sync + 'static) {
         self.0.appender.tell_losses(Box::new(teller));
+    }
+
+    /// Sets what is done with the records of a series in the transaction that writes them; once, before the first one.
+    pub fn fold(&self, fold: Fold) {
+        self.0.appender.fold(fold);
     }
 
     /// Waits until everything appended so far is durable.

@@ -60,6 +60,16 @@ tables! {
     POLICY = "policy.v1" Text "policy";
     /// One record per call.
     CALLS = "calls.v1" Time "usage";
+    /// Unit of time, its number and what is told apart -> what the records of that time add up to.
+    ROLLUPS = "rollups.v1" Text "usage";
+    /// One row: how far the sums reach back.
+    ROLLUP_STATE = "rollup_state.v1" Text "usage";
+    /// Version in hex -> the price book of that version.
+    PRICES = "prices.v1" Text "usage";
+    /// Quota name -> quota.
+    QUOTAS = "quotas.v1" Text "usage";
+    /// User name -> whom calls are accounted to.
+    USERS = "users.v1" Text "usage";
     /// Calls, changes and approvals, each with the hash of the one before.
     AUDIT = "audit.v1" Time "audit";
     /// What happened to servers, clients and the daemon.

@@ -4,7 +4,7 @@
 //! Rules: `push` never blocks on the disk. A full queue drops the record and counts it. So is one that cannot be written
 //! though the disk can: it keeps no other one waiting.
 
-use super::access::{Batch, Record};
+use super::access::{Batch, Fold, Record};
 use super::db::Core;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
@@ -33,6 +33,7 @@ struct Shared {
     /// Wakes those in `flush`.
     done: Condvar,
     teller: OnceLock<Teller>,
+    fold: OnceLock<Fold>,
 }
 
 /// What waits for the thread.
@@ -96,14 +97,19 @@ impl State {
 
 impl Appender {
     pub fn new() -> Self {
-        let (state, teller) = (Mutex::default(), OnceLock::new());
-        let shared = Shared { state, work: Condvar::new(), done: Condvar::new(), teller };
+        let (state, teller, fold) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        let shared = Shared { state, work: Condvar::new(), done: Condvar::new(), teller, fold };
         Self { shared: Arc::new(shared), thread: Mutex::new(None) }
     }
 
     /// Sets who makes the record of a loss; once.
     pub fn tell_losses(&self, teller: Teller) {
         let _ = self.shared.teller.set(teller);
+    }
+
+    /// Sets what is done with the records of a series before they are written; once.
+    pub fn fold(&self, fold: Fold) {
+        let _ = self.shared.fold.set(fold);
     }
 
     /// Queues a record; `false` when it was dropped.
@@ -255,10 +261,11 @@ fn run(shared: &Shared, core: &Core) {
             state.dropped += lost;
             panicked.into_iter().for_each(|at| state.lose(at));
         }
-        let outcome = match commit(core, &mut records) {
+        let fold = shared.fold.get();
+        let outcome = match commit(core, &mut records, fold) {
             Err(error) if !concerns_disk(&error) => {
                 let mut sifted = Sifted { kept: Vec::new(), outcome: Ok(()), unwritable: Vec::new() };
-                sifted.sift(core, records);
+                sifted.sift(core, records, fold);
                 records = sifted.kept;
                 if !sifted.unwritable.is_empty() {
                     shared.give_up(sifted.unwritable, error);
@@ -273,8 +280,8 @@ fn run(shared: &Shared, core: &Core) {
     }
 }
 
-fn commit(core: &Core, records: &mut [Record]) -> Result<()> {
-    let commit = || core.write(|writer| writer.push_all(records));
+fn commit(core: &Core, records: &mut [Record], fold: Option<&Fold>) -> Result<()> {
+    let commit = || core.write(|writer| writer.push_all(records, fold));
     catch_unwind(AssertUnwindSafe(commit))
         .unwrap_or_else(|_| Err(Error::bug("the writer thread of the store panicked")))
 }
@@ -294,8 +301,8 @@ struct Sifted {
 
 impl Sifted {
     /// Writes all but those that stand in the way, halving until they are found.
-    fn sift(&mut self, core: &Core, mut records: Vec<Record>) {
-        match commit(core, &mut records) {
+    fn sift(&mut self, core: &Core, mut records: Vec<Record>, fold: Option<&Fold>) {
+        match commit(core, &mut records, fold) {
             Ok(()) => {}
             Err(error) if concerns_disk(&error) => {
                 self.kept.append(&mut records);
@@ -306,8 +313,8 @@ impl Sifted {
             }
             Err(_) => {
                 let rest = records.split_off(records.len() / 2);
-                self.sift(core, records);
-                self.sift(core, rest);
+                self.sift(core, records, fold);
+                self.sift(core, rest, fold);
             }
         }
     }

@@ -1,128 +1,24 @@
-//! The noun `usage`: one record for every call, from whatever door it came.
-//! Records are appended off the call's path by the store's writer thread; this file defines and reads them.
+//! The noun `usage`: one record for every call, from whatever door it came, and for what agents and scripts report;
+//! what the records add up to, and what they cost.
+//! Records are appended off the call's path by the store's writer thread, which completes and sums them (`rollup`).
+
+pub mod insight;
+pub mod money;
+pub mod period;
+pub mod price;
+pub mod query;
+pub mod quota;
+pub mod record;
+pub mod report;
+pub mod rollup;
+pub mod sums;
 
 use crate::clock::Timestamp;
-use crate::error::{Error, Result, codes};
-use crate::store::{Reader, Row, Series, Writer, tables};
+use crate::error::{Error, Result};
+use crate::store::{Reader, Writer};
+pub use record::{CALLS, Call, Class, Cost, Detail, Door, Entity, Tokens};
+use rollup::Checked;
 use serde::{Deserialize, Serialize};
-
-/// Every call, in the order of time.
-pub const CALLS: Series<Call> = Series::new(tables::CALLS);
-
-impl Row for Call {
-    const KIND: u8 = 4;
-    const VERSION: u16 = 2;
-
-    fn upgrade(version: u16, payload: &[u8]) -> Result<Self> {
-        if version != 1 {
-            return Err(Error::new(
-                &codes::STORE_DAMAGED,
-                format!("a call of the unknown version {version}"),
-            ));
-        }
-        // The last field was not there yet: nothing was recorded of calls answered from the cache.
-        let whole = [payload, &[u8::from(false)]].concat();
-        let damaged =
-            |reason| Error::new(&codes::STORE_DAMAGED, "a call that cannot be read").because(reason);
-        postcard::from_bytes(&whole).map_err(damaged)
-    }
-}
-
-/// One call of a tool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Call {
-    pub client: String,
-    pub door: Door,
-    pub profile: Option<String>,
-    /// Name of the server; empty for umcp's own tools.
-    pub server: String,
-    /// The tool's own name at that server.
-    pub tool: String,
-    pub duration_us: u64,
-    /// Bytes of the arguments and of the result, as JSON text.
-    pub request_bytes: u64,
-    pub result_bytes: u64,
-    pub class: Class,
-    /// Code of the error, such as `UM0503`, when `class` is `Error`.
-    pub error: Option<String>,
-    /// Answered from the cache, without the server.
-    #[serde(default)]
-    pub cached: bool,
-}
-
-/// Where a call came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Door {
-    Stdio,
-    Http,
-    Cli,
-    /// A step of a workflow.
-    Workflow,
-    /// A run of a schedule.
-    Schedule,
-}
-
-impl Door {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Stdio => "stdio",
-            Self::Http => "http",
-            Self::Cli => "cli",
-            Self::Workflow => "workflow",
-            Self::Schedule => "schedule",
-        }
-    }
-}
-
-/// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Class {
-    Ok,
-    /// The tool said `isError`.
-    ToolError,
-    /// The server or umcp answered with an error.
-    Error,
-    Cancelled,
-    TimedOut,
-}
-
-impl Class {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::ToolError => "tool error",
-            Self::Error => "error",
-            Self::Cancelled => "cancelled",
-            Self::TimedOut => "timed out",
-        }
-    }
-}
-
-impl Call {
-    /// How it went, in a word or two.
-    pub fn outcome(&self) -> String {
-        match (&self.error, self.cached) {
-            (Some(code), _) => format!("{} {code}", self.class.word()),
-            (None, true) => format!("{}, cached", self.class.word()),
-            (None, false) => self.class.word().into(),
-        }
-    }
-
-    /// `server.tool`; the bare name for umcp's own tools.
-    pub fn path(&self) -> String {
-        match self.server.as_str() {
-            "" => self.tool.clone(),
-            server => format!("{server}.{}", self.tool),
-        }
-    }
-
-    /// Tokens of arguments and result in a model's context, estimated at four bytes each.
-    pub fn tokens(&self) -> u64 {
-        (self.request_bytes + self.result_bytes).div_ceil(4)
-    }
-}
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -137,8 +33,30 @@ pub enum Request {
     },
     /// Calls and failures of every tool since a time, for search's prior and for `tool budget`.
     Counts { since: Timestamp },
-    /// Keeps the newest `keep` records.
-    Trim { keep: u64 },
+    /// Sums of stretches of time.
+    Query(query::Query),
+    /// Records as they are, oldest first, from `after`; at most `limit` at once.
+    Records {
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<crate::store::Position>,
+        filter: query::Filter,
+        limit: u32,
+    },
+    /// What somebody reports.
+    Record { reports: Vec<report::Report>, now: Timestamp },
+    /// Compares the sums with the records.
+    Check,
+    /// Makes the sums anew from the records.
+    Rebuild,
+    /// Reckons the costs of records anew by the prices of today.
+    Recalculate { from: Timestamp, until: Timestamp },
+    /// Keeps the newest `keep` records, and the sums that are not too old.
+    Trim { keep: u64, now: Timestamp },
+    /// What things cost.
+    Price(price::Request),
+    /// How much may be used.
+    Quota(quota::Request),
 }
 
 /// A record with its time.
@@ -158,18 +76,63 @@ pub struct Count {
     pub failed: u64,
 }
 
+/// Records, and where the next ones begin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Records {
+    pub entries: Vec<Entry>,
+    /// Nothing when these were the last.
+    pub next: Option<crate::store::Position>,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     History(Vec<Entry>),
     Counts(Vec<Count>),
+    Points(Vec<query::Point>),
+    Records(Records),
+    /// As they were recorded, with their costs.
+    Recorded(Vec<Entry>),
+    Checked(Checked),
+    /// How many rows or records.
+    Rebuilt(u64),
     Trimmed(u64),
+    Price(price::Reply),
+    Quotas(Vec<quota::Standing>),
 }
 
 impl Request {
     /// Whether the request changes the store.
     pub fn writes(&self) -> bool {
-        matches!(self, Self::Trim { .. })
+        match self {
+            Self::Trim { .. } | Self::Record { .. } | Self::Rebuild | Self::Recalculate { .. } => true,
+            Self::Price(request) => request.writes(),
+            Self::Quota(request) => request.writes(),
+            Self::History { .. }
+            | Self::Counts { .. }
+            | Self::Query(_)
+            | Self::Records { .. }
+            | Self::Check => false,
+        }
+    }
+}
+
+/// Completes records: who is behind them, by which model, and what they cost.
+struct Completer {
+    book: Option<price::Current>,
+}
+
+impl Completer {
+    fn read(tx: &Reader) -> Result<Self> {
+        Ok(Self { book: price::current(tx)? })
+    }
+
+    /// Whether that changed the record.
+    fn complete(&self, at: Timestamp, call: &mut Call) -> bool {
+        let attributed = call.attribute();
+        let Some(book) = &self.book else { return attributed };
+        book.complete(at, call);
+        true
     }
 }
 
@@ -192,20 +155,56 @@ pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
             Ok(Reply::History(entries))
         }
         Request::Counts { since } => counts(tx, *since),
-        Request::Trim { .. } => Err(crate::error::Error::bug("a write was handed to `usage::read`")),
+        Request::Query(query) => query::answer(tx, query).map(Reply::Points),
+        Request::Records { from, until, after, filter, limit } => {
+            records(tx, (*from, *until), *after, filter, *limit)
+        }
+        Request::Check => rollup::differences(tx).map(Reply::Checked),
+        Request::Price(request) => price::read(tx, request).map(Reply::Price),
+        Request::Quota(request) => quota::read(tx, request).map(Reply::Quotas),
+        Request::Trim { .. } | Request::Record { .. } | Request::Rebuild | Request::Recalculate { .. } => {
+            Err(Error::bug("a write was handed to `usage::read`"))
+        }
     }
 }
 
 fn counts(tx: &Reader, since: Timestamp) -> Result<Reply> {
     let mut counts = std::collections::BTreeMap::<(String, String), (u64, u64)>::new();
     newest(tx, Some(since), |_, call| {
-        let count = counts.entry((call.server, call.tool)).or_default();
-        count.0 += 1;
-        count.1 += u64::from(call.class != Class::Ok);
+        if call.detail.entity == Entity::Tool && call.door != Door::Report {
+            let count = counts.entry((call.server, call.tool)).or_default();
+            count.0 += 1;
+            count.1 += u64::from(call.class != Class::Ok);
+        }
         true
     })?;
     let count = |((server, tool), (calls, failed))| Count { server, tool, calls, failed };
     Ok(Reply::Counts(counts.into_iter().map(count).collect()))
+}
+
+fn records(
+    tx: &Reader,
+    (from, until): (Timestamp, Timestamp),
+    after: Option<crate::store::Position>,
+    filter: &query::Filter,
+    limit: u32,
+) -> Result<Reply> {
+    let mut records = Records { entries: Vec::new(), next: None };
+    tx.each(&CALLS, after.map_or(from, |after| after.at.max(from)), until, |position, call| {
+        if after.is_some_and(|after| position <= after) || !filter.hits_call(&call) {
+            return Ok(true);
+        }
+        if records.entries.len() >= limit as usize {
+            return Ok(false);
+        }
+        records.entries.push(Entry { at: position.at, call });
+        records.next = Some(position);
+        Ok(true)
+    })?;
+    if records.entries.len() < limit as usize {
+        records.next = None;
+    }
+    Ok(Reply::Records(records))
 }
 
 /// Shows `visit` the records, newest first, until it says `false`. Reads in pages, so that a long history
@@ -231,35 +230,24 @@ fn newest(
 /// Answers a request that changes the store.
 pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
     match request {
-        Request::Trim { keep } => Ok(Reply::Trimmed(tx.trim_to(&CALLS, keep)?)),
-        Request::History { .. } | Request::Counts { .. } => read(tx, &request),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_of_before_the_cache_is_read() {
-        let mut call = Call {
-            client: "c".into(),
-            door: Door::Http,
-            profile: Some("p".into()),
-            server: "s".into(),
-            tool: "t".into(),
-            duration_us: 300,
-            request_bytes: 1,
-            result_bytes: 2,
-            class: Class::Error,
-            error: Some("UM0503".into()),
-            cached: false,
-        };
-        let now = postcard::to_stdvec(&call).unwrap();
-        assert_eq!(Call::upgrade(1, &now[..now.len() - 1]).unwrap(), call);
-        assert!(Call::upgrade(7, &now).unwrap_err().is(&codes::STORE_DAMAGED));
-        assert_eq!(call.outcome(), "error UM0503");
-        (call.class, call.error, call.cached) = (Class::Ok, None, true);
-        assert_eq!(call.outcome(), "ok, cached");
+        Request::Trim { keep, now } => rollup::trim(tx, keep, now).map(Reply::Trimmed),
+        Request::Rebuild => rollup::rebuild(tx).map(Reply::Rebuilt),
+        Request::Recalculate { from, until } => rollup::recalculate(tx, from, until).map(Reply::Rebuilt),
+        Request::Record { reports, now } => {
+            let mut recorded = Vec::new();
+            for report in reports {
+                let (at, mut call) = report.into_call(now)?;
+                rollup::push(tx, at, &mut call)?;
+                recorded.push(Entry { at, call });
+            }
+            Ok(Reply::Recorded(recorded))
+        }
+        Request::Price(request) => price::write(tx, request).map(Reply::Price),
+        Request::Quota(request) => quota::write(tx, request).map(Reply::Quotas),
+        Request::History { .. }
+        | Request::Counts { .. }
+        | Request::Query(_)
+        | Request::Records { .. }
+        | Request::Check => read(tx, &request),
     }
 }

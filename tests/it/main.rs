@@ -49,4 +49,5 @@ mod support;
 mod token;
 mod tool;
 mod trial;
+mod usage;
 mod workflow;

@@ -71,6 +71,7 @@ fn call(tool: &str, class: Class, error: Option<&str>) -> Call {
         class,
         error: error.map(String::from),
         cached: false,
+        detail: umcp::usage::Detail::default(),
     }
 }
 

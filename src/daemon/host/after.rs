@@ -8,6 +8,7 @@ use crate::gateway::Gateway;
 use crate::policy::{self, grant};
 use crate::tools;
 use crate::upstream::Change;
+use crate::usage;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, broadcast, mpsc};
@@ -47,6 +48,9 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         // A store that cannot be read is told to the next one who asks it.
         let _ = gateway.world().read_pins();
     }
+    if let StoreRequest::Usage(request) = request {
+        count(gateway, request);
+    }
     if matches!(request, StoreRequest::Integration(_) | StoreRequest::Server(_)) {
         gateway.world().shared.accounts.changed();
     }
@@ -61,6 +65,17 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
     if gateway.hub.count() > 0 && !matches!(request, StoreRequest::Secret(_)) {
         let gateway = gateway.clone();
         tokio::spawn(async move { gateway.world().list_missing().await });
+    }
+}
+
+/// Quotas are counted in memory: what changes them, and what is reported beside the calls, is told to them.
+fn count(gateway: &Gateway, request: &usage::Request) {
+    let (quotas, engine) = (&gateway.caller.quotas, &gateway.world().shared.engine);
+    match request {
+        // A store that cannot be read is told to the next one who asks it.
+        usage::Request::Quota(_) | usage::Request::Price(_) => drop(quotas.reload(engine)),
+        usage::Request::Record { reports, now } => quotas.report(reports, *now),
+        _ => {}
     }
 }
 

@@ -22,7 +22,7 @@ impl Jobs {
         tokio::task::spawn_blocking(move || {
             accounts.warn();
             // What cannot be trimmed now is trimmed the next time.
-            let _ = engine.call(StoreRequest::Usage(usage::Request::Trim { keep }));
+            let _ = engine.call(StoreRequest::Usage(usage::Request::Trim { keep, now: engine.now() }));
             let _ = engine.call(StoreRequest::Workflow(workflows::Request::TrimRuns { keep: KEEP_RUNS }));
             let before = Timestamp(engine.now().0.saturating_sub(u64::from(keep_days) * DAY));
             let rows = schedules::Request::Trim { keep: keep_rows.into(), before };
