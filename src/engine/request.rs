@@ -6,8 +6,8 @@ use super::live::{Live, LiveReply};
 use crate::clock::Timestamp;
 use crate::policy::rules;
 use crate::{
-    apps, audit, catalogue, environments, integrations, packages, policy, schedules, secrets, servers, tools,
-    usage, workflows,
+    apps, audit, catalogue, environments, integrations, packages, policy, schedules, secrets, servers,
+    skills, tools, usage, workflows,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,7 @@ pub enum StoreRequest {
     Integration(integrations::Request),
     Workflow(workflows::Request),
     Schedule(Box<schedules::Request>),
+    Skill(skills::Request),
     Secret(secrets::Request),
     App(apps::Request),
     Catalogue(catalogue::Request),
@@ -73,6 +74,7 @@ pub enum Reply {
     Integration(integrations::Reply),
     Workflow(workflows::Reply),
     Schedule(schedules::Reply),
+    Skill(skills::Reply),
     Secret(secrets::Reply),
     App(apps::Reply),
     Packages(packages::Reply),
@@ -94,6 +96,7 @@ impl StoreRequest {
             Self::Integration(request) => request.writes(),
             Self::Workflow(request) => request.writes(),
             Self::Schedule(request) => request.writes(),
+            Self::Skill(request) => request.writes(),
             Self::Secret(request) => request.writes(),
             Self::App(_) | Self::Packages(_) => false,
             Self::Install(_) | Self::Package(_) => true,
@@ -122,6 +125,7 @@ from! {
     Usage usage;
     Integration integrations;
     Workflow workflows;
+    Skill skills;
     Secret secrets;
     App apps;
     Packages packages;

@@ -1,4 +1,4 @@
-//! The servers inside umcp: time, files, kv, fetch and http. They are spoken to through the same raw link as a
+//! The servers inside umcp: time, files, kv, fetch, http, database and skills. They are spoken to through the same raw link as a
 //! child process, so nothing above knows that no process is there. Each has its own file; the protocol is in `host`.
 //!
 //! A server lives in one task, which ends with its link.
@@ -12,9 +12,11 @@ mod html;
 mod http;
 mod kv;
 mod reply;
+mod skills;
 mod time;
 pub(in crate::upstream) mod web;
 
+use super::Shared;
 use super::link::{Inbox, Link, read_lines, write_lines};
 use super::supervisor::Upstream;
 use crate::documents::near;
@@ -25,20 +27,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Every built-in server and what it is for.
-pub const NAMES: [(&str, &str); 6] = [
+pub const NAMES: [(&str, &str); 7] = [
     ("time", "The time in any zone, and conversions that are right around daylight saving"),
     ("fetch", "Web pages as readable text"),
     ("files", "Files below the directories you allow"),
     ("kv", "A key-value store that lives as long as the server runs"),
     ("http", "HTTP requests of any method"),
     ("database", "A SQLite database in one file"),
+    ("skills", "The skills you have installed, for agents that have none of their own"),
 ];
 
 /// Bytes on their way between the link and the server, each way.
 const PIPE: usize = 64 << 10;
 
 /// What a built-in server takes from its entry, with every reference resolved.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// Directories `files` may touch: absolute paths or `file://` addresses.
     pub roots: Vec<String>,
@@ -46,6 +49,8 @@ pub struct Options {
     pub env: BTreeMap<String, String>,
     /// Where a server may keep files of its own.
     pub folder: PathBuf,
+    /// For `skills`, which reads the store.
+    pub shared: Option<Arc<Shared>>,
 }
 
 /// Starts the built-in server of an entry. Closing the link ends it.
@@ -70,6 +75,7 @@ fn options(upstream: &Upstream) -> Result<Options> {
         roots: upstream.entry.roots.iter().map(root).collect::<Result<_>>()?,
         env: upstream.entry.env.iter().map(variable).collect::<Result<_>>()?,
         folder: shared.paths.data.join("servers").join(upstream.id()),
+        shared: Some(shared.clone()),
     })
 }
 
@@ -88,6 +94,7 @@ fn kit(name: &str, options: Options) -> Result<Kit> {
         "files" => Kit::Files(Arc::new(files::Files::new(options.roots.iter().map(root_path).collect()))),
         "kv" => Kit::Kv(kv::Kv::default()),
         "http" => Kit::Http(http::Http::new(&options)?),
+        "skills" => Kit::Skills(skills::Skills::new(&options)),
         "database" => Kit::Database(Arc::new(database::Database::new(&options))),
         _ => return Err(unknown(name)),
     })
