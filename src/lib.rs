@@ -2,6 +2,7 @@
 //! ARCHITECTURE.md draws the house; `tests/it/house.rs` holds the code to it.
 
 pub mod apps;
+pub mod archive;
 pub mod audit;
 pub mod calls;
 pub mod catalogue;
@@ -30,6 +31,7 @@ pub mod secrets;
 pub mod servers;
 pub mod settings;
 pub mod setup;
+pub mod skills;
 pub mod store;
 pub mod tools;
 pub mod ui;

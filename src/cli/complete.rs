@@ -247,6 +247,9 @@ fn named(value_name: &str, path: &[&str]) -> Option<Names> {
         "APP" => Some(Names::Index(NameKind::App)),
         "COMMAND" => Some(Names::Index(NameKind::Tool)),
         "SCHEDULE" => Some(Names::Index(NameKind::Schedule)),
+        "SKILL" | "SKILL|PATH" => Some(Names::Index(NameKind::Skill)),
+        "REGISTRY" => Some(Names::Index(NameKind::Registry)),
+        "PUBLISHER" => Some(Names::Index(NameKind::Publisher)),
         "AGENT" if path != ["agent", "create"] => Some(Names::Index(NameKind::Agent)),
         "TOKEN" => Some(Names::Index(NameKind::Token)),
         "ENTRY" => Some(Names::Entries),
@@ -288,6 +291,9 @@ mod tests {
             Names::Targets => vec![("git".into(), String::new()), ("github".into(), String::new())],
             Names::Codes => vec![("UM0401".into(), String::new())],
             Names::Index(NameKind::Namespace) => vec![("team".into(), String::new())],
+            Names::Index(NameKind::Skill) => vec![("greet".into(), "1.0.0".into())],
+            Names::Index(NameKind::Registry) => vec![("team".into(), "folder".into())],
+            Names::Index(NameKind::Publisher) => vec![("acme".into(), String::new())],
             Names::Index(NameKind::Source) => vec![("official".into(), "registry".into())],
             Names::Entries => vec![("playwright".into(), String::new())],
             Names::Clients => vec![("cursor".into(), "Cursor".into())],
@@ -341,6 +347,10 @@ mod tests {
             (&["command", "run", "t"], &["time.now"]),
             (&["memory", "search", "x", "--namespace", "t"], &["team"]),
             (&["memory", "namespace", "create", ""], &[]),
+            (&["skill", "info", ""], &["greet"]),
+            (&["skill", "create", ""], &[]),
+            (&["skill", "registry", "refresh", "t"], &["team"]),
+            (&["skill", "trust", "forget", ""], &["acme"]),
         ] {
             assert_eq!(complete(line), expected, "{line:?}");
         }

@@ -41,6 +41,7 @@ mod schedule;
 mod secret;
 mod server;
 mod service;
+mod skill;
 mod status;
 mod suggest;
 mod token;
@@ -205,6 +206,8 @@ enum Noun {
     /// Connect editors and agents to umcp, and back
     #[command(alias = "clients")]
     Client(client::Command),
+    #[command(alias = "skills")]
+    Skill(skill::Command),
     #[command(aliases = ["workflows", "wf"])]
     Workflow(workflow::Command),
     #[command(aliases = ["schedules", "cron"])]
@@ -274,6 +277,7 @@ impl Noun {
             Self::Transport(command) => command.run(ctx),
             Self::Health(command) => command.run(ctx),
             Self::Client(command) => command.run(ctx),
+            Self::Skill(command) => command.run(ctx),
             Self::Workflow(command) => command.run(ctx),
             Self::Schedule(command) => command.run(ctx),
             Self::Agent(command) => command.run(ctx),

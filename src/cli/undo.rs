@@ -120,7 +120,13 @@ impl Listed {
             id: entry.id,
             when: manifest.when.rfc3339(),
             command: manifest.command.clone(),
-            files: manifest.files.iter().map(|file| file.path.display().to_string()).collect(),
+            files: manifest
+                .files
+                .iter()
+                .map(|file| &file.path)
+                .chain(manifest.links.iter().map(|link| &link.path))
+                .map(|path| path.display().to_string())
+                .collect(),
             servers: manifest.servers.iter().map(|server| server.name.clone()).collect(),
             undone: manifest.undone.map(Timestamp::rfc3339),
             at: manifest.when,

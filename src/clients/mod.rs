@@ -7,6 +7,7 @@ mod places;
 pub mod plan;
 pub mod revert;
 mod shape;
+pub mod skills;
 mod table;
 
 pub use model::{Client, Entry, Location, Os, Scope};

@@ -5,8 +5,8 @@ use crate::audit::Event;
 use crate::policy::grant;
 use crate::policy::rules;
 use crate::{
-    catalogue, environments, integrations, memory as memories, policy, schedules, secrets, servers, tools,
-    usage, workflows,
+    catalogue, environments, integrations, memory as memories, policy, schedules, secrets, servers, skills,
+    tools, usage, workflows,
 };
 
 /// The record of a change; `None` for what is no decision of the user.
@@ -33,6 +33,7 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
         StoreRequest::Workflow(request) => workflow(request)?,
         StoreRequest::Schedule(request) => schedule(request)?,
         StoreRequest::Memory(request) => memory(&request.ask)?,
+        StoreRequest::Skill(request) => skill(request)?,
         StoreRequest::Secret(request) => secret(request)?,
         StoreRequest::Catalogue(request) => catalogue(request)?,
         StoreRequest::Install(install) => ("app install", vec![install.server.name.clone()]),
@@ -53,6 +54,7 @@ impl StoreRequest {
             | Self::Profile(_)
             | Self::Policy(_)
             | Self::Secret(_)
+            | Self::Skill(_)
             | Self::Integration(_)
             | Self::Install(_)
             | Self::Package(_) => true,
@@ -106,6 +108,22 @@ fn server(request: &servers::Request) -> Said {
         Request::Remove { names } => ("server remove", names.clone()),
         Request::Enable { names, enabled: true } => ("server enable", names.clone()),
         Request::Enable { names, enabled: false } => ("server disable", names.clone()),
+    })
+}
+
+fn skill(request: &skills::Request) -> Said {
+    use skills::Request;
+    Some(match request {
+        Request::Install { new, .. } => {
+            let names = new.iter().map(|it| format!("{} {}", it.name, it.installed.version));
+            ("skill install", names.collect())
+        }
+        Request::Use { name, version } => ("skill use", vec![format!("{name} {version}")]),
+        Request::Uninstall { name, .. } => ("skill uninstall", vec![name.clone()]),
+        Request::Distrust { name } => ("skill trust forget", vec![name.clone()]),
+        Request::AddRegistry { registry } => ("skill registry add", vec![registry.name.clone()]),
+        Request::RemoveRegistry { name } => ("skill registry remove", vec![name.clone()]),
+        _ => return None,
     })
 }
 

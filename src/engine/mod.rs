@@ -15,7 +15,7 @@ use crate::policy::rules;
 use crate::store::{Fold, Store, Writer};
 use crate::{
     apps, audit, catalogue, environments, integrations, memory, packages, policy, schedules, secrets,
-    servers, tools, usage, workflows,
+    servers, skills, tools, usage, workflows,
 };
 pub use live::{Live, LiveReply};
 pub use meaning::Meaning;
@@ -95,6 +95,7 @@ impl Engine {
                 StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
                 StoreRequest::Schedule(request) => schedules::read(tx, request).map(Reply::Schedule),
                 StoreRequest::Memory(request) => memory::read(tx, request).map(Reply::Memory),
+                StoreRequest::Skill(request) => skills::read(tx, request).map(Reply::Skill),
                 StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
                 StoreRequest::App(request) => apps::read(tx, request).map(Reply::App),
                 StoreRequest::Catalogue(request) => catalogue::read(tx, request).map(Reply::Catalogue),
@@ -197,6 +198,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Workflow(request) => workflows::write(tx, request).map(Reply::Workflow),
         StoreRequest::Schedule(request) => schedules::write(tx, *request).map(Reply::Schedule),
         StoreRequest::Memory(request) => memory::write(tx, *request).map(Reply::Memory),
+        StoreRequest::Skill(request) => skill(tx, request),
         StoreRequest::Secret(request) => secrets::write(tx, request).map(Reply::Secret),
         StoreRequest::App(request) => apps::read(tx, &request).map(Reply::App),
         StoreRequest::Catalogue(request) => catalogue::write(tx, request).map(Reply::Catalogue),
@@ -223,6 +225,21 @@ fn take_into_use(tx: &mut Writer, deploy: Deploy) -> Result<Reply> {
         }
     }
     Ok(Reply::Server(reply))
+}
+
+/// A change of skills, which the user made: the server that offers them is held to what it lists from now on.
+fn skill(tx: &mut Writer, request: skills::Request) -> Result<Reply> {
+    let offers_change = request.changes_skills();
+    let reply = skills::write(tx, request)?;
+    if offers_change {
+        for server in servers::all(tx)? {
+            if matches!(&server.transport, servers::model::Transport::Builtin { name } if name == skills::SERVER)
+            {
+                tools::renew(tx, &server.id, None, server.fingerprint(), server.created)?;
+            }
+        }
+    }
+    Ok(Reply::Skill(reply))
 }
 
 /// An app goes with the last server that offers it.

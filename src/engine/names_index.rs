@@ -5,7 +5,9 @@
 use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
 use crate::policy::{self, rules};
-use crate::{catalogue, environments, integrations, memory, paths, schedules, secrets, servers, tools};
+use crate::{
+    catalogue, environments, integrations, memory, paths, schedules, secrets, servers, skills, tools,
+};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -27,6 +29,9 @@ pub enum NameKind {
     Token,
     Source,
     Namespace,
+    Skill,
+    Registry,
+    Publisher,
 }
 
 impl NameKind {
@@ -45,6 +50,9 @@ impl NameKind {
             Self::Token => "token",
             Self::Source => "source",
             Self::Namespace => "namespace",
+            Self::Skill => "skill",
+            Self::Registry => "registry",
+            Self::Publisher => "publisher",
         }
     }
 }
@@ -148,6 +156,7 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
     for name in engine.store().read(memory::names)? {
         let _ = writeln!(text, "namespace\t{name}\t");
     }
+    write_skills(engine, &mut text)?;
     paths::write_cache(path, text.as_bytes())?;
     write_entries(engine, &entries_file(path))
 }
@@ -182,6 +191,26 @@ pub fn read_entries(path: &Path, start: &str, most: usize) -> Vec<String> {
             names(&bundled.map(|entry| catalogue::key("bundled", &entry.name) + "\n").collect::<String>())
         }
     }
+}
+
+fn write_skills(engine: &Engine, text: &mut String) -> Result<()> {
+    let ask = |request| engine.call(StoreRequest::Skill(request));
+    if let Reply::Skill(skills::Reply::Skills(all)) = ask(skills::Request::List)? {
+        for skill in all {
+            let _ = writeln!(text, "skill\t{}\t{}", skill.name, skill.current);
+        }
+    }
+    if let Reply::Skill(skills::Reply::Registries(all)) = ask(skills::Request::Registries)? {
+        for registry in all {
+            let _ = writeln!(text, "registry\t{}\t{}", registry.name, registry.place.word());
+        }
+    }
+    if let Reply::Skill(skills::Reply::Publishers(all)) = ask(skills::Request::Publishers)? {
+        for publisher in all {
+            let _ = writeln!(text, "publisher\t{}\t{}", publisher.name, publisher.id);
+        }
+    }
+    Ok(())
 }
 
 fn write_schedules(engine: &Engine, text: &mut String) -> Result<()> {

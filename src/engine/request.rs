@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::policy::rules;
 use crate::{
     apps, audit, catalogue, environments, integrations, memory, packages, policy, schedules, secrets,
-    servers, tools, usage, workflows,
+    servers, skills, tools, usage, workflows,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,7 @@ pub enum StoreRequest {
     Workflow(workflows::Request),
     Schedule(Box<schedules::Request>),
     Memory(Box<memory::Request>),
+    Skill(skills::Request),
     Secret(secrets::Request),
     App(apps::Request),
     Catalogue(catalogue::Request),
@@ -75,6 +76,7 @@ pub enum Reply {
     Workflow(workflows::Reply),
     Schedule(schedules::Reply),
     Memory(memory::Reply),
+    Skill(skills::Reply),
     Secret(secrets::Reply),
     App(apps::Reply),
     Packages(packages::Reply),
@@ -97,6 +99,7 @@ impl StoreRequest {
             Self::Workflow(request) => request.writes(),
             Self::Schedule(request) => request.writes(),
             Self::Memory(request) => request.writes(),
+            Self::Skill(request) => request.writes(),
             Self::Secret(request) => request.writes(),
             Self::App(_) | Self::Packages(_) => false,
             Self::Install(_) | Self::Package(_) => true,
@@ -125,6 +128,7 @@ from! {
     Usage usage;
     Integration integrations;
     Workflow workflows;
+    Skill skills;
     Secret secrets;
     App apps;
     Packages packages;

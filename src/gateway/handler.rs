@@ -73,6 +73,10 @@ impl Gateway {
             }
             ("prompts/get", _) => self.get_prompt(&incoming, &params, &asker).await,
             ("resources/read", _) => self.read_resource(&incoming, &params, &asker).await,
+            ("skills/list", _) => self.list_skills(&incoming, &params, &asker).await,
+            ("skills/get" | "resources/directory/read", _) => {
+                self.ask_resource(incoming.method, &incoming, &params, &asker).await
+            }
             ("completion/complete", _) => self.complete(&incoming, &params, &asker).await,
             ("tasks/get" | "tasks/update" | "tasks/cancel", Era::Modern) => {
                 self.task(&incoming, &params, &asker).await

@@ -14,6 +14,7 @@ pub mod own;
 mod peers;
 pub mod relay;
 pub mod session;
+mod skills;
 pub mod stdio;
 pub mod tasks;
 

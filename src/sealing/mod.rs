@@ -5,6 +5,7 @@
 pub mod bundle;
 pub mod keyfile;
 mod memory;
+pub mod minisign;
 pub mod program;
 pub mod slots;
 

@@ -4,6 +4,7 @@
 //! Rule: an entry is complete and synced before the first byte of an edit is written.
 
 use super::hidden;
+pub use super::links::Link;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::paths::{create_private_dir, io_error, private_options, write_atomic};
@@ -45,13 +46,16 @@ impl Edit {
 }
 
 /// One command's edits, as they stand on disk in `manifest.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Manifest {
     pub version: u32,
     pub when: Timestamp,
     /// The command as the user would type it.
     pub command: String,
     pub files: Vec<FileRecord>,
+    /// Links that it made.
+    #[serde(default)]
+    pub links: Vec<Link>,
     /// Servers the command added to the store.
     #[serde(default)]
     pub servers: Vec<ServerRecord>,
@@ -189,6 +193,27 @@ pub fn record(folder: &Path, now: Timestamp, command: &str, edits: &[Edit]) -> R
     pending.commit().map(Some)
 }
 
+/// Writes down links and makes them, all or none; the number of the entry, where there is anything to make.
+pub fn link(folder: &Path, now: Timestamp, command: &str, links: &[Link]) -> Result<Option<u64>> {
+    if links.is_empty() {
+        return Ok(None);
+    }
+    let (id, place) = new_folder(folder)?;
+    let (command, links) = (command.into(), links.to_vec());
+    let manifest = Manifest { version: 1, when: now, command, links, ..Manifest::default() };
+    write_synced(&place.join("manifest.json"), &manifest_text(&manifest))?;
+    sync_dir(&place)?;
+    sync_dir(folder)?;
+    for (number, link) in manifest.links.iter().enumerate() {
+        if let Err(error) = link.make() {
+            manifest.links[..number].iter().try_for_each(Link::take_back)?;
+            let _ = fs::remove_dir_all(&place);
+            return Err(error);
+        }
+    }
+    Ok(Some(id))
+}
+
 /// An entry that is on disk, with its edits still to be made.
 #[derive(Debug)]
 pub struct Pending {
@@ -214,6 +239,7 @@ pub fn prepare(
         when: now,
         command: command.into(),
         files,
+        links: Vec::new(),
         servers: servers.iter().map(ServerRecord::of).collect(),
         removed: Vec::new(),
         secrets: Vec::new(),

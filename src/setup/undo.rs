@@ -1,6 +1,7 @@
 //! Taking back what the journal recorded: files byte for byte, servers that are still as they were added.
 //! A client's file that its owner changed since loses umcp's own edit only; `clients::revert` decides how.
 //! It shows nothing; the report says what was done and what was left alone.
+//! Long because an entry is taken back as one: files, links and servers in the order that loses nothing.
 //! Rule: a change of somebody else is never lost unasked, and what cannot be taken back keeps nothing else up.
 
 use super::journal::{self, Edit, Entry, Manifest};
@@ -153,6 +154,7 @@ fn take_back(
             file(&entry, index, paths, options, imagined).unwrap_or_else(|error| refused(path, error))
         })
         .collect();
+    undone.files.extend(entry.manifest.links.iter().map(|link| unlinked(link, options.dry_run)));
     let records = undone.files.iter().zip(&entry.manifest.files);
     let whole = undone.files.iter().all(|file| file.error.is_none());
     if records.into_iter().any(|(file, record)| file.error.is_some() && record.client.is_some()) {
@@ -207,6 +209,17 @@ fn file(
         _ => None,
     };
     Ok(Restored { path: edit.path, action, diff, merge, copy, error: None })
+}
+
+/// A link that umcp made goes; one that leads elsewhere by now is somebody's.
+fn unlinked(link: &journal::Link, dry_run: bool) -> Restored {
+    let (path, stands) = (link.path.clone(), link.stands());
+    let gone = if dry_run { Ok(()) } else { link.take_back() };
+    let action = if stands { Action::Deleted } else { Action::AsBefore };
+    match gone {
+        Ok(()) => Restored { path, action, diff: String::new(), merge: None, copy: None, error: None },
+        Err(error) => refused(path, error),
+    }
 }
 
 fn refused(path: PathBuf, error: Error) -> Restored {

@@ -94,6 +94,14 @@ tables! {
     FIRINGS = "firings.v1" Text "schedules";
     /// Agent name -> agent.
     AGENTS = "agents.v1" Text "schedules";
+    /// Skill name -> its versions, and which one is in use.
+    SKILLS = "skills.v1" Text "skills";
+    /// Publisher name -> the key its skills are signed with.
+    SKILL_PUBLISHERS = "skill_publishers.v1" Text "skills";
+    /// Registry name -> where skills are offered, and which.
+    SKILL_REGISTRIES = "skill_registries.v1" Text "skills";
+    /// Skill name -> what the user thinks of it.
+    SKILL_RATINGS = "skill_ratings.v1" Text "skills";
     /// Setting -> value set by command rather than by file.
     SETTINGS = "settings.v1" Text "settings";
     /// Source name -> where a catalogue is read, and how far it was read.

@@ -31,13 +31,14 @@ pub mod view;
 mod views;
 
 use crate::engine::vault::{Places, Vault};
-use crate::engine::{Engine, Reply, StoreRequest, unexpected};
+use crate::engine::{Engine, Live, LiveReply, Reply, StoreRequest, unexpected};
 use crate::environments::{self, Profile};
 use crate::error::{Error, Result, codes};
 use crate::paths::Paths;
 use crate::servers::Server;
 use crate::settings::Settings;
 use crate::tools::{self, Preference};
+use futures_util::future::BoxFuture;
 pub use happening::Happening;
 use process::Children;
 use std::collections::{BTreeMap, HashMap};
@@ -50,6 +51,10 @@ pub use view::View;
 pub type Preferences = BTreeMap<String, BTreeMap<String, Preference>>;
 
 type Handler = Box<dyn Fn(Happening) + Send + Sync>;
+
+/// How the daemon is asked from within: the servers inside umcp run workflows and have no way of their own.
+pub type Asked = BoxFuture<'static, Result<LiveReply>>;
+type Daemon = Box<dyn Fn(Live) -> Asked + Send + Sync>;
 
 /// What all servers share.
 pub struct Shared {
@@ -65,6 +70,7 @@ pub struct Shared {
     pub known: Arc<known::Known>,
     asking: asking::Asking,
     handler: OnceLock<Handler>,
+    daemon: OnceLock<Daemon>,
     /// Definitions listed after the tools of servers: umcp's verbs, and the reader of stored results.
     also: OnceLock<(Vec<String>, String)>,
     /// Most verbose log level any client asked for.
@@ -80,6 +86,19 @@ impl Shared {
     pub fn happened(&self, happening: Happening) {
         if let Some(handler) = self.handler.get() {
             handler(happening);
+        }
+    }
+
+    /// Sets who answers what the servers inside umcp ask; once.
+    pub fn answer(&self, daemon: impl Fn(Live) -> Asked + Send + Sync + 'static) {
+        let _ = self.daemon.set(Box::new(daemon));
+    }
+
+    /// Asks the daemon.
+    pub async fn ask(&self, live: Live) -> Result<LiveReply> {
+        match self.daemon.get() {
+            Some(daemon) => daemon(live).await,
+            None => Err(Error::bug("the daemon is not there yet")),
         }
     }
 
@@ -171,6 +190,7 @@ impl World {
             known,
             asking: asking::Asking::default(),
             handler: OnceLock::new(),
+            daemon: OnceLock::new(),
             also: OnceLock::new(),
             level: Mutex::default(),
             ending: AtomicBool::new(false),

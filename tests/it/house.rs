@@ -16,6 +16,7 @@ const ROOMS: &str = "
 error clock ids paths    | error clock ids paths
 store                    | error clock ids paths
 expressions              |
+archive                  | error
 sealing                  | error ids paths
 documents/near           |
 documents                | error documents/near
@@ -37,12 +38,13 @@ workflows                | error clock ids store documents documents/near expres
 schedules                | error clock ids store documents documents/near expressions
 secrets                  | error clock ids store sealing documents documents/near
 integrations             | error clock ids store documents documents/near
-packages                 | error clock ids store documents documents/near
+packages                 | error clock ids store documents documents/near archive
+skills                   | error clock ids store sealing documents documents/near expressions archive
 catalogue                | error clock ids store documents documents/near search
 memory                   | error clock ids store documents documents/near search
 
-engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows schedules sealing secrets integrations apps packages catalogue memory
-upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations apps memory
+engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows schedules sealing secrets integrations apps packages catalogue memory skills
+upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations apps memory skills
 calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows
 gateway                  | error clock ids paths engine upstream calls settings servers tools environments policy usage audit integrations
 
@@ -51,10 +53,10 @@ daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/pipes             | error gateway daemon daemon/door
 daemon/teller            | error engine upstream daemon clock calls
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments policy usage workflows schedules daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit integrations apps packages memory
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments policy usage workflows schedules daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit integrations apps packages memory skills
 
-setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets sandbox integrations apps packages
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows schedules setup sealing secrets sandbox integrations apps packages catalogue memory
+setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets sandbox integrations apps packages archive skills
+cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows schedules setup sealing secrets sandbox integrations apps packages catalogue memory archive skills
 
 
 
@@ -84,7 +86,9 @@ directories    | paths
 uuid           | ids
 jsonschema     | tools
 regex          | policy
-miniz_oxide    | packages
+miniz_oxide    | archive
+semver         | skills
+blake2         | sealing
 chacha20poly1305 | sealing
 argon2         | sealing
 tokio          | upstream calls gateway web daemon/socket daemon/door daemon/pipes daemon/teller daemon/jobs daemon/host

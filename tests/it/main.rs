@@ -45,6 +45,7 @@ mod schedule;
 mod search;
 mod secret;
 mod server;
+mod skill;
 mod support;
 mod token;
 mod tool;

@@ -25,8 +25,8 @@ pub struct Clone {
     git: PathBuf,
     folder: PathBuf,
     files: Vec<String>,
-    /// Object of each file that may be asked for.
-    objects: HashMap<String, String>,
+    /// Object of each file that may be asked for, and whether it may be run.
+    objects: HashMap<String, (String, bool)>,
 }
 
 impl Drop for Clone {
@@ -37,7 +37,13 @@ impl Drop for Clone {
 }
 
 impl Clone {
+    /// The files that may be lists of a catalogue.
     pub fn make(url: &str, branch: Option<&str>) -> Result<Self> {
+        Self::of(url, branch, &|path| is_catalogue_file(path) || path.ends_with(".json"))
+    }
+
+    /// The files whose paths are `wanted`.
+    pub fn of(url: &str, branch: Option<&str>, wanted: &dyn Fn(&str) -> bool) -> Result<Self> {
         let path = std::env::var("PATH").unwrap_or_default();
         let git = programs::find("git", &path).ok_or_else(|| {
             Error::new(&codes::SOURCE_FAILED, "`git` is not found on PATH")
@@ -55,7 +61,7 @@ impl Clone {
             if is_local(url) && !url.starts_with("file://") { format!("file://{url}") } else { url.into() };
         arguments.extend(["--", &place, "repository"]);
         clone.run(&arguments, &clone.folder, 1 << 20)?;
-        clone.list()?;
+        clone.list(wanted)?;
         Ok(clone)
     }
 
@@ -65,12 +71,17 @@ impl Clone {
 
     /// The text of a file; none for one that is not there or too large.
     pub fn text(&self, file: &str) -> Result<Option<String>> {
-        let Some(object) = self.objects.get(file) else { return Ok(None) };
-        let bytes = self.run(&["cat-file", "blob", object], &self.folder.join("repository"), MOST_FILE)?;
-        Ok(String::from_utf8(bytes).ok())
+        Ok(self.bytes(file)?.and_then(|(bytes, _)| String::from_utf8(bytes).ok()))
     }
 
-    fn list(&mut self) -> Result<()> {
+    /// The bytes of a file, and whether it may be run.
+    pub fn bytes(&self, file: &str) -> Result<Option<(Vec<u8>, bool)>> {
+        let Some((object, executable)) = self.objects.get(file) else { return Ok(None) };
+        let bytes = self.run(&["cat-file", "blob", object], &self.folder.join("repository"), MOST_FILE)?;
+        Ok(Some((bytes, *executable)))
+    }
+
+    fn list(&mut self, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
         let arguments = ["ls-tree", "-r", "-z", "--long", "--full-tree", "HEAD"];
         let listed = self.run(&arguments, &self.folder.join("repository"), MOST_LIST)?;
         for line in String::from_utf8_lossy(&listed).split('\0') {
@@ -80,9 +91,8 @@ impl Clone {
             // A link is a blob too, of another mode.
             let plain = *mode == "100644" || *mode == "100755";
             let small = size.parse::<u64>().is_ok_and(|size| size <= MOST_FILE);
-            let read = is_catalogue_file(path) || path.ends_with(".json");
-            if plain && small && read && !path.chars().any(char::is_control) {
-                self.objects.insert(path.into(), (*object).into());
+            if plain && small && wanted(path) && !path.chars().any(char::is_control) {
+                self.objects.insert(path.into(), ((*object).into(), *mode == "100755"));
                 self.files.push(path.into());
             }
         }

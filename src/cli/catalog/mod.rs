@@ -1,11 +1,11 @@
 //! `umcp catalog`: find servers and apps and install them. What an entry may be is decided in `catalogue`; here its
 //! sources are read and its words become a server.
 
-mod git;
+pub mod git;
 mod install;
 mod publish;
 mod rate;
-mod reading;
+pub mod reading;
 mod refresh;
 mod search;
 mod show;

@@ -1,5 +1,6 @@
 //! What the store knows of packages, each with the entry that runs it; and the lock file that follows it.
 
+use crate::archive;
 use crate::cli::context::{self, Context};
 use crate::cli::known::all_servers;
 use crate::cli::{interrupt, machine};
@@ -7,7 +8,7 @@ use crate::engine::live::{Live, LiveReply};
 use crate::engine::{self, Deploy, Reply};
 use crate::error::{Error, Result, codes};
 use crate::packages::lock::{self, Lock, Locked};
-use crate::packages::{self, Installed, Package, Reference, archive};
+use crate::packages::{self, Installed, Package, Reference};
 use crate::paths::{io_error, write_atomic};
 use crate::policy::address::leads_here;
 use crate::servers::{self, Server};

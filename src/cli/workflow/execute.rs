@@ -1,6 +1,6 @@
 //! `workflow execute`, `retry` and `replay`: begin a run, and see it to its end.
 
-use super::super::context::{self, Context};
+use super::super::context::{self, CLIENT, Context};
 use super::{check, document, is_file, line, row};
 use crate::documents;
 use crate::engine::live::{Event, Live, LiveReply, RunRequest, RunSource};
@@ -62,11 +62,12 @@ impl Execute {
             true => RunSource::Document { text, inputs },
             false => RunSource::Named { name: self.name, inputs },
         };
-        begin(ctx, source, self.detach)
+        begin(ctx, source, CLIENT, self.detach)
     }
 }
 
-fn from_file(path: &Path) -> Result<Map<String, Value>> {
+/// Inputs from a file; `-` is JSON on stdin.
+pub fn from_file(path: &Path) -> Result<Map<String, Value>> {
     let (name, text) = match path.to_str() {
         Some("-") => {
             let mut text = String::new();
@@ -102,18 +103,19 @@ pub struct Replay {
 
 impl Retry {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        begin(ctx, RunSource::Earlier { run: self.run, keep: true }, self.detach)
+        begin(ctx, RunSource::Earlier { run: self.run, keep: true }, CLIENT, self.detach)
     }
 }
 
 impl Replay {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        begin(ctx, RunSource::Earlier { run: self.run, keep: false }, self.detach)
+        begin(ctx, RunSource::Earlier { run: self.run, keep: false }, CLIENT, self.detach)
     }
 }
 
-fn begin(ctx: &Context, source: RunSource, detach: bool) -> Result<()> {
-    let request = RunRequest { source, by: "cli".into(), wait: !detach };
+/// Begins a run and, unless it is detached, sees it to its end. `by`: who started it.
+pub fn begin(ctx: &Context, source: RunSource, by: &str, detach: bool) -> Result<()> {
+    let request = RunRequest { source, by: by.into(), wait: !detach };
     if detach {
         return match ctx.live(Live::RunWorkflow(request))? {
             LiveReply::Run(run) => ctx.ui.show(&super::runs::View::new(*run, ctx.clock.now())),

@@ -16,10 +16,13 @@ use crate::documents;
 use crate::engine::{self, Reply};
 use crate::error::Result;
 use crate::workflows::{self, Definition, Request};
+pub use check::look;
 use clap::{Args, Subcommand};
+pub use execute::{begin, from_file as inputs_from};
 pub use runs::{Asking, asking};
 pub use say::{line, row};
 use std::path::Path;
+pub use test::{dry_run, imagine};
 
 /// Write, run and watch workflows
 ///

@@ -7,6 +7,7 @@ use crate::documents;
 use crate::error::{Error, Result, codes};
 use crate::workflows::journal::{Event, Failure, Json, Outcome, Status};
 use crate::workflows::machine::{Command, Machine};
+use crate::workflows::model::Workflow;
 use crate::workflows::start;
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -53,21 +54,31 @@ impl Test {
                 .ok_or_else(|| Error::new(&codes::USAGE, format!("`{word}` is no NAME=VALUE")))?;
             inputs.insert(name.into(), start::typed(&workflow, name, value));
         }
-        let inputs = start::inputs(&workflow, inputs)?;
-        let now = ctx.clock.now();
-        let machine = Machine::new(Arc::new(workflow), "test", inputs, now);
-        let (status, outputs, failure) = imagine(machine, now, &mocks, &mut |at, event| {
-            ctx.ui.line(event, &line_of(event, at));
-        })?;
-        match failure {
-            None if status == Status::Completed => {
-                ctx.ui.finish_stream(&json!({"ok": true, "status": status, "outputs": outputs}));
-                Ok(())
-            }
-            failure => {
-                let reason = failure.map_or_else(String::new, |failure| format!(": {}", failure.message));
-                Err(Error::new(&codes::RUN_FAILED, format!("the imagined run is {}{reason}", status.word())))
-            }
+        try_out(ctx, workflow, inputs, &mocks)
+    }
+}
+
+/// Shows a run of a document that was accepted, in the imagination and with results of null.
+pub fn dry_run(ctx: &Context, text: &str, inputs: Map<String, Value>) -> Result<()> {
+    let workflow = check::demand(ctx, "steps", text)?;
+    try_out(ctx, workflow, inputs, &Value::Null)
+}
+
+fn try_out(ctx: &Context, workflow: Workflow, inputs: Map<String, Value>, mocks: &Value) -> Result<()> {
+    let inputs = start::inputs(&workflow, inputs)?;
+    let now = ctx.clock.now();
+    let machine = Machine::new(Arc::new(workflow), "test", inputs, now);
+    let (status, outputs, failure) = imagine(machine, now, mocks, &mut |at, event| {
+        ctx.ui.line(event, &line_of(event, at));
+    })?;
+    match failure {
+        None if status == Status::Completed => {
+            ctx.ui.finish_stream(&json!({"ok": true, "status": status, "outputs": outputs}));
+            Ok(())
+        }
+        failure => {
+            let reason = failure.map_or_else(String::new, |failure| format!(": {}", failure.message));
+            Err(Error::new(&codes::RUN_FAILED, format!("the imagined run is {}{reason}", status.word())))
         }
     }
 }
@@ -75,7 +86,7 @@ impl Test {
 /// What would be called, or what happened.
 #[derive(serde::Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Seen {
+pub enum Seen {
     Call { path: String, target: String, arguments: Value },
     Event { event: Event },
 }
@@ -87,9 +98,11 @@ fn line_of(seen: &Seen, at: Timestamp) -> String {
     }
 }
 
-type Ended = (Status, Value, Option<Failure>);
+/// How an imagined run ended.
+pub type Ended = (Status, Value, Option<Failure>);
 
-fn imagine(
+/// Runs a machine to its end with results from `mocks`; calls nothing.
+pub fn imagine(
     mut machine: Machine,
     mut now: Timestamp,
     mocks: &Value,

@@ -6,6 +6,8 @@ use crate::engine::live::Event;
 use crate::engine::{Engine, StoreRequest};
 use crate::gateway::Gateway;
 use crate::policy::{self, grant};
+use crate::servers::model::Transport;
+use crate::skills;
 use crate::tools;
 use crate::upstream::Change;
 use crate::usage;
@@ -35,6 +37,7 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         | StoreRequest::Workflow(_)
         | StoreRequest::Schedule(_)
         | StoreRequest::Memory(_)
+        | StoreRequest::Skill(_)
         | StoreRequest::App(_)
         | StoreRequest::Packages(_)
         | StoreRequest::Catalogue(_)
@@ -50,6 +53,9 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
     }
     if let StoreRequest::Usage(request) = request {
         count(gateway, request);
+    }
+    if matches!(request, StoreRequest::Skill(request) if request.changes_skills()) {
+        offer_skills(gateway);
     }
     if matches!(request, StoreRequest::Integration(_) | StoreRequest::Server(_)) {
         gateway.world().shared.accounts.changed();
@@ -76,6 +82,24 @@ fn count(gateway: &Gateway, request: &usage::Request) {
         usage::Request::Quota(_) | usage::Request::Price(_) => drop(quotas.reload(engine)),
         usage::Request::Record { reports, now } => quotas.report(reports, *now),
         _ => {}
+    }
+}
+
+/// Servers that offer skills are asked again what they offer; whoever changed a skill does not wait for that.
+fn offer_skills(gateway: &Arc<Gateway>) {
+    // A store that cannot be read is told to the next one who asks it.
+    let _ = gateway.world().read_pins();
+    for upstream in gateway.world().all() {
+        let offers =
+            matches!(&upstream.entry.transport, Transport::Builtin { name } if name == skills::SERVER);
+        if offers && upstream.entry.enabled {
+            let gateway = gateway.clone();
+            tokio::spawn(async move {
+                // A failure is noted with the server.
+                let _ = upstream.list_anew().await;
+                gateway.world().touch();
+            });
+        }
     }
 }
 
@@ -142,6 +166,7 @@ pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
         StoreRequest::Token(_) => "keys were changed",
         StoreRequest::Secret(_) => "secrets were changed",
         StoreRequest::Policy(_) => "the policy was changed",
+        StoreRequest::Skill(_) => "skills were changed",
         // What becomes of accounts is told as an event.
         StoreRequest::Tool(_)
         | StoreRequest::Usage(_)

@@ -2,12 +2,15 @@
 
 use super::Jobs;
 use crate::calls::runner::{Start, compile};
+use crate::daemon::wire::{Hello, Mode};
+use crate::engine::Reply;
 use crate::engine::live::{Event, RunRequest, RunSource};
 use crate::error::{Error, Result, codes};
 use crate::workflows::journal::{Event as Happened, Outcome, Status};
 use crate::workflows::machine::is_handler;
 use crate::workflows::{Definition, Run, read};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc};
 
 impl Jobs {
@@ -26,6 +29,24 @@ impl Jobs {
                 self.diary.line(&format!("runs of workflows could not be taken up: {}", error.message));
             }
         }
+    }
+
+    /// Answers what the servers inside umcp ask, such as runs of skills.
+    pub fn answer_own_servers(self: &Arc<Self>) {
+        let jobs = Arc::downgrade(self);
+        self.gateway.world().shared.answer(move |live| {
+            let jobs = jobs.clone();
+            Box::pin(async move {
+                let Some(jobs) = jobs.upgrade() else {
+                    return Err(Error::new(&codes::CANCELLED, "the daemon ends"));
+                };
+                let (events, _) = mpsc::unbounded_channel();
+                match jobs.answer(live.into(), events, &Hello::new(Mode::Call, "umcp")).await? {
+                    Reply::Live(reply) => Ok(reply),
+                    other => crate::engine::unexpected(&other),
+                }
+            })
+        });
     }
 
     /// Begins a run; with `wait`, sees it to its end.

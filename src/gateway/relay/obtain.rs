@@ -90,6 +90,17 @@ impl Gateway {
         params: &Params<'_>,
         asker: &Asker,
     ) -> Answer {
+        self.ask_resource("resources/read", incoming, params, asker).await
+    }
+
+    /// A request about one resource, to the server that has it.
+    pub(in crate::gateway) async fn ask_resource(
+        self: &Arc<Self>,
+        method: &str,
+        incoming: &Incoming<'_>,
+        params: &Params<'_>,
+        asker: &Asker,
+    ) -> Answer {
         let uri = params.text("uri").unwrap_or_default();
         let view = self.view_of(&incoming.session);
         let reached = match view.reach(&uri) {
@@ -102,7 +113,7 @@ impl Gateway {
         };
         let target = Target::Other {
             upstream: reached.upstream.clone(),
-            method: "resources/read".into(),
+            method: method.into(),
             replaced: Vec::new(),
             name: Some(uri.as_ref().into()),
             subject: Some(Arc::new(Obtained::resource(&reached, &uri))),

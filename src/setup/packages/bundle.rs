@@ -2,9 +2,10 @@
 
 use super::Installer;
 use super::folder::Draft;
+use crate::archive;
 use crate::error::{Error, Result, codes};
 use crate::packages::mcpb::{self, Answers, Manifest, Start};
-use crate::packages::{Reference, Resolved, archive};
+use crate::packages::{Reference, Resolved};
 use crate::paths::io_error;
 use crate::policy::address::leads_here;
 use std::fs;

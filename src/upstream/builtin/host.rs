@@ -9,13 +9,17 @@ use super::http::Http;
 use super::kv::{self, Change, Kv};
 use super::memory::{CALLER, Memory};
 use super::reply::{self, Output};
+use super::skills::Skills;
 use super::time::Time;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, ErrorCode, Implementation, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
-    ReadResourceResult, Resource, ResourceContents, ResourceUpdatedNotificationParam, ServerCapabilities,
-    ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+    CallToolRequestParams, CallToolResponse, ErrorCode, GetPromptRequestParams, GetPromptResponse,
+    GetSkillRequestParams, GetSkillResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListSkillsResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
+    ReadResourceDirectoryRequestParams, ReadResourceDirectoryResult, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceUpdatedNotificationParam,
+    ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+    UnsubscribeRequestParams,
 };
 use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -36,6 +40,7 @@ pub enum Kit {
     Http(Http),
     Database(Arc<Database>),
     Memory(Arc<Memory>),
+    Skills(Skills),
 }
 
 impl Kit {
@@ -48,6 +53,7 @@ impl Kit {
             Self::Http(_) => "http",
             Self::Database(_) => "database",
             Self::Memory(_) => "memory",
+            Self::Skills(_) => "skills",
         }
     }
 
@@ -60,6 +66,8 @@ impl Kit {
             Self::Http(_) => Http::tools(),
             Self::Database(_) => Database::tools(),
             Self::Memory(_) => Memory::tools(),
+            // They come and go; they are listed anew each time.
+            Self::Skills(_) => Vec::new(),
         }
     }
 
@@ -95,6 +103,14 @@ impl Host {
                 .enable_resources_subscribe()
                 .build();
         }
+        if matches!(kit, Kit::Skills(_)) {
+            capabilities = ServerCapabilities::builder()
+                .enable_tools()
+                .enable_prompts()
+                .enable_resources()
+                .enable_skills_with_directory_read()
+                .build();
+        }
         let info = Implementation::new(format!("umcp-{}", kit.name()), env!("CARGO_PKG_VERSION"));
         let config =
             ServerConfig::new(capabilities).with_server_info(info).with_instructions(kit.instructions());
@@ -118,6 +134,7 @@ impl Host {
                 let caller = context.meta.get(CALLER).cloned();
                 memory.clone().call(tool.to_string(), arguments, caller).await
             }
+            Kit::Skills(skills) => skills.call(tool, arguments).await,
             Kit::Kv(kv) => {
                 let (output, change) = kv.call(tool, arguments)?;
                 if let Some(change) = change {
@@ -146,12 +163,36 @@ impl Host {
         let _ = self.changes.send(change);
     }
 
+    async fn tools_now(&self) -> Result<Vec<Tool>, ErrorData> {
+        match &self.kit {
+            Kit::Skills(skills) => skills.tools().await.map_err(failed),
+            _ => Ok(self.tools.clone()),
+        }
+    }
+
+    fn skills(&self) -> Result<&Skills, ErrorData> {
+        match &self.kit {
+            Kit::Skills(skills) => Ok(skills),
+            _ => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "this server has no such method", None)),
+        }
+    }
+
     fn kv(&self) -> Result<&Kv, ErrorData> {
         match &self.kit {
             Kit::Kv(kv) => Ok(kv),
             _ => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "this server has no resources", None)),
         }
     }
+}
+
+/// An error of umcp in the words of the protocol.
+fn failed(error: Error) -> ErrorData {
+    let hints = error.hints.iter().map(|hint| format!("\nhint: {hint}"));
+    ErrorData::invalid_params(format!("{error}{}", hints.collect::<String>()), None)
+}
+
+fn missing(uri: &str) -> ErrorData {
+    ErrorData::resource_not_found(format!("there is no resource `{uri}`"), None)
 }
 
 impl ServerHandler for Host {
@@ -168,7 +209,7 @@ impl ServerHandler for Host {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.tools.clone()))
+        Ok(ListToolsResult::with_all_items(self.tools_now().await?))
     }
 
     async fn call_tool(
@@ -176,7 +217,7 @@ impl ServerHandler for Host {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        if !self.tools.iter().any(|tool| tool.name == request.name) {
+        if !self.tools_now().await?.iter().any(|tool| tool.name == request.name) {
             return Err(ErrorData::invalid_params(format!("there is no tool `{}`", request.name), None));
         }
         let arguments = Value::Object(request.arguments.unwrap_or_default());
@@ -192,6 +233,9 @@ impl ServerHandler for Host {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
+        if let Kit::Skills(skills) = &self.kit {
+            return Ok(ListResourcesResult::with_all_items(skills.resources().await.map_err(failed)?));
+        }
         let resource = |(key, bytes): (String, usize)| {
             Resource::new(kv::uri(&key), key).with_mime_type("text/plain").with_size(bytes as u64)
         };
@@ -203,12 +247,67 @@ impl ServerHandler for Host {
         request: ReadResourceRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
+        if let Kit::Skills(skills) = &self.kit {
+            let contents = skills.read(&request.uri).await.map_err(failed)?;
+            let contents = contents.ok_or_else(|| missing(&request.uri))?;
+            return Ok(ReadResourceResponse::Complete(ReadResourceResult::new(vec![contents])));
+        }
         let value = kv::key_of(&request.uri).and_then(|key| self.kv().ok()?.get(&key));
-        let missing =
-            || ErrorData::resource_not_found(format!("there is no resource `{}`", request.uri), None);
-        let contents =
-            ResourceContents::text(value.ok_or_else(missing)?, &request.uri).with_mime_type("text/plain");
+        let value = value.ok_or_else(|| missing(&request.uri))?;
+        let contents = ResourceContents::text(value, &request.uri).with_mime_type("text/plain");
         Ok(ReadResourceResponse::Complete(ReadResourceResult::new(vec![contents])))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let templates = if matches!(self.kit, Kit::Skills(_)) { Skills::templates() } else { Vec::new() };
+        Ok(ListResourceTemplatesResult::with_all_items(templates))
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(self.skills()?.prompts().await.map_err(failed)?))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let prompt = self.skills()?.prompt(&request.name).await.map_err(failed)?;
+        Ok(GetPromptResponse::Complete(prompt))
+    }
+
+    async fn list_skills(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListSkillsResult, ErrorData> {
+        Ok(ListSkillsResult::with_all_items(self.skills()?.listed().await.map_err(failed)?))
+    }
+
+    async fn get_skill(
+        &self,
+        request: GetSkillRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetSkillResult, ErrorData> {
+        let found = self.skills()?.one(&request.uri).await.map_err(failed)?;
+        Ok(GetSkillResult::new(found.ok_or_else(|| missing(&request.uri))?))
+    }
+
+    async fn read_resource_directory(
+        &self,
+        request: ReadResourceDirectoryRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceDirectoryResult, ErrorData> {
+        let found = self.skills()?.directory(&request.uri).await.map_err(failed)?;
+        Ok(ReadResourceDirectoryResult::with_all_items(found.ok_or_else(|| missing(&request.uri))?))
     }
 
     async fn subscribe(

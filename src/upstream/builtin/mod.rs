@@ -1,4 +1,4 @@
-//! The servers inside umcp: time, files, kv, fetch, http, database and memory. They are spoken to through the same raw link as a
+//! The servers inside umcp: time, files, kv, fetch, http, database, memory and skills. They are spoken to through the same raw link as a
 //! child process, so nothing above knows that no process is there. Each has its own file; the protocol is in `host`.
 //!
 //! A server lives in one task, which ends with its link.
@@ -13,9 +13,11 @@ mod http;
 mod kv;
 mod memory;
 mod reply;
+mod skills;
 mod time;
 pub(in crate::upstream) mod web;
 
+use super::Shared;
 use super::link::{Inbox, Link, read_lines, write_lines};
 use super::supervisor::Upstream;
 use crate::documents::near;
@@ -28,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Every built-in server and what it is for.
-pub const NAMES: [(&str, &str); 7] = [
+pub const NAMES: [(&str, &str); 8] = [
     ("time", "The time in any zone, and conversions that are right around daylight saving"),
     ("fetch", "Web pages as readable text"),
     ("files", "Files below the directories you allow"),
@@ -36,13 +38,14 @@ pub const NAMES: [(&str, &str); 7] = [
     ("http", "HTTP requests of any method"),
     ("database", "A SQLite database in one file"),
     ("memory", "What agents remember, across sessions and agents"),
+    ("skills", "The skills you have installed, for agents that have none of their own"),
 ];
 
 /// Bytes on their way between the link and the server, each way.
 const PIPE: usize = 64 << 10;
 
 /// What a built-in server takes from its entry, with every reference resolved.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// Directories `files` may touch: absolute paths or `file://` addresses.
     pub roots: Vec<String>,
@@ -52,6 +55,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// What `memory` remembers in.
     pub engine: Option<Engine>,
+    /// For `skills`, which reads the store.
+    pub shared: Option<Arc<Shared>>,
 }
 
 /// Starts the built-in server of an entry. Closing the link ends it.
@@ -77,6 +82,7 @@ fn options(upstream: &Upstream) -> Result<Options> {
         env: upstream.entry.env.iter().map(variable).collect::<Result<_>>()?,
         folder: shared.paths.data.join("servers").join(upstream.id()),
         engine: Some(shared.engine.clone()),
+        shared: Some(shared.clone()),
     })
 }
 
@@ -95,6 +101,7 @@ fn kit(name: &str, options: Options) -> Result<Kit> {
         "files" => Kit::Files(Arc::new(files::Files::new(options.roots.iter().map(root_path).collect()))),
         "kv" => Kit::Kv(kv::Kv::default()),
         "http" => Kit::Http(http::Http::new(&options)?),
+        "skills" => Kit::Skills(skills::Skills::new(&options)),
         "database" => Kit::Database(Arc::new(database::Database::new(&options))),
         "memory" => Kit::Memory(Arc::new(memory::Memory::new(&options))),
         _ => return Err(unknown(name)),

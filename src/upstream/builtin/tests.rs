@@ -134,7 +134,7 @@ fn an_unknown_server_is_refused_with_the_nearest() {
     }
     for (name, hint) in [
         ("fetsh", "did you mean `builtin:fetch`?"),
-        ("xyz", "the built-in servers are time, fetch, files, kv, http, database, memory"),
+        ("xyz", "the built-in servers are time, fetch, files, kv, http, database, memory, skills"),
     ] {
         let error = open_with(name, Options::default(), Arc::new(Nobody)).map(|_| ()).unwrap_err();
         assert!(error.is(&codes::SERVER_INVALID));

@@ -32,7 +32,8 @@ pub(super) fn instructions_of(shown: &[(&Arc<Upstream>, Arc<Catalogue>)], limit:
 pub(super) fn extensions_of(
     shown: &[(&Arc<Upstream>, Arc<Catalogue>)],
 ) -> serde_json::Map<String, serde_json::Value> {
-    const RELAYED: [&str; 2] = ["io.modelcontextprotocol/ui", "io.modelcontextprotocol/tasks"];
+    const RELAYED: [&str; 3] =
+        ["io.modelcontextprotocol/ui", "io.modelcontextprotocol/tasks", "io.modelcontextprotocol/skills"];
     let mut merged = serde_json::Map::new();
     for (_, catalogue) in shown {
         let capabilities: serde_json::Value =

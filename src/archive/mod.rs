@@ -1,9 +1,12 @@
 //! Reads zip archives that nobody vouches for: every name, size and kind is checked before a byte is unpacked.
-//! It writes nothing; names that come out are relative, plain, and different in every file system.
-//! Rule: what a careful archive has no need of is refused, not repaired.
+//! It touches no disk; names that come out are relative, plain, and different in every file system. `write` makes
+//! archives that this reader takes. Rule: what a careful archive has no need of is refused, not repaired.
+
+mod write;
 
 use crate::error::{Error, Result, codes};
 use std::collections::{BTreeMap, BTreeSet};
+pub use write::{Packed, write};
 
 /// Largest archive, in bytes.
 pub const MAX_ARCHIVE: u64 = 256 << 20;
@@ -156,7 +159,7 @@ fn mode(bytes: &Bytes<'_>, at: usize, path: &str, is_folder: bool) -> Result<boo
 }
 
 /// A name that stays below the folder it is unpacked into, on every system.
-fn check_name(name: &str) -> Result<String> {
+pub fn check_name(name: &str) -> Result<String> {
     let shown: String = name.chars().take(60).collect();
     let refuse = |why: &str| Err(bad(format!("the name `{}` {why}", shown.escape_default())));
     if name.is_empty() || name.len() > MAX_NAME {
