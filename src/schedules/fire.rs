@@ -312,17 +312,37 @@ fn settle(state: &mut State, firing: &Firing, at: Timestamp) {
     state.last = Some(Last { due: firing.due, status: firing.status, ended: at });
 }
 
-/// Begins the one that waited longest, where nothing is under way.
+/// Begins the one that waited longest, where nothing is under way. One whose schedule is off or held waits on.
 fn move_up(tx: &mut Writer, id: &str, state: &mut State, now: Timestamp, fired: &mut Fired) -> Result<()> {
-    while state.open.is_empty() && !state.queued.is_empty() {
-        let due = state.queued.remove(0);
-        if let Some(mut next) = tx.get(&FIRINGS, &key(id, due))?.filter(|next| next.status == Status::Queued)
-        {
-            start(tx, &mut next, state, now)?;
-            fired.begun.push(next);
+    while let (true, Some(due)) = (state.open.is_empty(), state.queued.first().copied()) {
+        let Some(mut next) = tx.get(&FIRINGS, &key(id, due))?.filter(|next| next.status == Status::Queued)
+        else {
+            state.queued.remove(0);
+            continue;
+        };
+        let held = held(tx)?;
+        let schedule = tx.get(&SCHEDULES, &next.schedule)?;
+        if schedule.is_none_or(|schedule| !schedule.enabled || holder(&schedule, &held).is_some()) {
+            fired.held_back = true;
+            return Ok(());
         }
+        state.queued.remove(0);
+        start(tx, &mut next, state, now)?;
+        fired.begun.push(next);
     }
     Ok(())
+}
+
+/// Begins what waited in a queue while its schedule was off or held, wherever that is over.
+pub fn release(tx: &mut Writer, now: Timestamp) -> Result<Fired> {
+    let mut fired = Fired::default();
+    for (id, mut state) in tx.all(&STATES)? {
+        if state.open.is_empty() && !state.queued.is_empty() {
+            move_up(tx, &id, &mut state, now, &mut fired)?;
+            tx.put(&STATES, &id, &state)?;
+        }
+    }
+    Ok(fired)
 }
 
 /// What a former daemon left: runs of workflows go on, other calls are made again only where retries were asked for.

@@ -117,6 +117,10 @@ pub enum Request {
     Recover {
         now: Timestamp,
     },
+    /// Schedules were let go: what waited in their queues may begin.
+    Release {
+        now: Timestamp,
+    },
     /// The clock was far ahead: what it has not come to again counts as not considered.
     Rewind {
         now: Timestamp,
@@ -213,6 +217,8 @@ pub struct Fired {
     pub cancelled: Vec<Firing>,
     /// How far each schedule has come; `None`: it is to leave the plan.
     pub watermarks: Vec<(String, Option<Timestamp>)>,
+    /// A run waits in the queue of a schedule that is off or held.
+    pub held_back: bool,
 }
 
 impl Request {
@@ -278,6 +284,7 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
         Request::Attempt { key, at, attempt, why } => fire::attempt(tx, &key, at, attempt, &why),
         Request::End { ends, now } => fire::end(tx, ends, now).map(Reply::Fired),
         Request::Recover { now } => fire::recover(tx, now).map(Reply::Fired),
+        Request::Release { now } => fire::release(tx, now).map(Reply::Fired),
         Request::Rewind { now } => change::rewind(tx, now),
         Request::Trim { keep, before } => history::trim(tx, keep, before).map(Reply::Count),
         Request::PutAgent { agent, replace } => agents::put(tx, agent, replace),

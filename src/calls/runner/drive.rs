@@ -77,6 +77,10 @@ impl Drive {
 
     /// Until the run is over or cannot be written down.
     pub async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Ordered>) {
+        // What was ordered while the run was written down comes before its first step.
+        while let Ok(ordered) = orders.try_recv() {
+            self.take_order(ordered);
+        }
         loop {
             let next = self.machine.next(self.runner.now());
             self.events.extend(next.events);
@@ -104,10 +108,7 @@ impl Drive {
                 .map_or(NAP, |wake| Duration::from_millis(wake.since_ms(self.runner.now())).min(NAP));
             tokio::select! {
                 biased;
-                Some((order, reply)) = orders.recv() => match self.ordered(order) {
-                    Ok(()) => self.followed.push(reply),
-                    Err(error) => drop(reply.send(Err(error))),
-                },
+                Some(ordered) = orders.recv() => self.take_order(ordered),
                 Some((path, outcome)) = self.reports.recv() => self.came(&path, outcome),
                 () = tokio::time::sleep(nap) => {}
             }
@@ -127,6 +128,13 @@ impl Drive {
         self.doing.remove(path);
         if let Some(event) = self.machine.attempted(path, outcome, self.runner.now()) {
             self.take_in(event);
+        }
+    }
+
+    fn take_order(&mut self, (order, reply): Ordered) {
+        match self.ordered(order) {
+            Ok(()) => self.followed.push(reply),
+            Err(error) => drop(reply.send(Err(error))),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::ids;
 use crate::workflows::journal::{Event, Failure, Status};
 use crate::workflows::model::Workflow;
 use crate::workflows::{self, Definition, Run, check, read, start};
-use futures_util::future::{AbortHandle, Abortable};
+use futures_util::future::{AbortHandle, AbortRegistration, Abortable};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +40,14 @@ struct Handle {
     status: watch::Receiver<Status>,
     depth: usize,
     task: AbortHandle,
+}
+
+/// A run's place on the list, for the task that will be it.
+struct Seat {
+    queue: mpsc::UnboundedReceiver<Ordered>,
+    status: watch::Sender<Status>,
+    registration: AbortRegistration,
+    leaving: Leaving,
 }
 
 /// An order, and where to say that it is written down, or why it cannot be followed.
@@ -107,7 +115,8 @@ impl Runner {
             std::iter::successors(run.parent.clone(), |parent| parents.get(parent).cloned().flatten());
         let depth = above.take(MAX_DEPTH).count();
         let (run, journal) = self.load(&run.id).await?;
-        self.launch(workflow, run, journal, depth);
+        let seat = self.seat(&run.id, depth, run.status)?;
+        self.launch(workflow, run, journal, seat);
         Ok(())
     }
 
@@ -117,15 +126,21 @@ impl Runner {
         tasks.iter().for_each(AbortHandle::abort);
     }
 
-    /// Begins a run and gives its id; it goes on by itself.
+    /// Begins a run and gives its id; it goes on by itself. From here on it takes orders, so that one that comes
+    /// before it is written down is not lost.
+    ///
+    /// # Errors
+    /// `RUN_EXISTS` when a run of this id is under way or was.
     pub async fn begin(self: &Arc<Self>, start: Start) -> Result<Run> {
+        let id = start.id.clone().unwrap_or_else(|| ids::fresh("wf"));
+        let seat = self.seat(&id, start.depth, Status::Running)?;
         // In a task of its own: who asks may go away, and a run that is written down must be under way.
         let runner = self.clone();
-        let begun = tokio::spawn(async move { runner.begin_now(start).await }).await;
+        let begun = tokio::spawn(async move { runner.begin_now(start, id, seat).await }).await;
         begun.map_err(|error| Error::bug("a run did not begin").because(error))?
     }
 
-    async fn begin_now(self: &Arc<Self>, start: Start) -> Result<Run> {
+    async fn begin_now(self: &Arc<Self>, start: Start, id: String, seat: Seat) -> Result<Run> {
         if start.depth > MAX_DEPTH {
             let message = format!("workflows start each other more than {MAX_DEPTH} deep");
             return Err(Error::new(&codes::RUN_FAILED, message));
@@ -133,7 +148,7 @@ impl Runner {
         let workflow = compile(&start.definition.text)?;
         let inputs = start::inputs(&workflow, start.inputs)?;
         let run = Run {
-            id: start.id.unwrap_or_else(|| ids::fresh("wf")),
+            id,
             workflow: start.definition.name,
             version: workflow.version.clone(),
             text: start.definition.text,
@@ -149,7 +164,7 @@ impl Runner {
         let seed = start.seed;
         self.store(workflows::Request::Begin { run: Box::new(run.clone()), seed: seed.clone() }).await?;
         let seeded = (!seed.is_empty()).then_some(workflows::Entry { at: run.started, events: seed });
-        self.launch(workflow, run.clone(), seeded.into_iter().collect(), start.depth);
+        self.launch(workflow, run.clone(), seeded.into_iter().collect(), seat);
         Ok(run)
     }
 
@@ -177,6 +192,16 @@ impl Runner {
     /// # Errors
     /// `RUN_STATE` when the run takes no such order now.
     pub async fn order(&self, id: &str, order: RunOrder) -> Result<Run> {
+        // One that is being written down has no row yet.
+        let begun = self.runs().get(id).cloned();
+        if let Some(handle) = begun {
+            let (reply, replied) = oneshot::channel();
+            let sent = handle.orders.send((order.clone(), reply)).is_ok();
+            if let (true, Ok(followed)) = (sent, replied.await) {
+                followed?;
+                return self.load(id).await.map(|(run, _)| run);
+            }
+        }
         let (run, _) = self.load(id).await?;
         let over = || {
             let message = format!("the run `{}` is {} and takes no orders", run.id, run.status.word());
@@ -206,19 +231,28 @@ impl Runner {
         }
     }
 
+    /// Puts a run on the list; it comes off when the seat is dropped.
+    fn seat(self: &Arc<Self>, id: &str, depth: usize, status: Status) -> Result<Seat> {
+        let (orders, queue) = mpsc::unbounded_channel();
+        let (status, seen) = watch::channel(status);
+        let (task, registration) = AbortHandle::new_pair();
+        let mut runs = self.runs();
+        if runs.contains_key(id) {
+            return Err(Error::new(&codes::RUN_EXISTS, format!("a run `{id}` exists already")));
+        }
+        runs.insert(id.into(), Handle { orders, status: seen, depth, task });
+        Ok(Seat { queue, status, registration, leaving: Leaving { runner: self.clone(), id: id.into() } })
+    }
+
     fn launch(
         self: &Arc<Self>,
         workflow: Arc<Workflow>,
         run: Run,
         journal: Vec<workflows::Entry>,
-        depth: usize,
+        seat: Seat,
     ) {
-        let (orders, queue) = mpsc::unbounded_channel();
-        let (status, seen) = watch::channel(run.status);
-        let (task, registration) = AbortHandle::new_pair();
-        let leaving = Leaving { runner: self.clone(), id: run.id.clone() };
-        self.runs().insert(run.id.clone(), Handle { orders, status: seen, depth, task });
         let runner = self.clone();
+        let Seat { queue, status, registration, leaving } = seat;
         let work = async move {
             // However the task ends, nobody waits for it any more.
             let _leaving = leaving;

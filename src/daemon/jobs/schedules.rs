@@ -14,6 +14,7 @@ use crate::schedules::plan::Plan;
 use crate::schedules::{self, End, Filter, Fired, Request};
 use futures_util::future::AbortHandle;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -38,6 +39,11 @@ pub struct Keeper {
     ends: Mutex<Option<mpsc::UnboundedSender<End>>>,
     /// A run has ended.
     news: Notify,
+    /// Held from a commit until what it says is carried out, so that it happens in the order of the commits: a run
+    /// that the next commit cancels has been begun by then, or will not be.
+    turn: tokio::sync::Mutex<()>,
+    /// Runs wait in the queue of a schedule that is off or held.
+    held_back: AtomicBool,
 }
 
 struct Running {
@@ -131,11 +137,10 @@ impl Jobs {
     async fn recover(self: &Arc<Self>) -> Result<()> {
         let now = self.now();
         self.schedule(Request::Rewind { now }).await?;
-        let fired = self.fired(Request::Recover { now }).await?;
-        if !fired.begun.is_empty() {
-            self.diary.line(&format!("took up {} runs of schedules", fired.begun.len()));
+        let fired = self.carry_out(Request::Recover { now }).await?;
+        if !fired.is_empty() {
+            self.diary.line(&format!("took up {} runs of schedules", fired.len()));
         }
-        self.obey(fired);
         self.load(None).await
     }
 
@@ -146,7 +151,7 @@ impl Jobs {
 
     /// Takes over what changed, however much of it has gathered.
     async fn changed(
-        &self,
+        self: &Arc<Self>,
         first: Option<Vec<String>>,
         changes: &mut mpsc::UnboundedReceiver<Option<Vec<String>>>,
     ) {
@@ -159,6 +164,12 @@ impl Jobs {
         }
         if let Err(error) = self.load(names).await {
             self.diary.line(&format!("schedules could not be read: {error}"));
+        }
+        if self.keeper.held_back.swap(false, Relaxed)
+            && let Err(error) = self.carry_out(Request::Release { now: self.now() }).await
+        {
+            self.keeper.held_back.store(true, Relaxed);
+            self.diary.line(&format!("queues of schedules could not be looked at: {error}"));
         }
     }
 
@@ -188,13 +199,23 @@ impl Jobs {
         for names in names.chunks(BATCH) {
             let host = host();
             let request = Request::Fire { names: names.to_vec(), now, host };
-            let fired = self.fired(request).await?;
-            self.obey(fired);
+            self.carry_out(request).await?;
         }
         Ok(())
     }
 
-    /// Carries out what a commit said.
+    /// Commits what is decided and carries it out; gives the runs that have begun.
+    async fn carry_out(self: &Arc<Self>, request: Request) -> Result<Vec<Firing>> {
+        let _turn = self.keeper.turn.lock().await;
+        let fired = match self.schedule(request).await? {
+            schedules::Reply::Fired(fired) => fired,
+            _ => return Err(Error::bug("nothing fired in the reply")),
+        };
+        let begun = fired.begun.clone();
+        self.obey(fired);
+        Ok(begun)
+    }
+
     fn obey(self: &Arc<Self>, fired: Fired) {
         {
             let mut plan = self.keeper.plan();
@@ -204,6 +225,9 @@ impl Jobs {
                     None => plan.remove(name),
                 }
             }
+        }
+        if fired.held_back {
+            self.keeper.held_back.store(true, Relaxed);
         }
         for firing in fired.cancelled {
             self.cancel_firing(firing);
@@ -223,11 +247,8 @@ impl Jobs {
             }
             loop {
                 let request = Request::End { ends: ends.clone(), now: self.now() };
-                match self.fired(request).await {
-                    Ok(fired) => {
-                        self.obey(fired);
-                        break;
-                    }
+                match self.carry_out(request).await {
+                    Ok(_) => break,
                     Err(error) => {
                         self.diary.line(&format!("ends of runs could not be written: {error}"));
                         tokio::time::sleep(STORE_PAUSE).await;
@@ -257,12 +278,7 @@ impl Jobs {
         let request = Request::Begin { name: name.into(), now: self.now(), host: host() };
         let jobs = self.clone();
         // In a task of its own: what is committed is carried out, although whoever asked for it may be gone.
-        let run = tokio::spawn(async move {
-            let fired = jobs.fired(request).await?;
-            let begun = fired.begun.clone();
-            jobs.obey(fired);
-            Ok::<_, Error>(begun)
-        });
+        let run = tokio::spawn(async move { jobs.carry_out(request).await });
         let mut begun = run.await.map_err(|_| Error::bug("beginning a run panicked"))??;
         let ids: Vec<String> = begun.iter().map(|firing| firing.id.clone()).collect();
         if wait {
@@ -335,6 +351,8 @@ impl Jobs {
     pub(super) async fn stop_schedule(self: &Arc<Self>, name: &str) -> Result<Vec<Firing>> {
         // Its name is checked first.
         self.schedule(Request::Show { name: name.into() }).await?;
+        // What was just committed as begun is under way after this.
+        drop(self.keeper.turn.lock().await);
         let of_it = |running: &&Running| running.firing.schedule == name;
         let stopped: Vec<Firing> =
             self.keeper.running().values().filter(of_it).map(|running| running.firing.clone()).collect();
@@ -349,13 +367,6 @@ impl Jobs {
 
     fn now(&self) -> Timestamp {
         self.gateway.world().shared.engine.now()
-    }
-
-    async fn fired(&self, request: Request) -> Result<Fired> {
-        match self.schedule(request).await? {
-            schedules::Reply::Fired(fired) => Ok(fired),
-            _ => Err(Error::bug("nothing fired in the reply")),
-        }
     }
 
     async fn schedule(&self, request: Request) -> Result<schedules::Reply> {
