@@ -345,7 +345,7 @@ mod tests {
             assert_eq!(quota("q", limit).exceeded(so_far, known), expected, "{so_far:?} {known:?}");
         }
         let told = quota("q", limit).told("cost", used(1, 2, 60_000_000_000), Timestamp::from_millis(0));
-        let expected = "the quota `q` is used up: cost $0.0600 of $0.000000000050 for this day, which ends at 1970-01-01T00:00:00.000Z: enough";
+        let expected = "the quota `q` is used up: cost $0.06 of $0.00000000005 for this day, which ends at 1970-01-01T00:00:00.000Z: enough";
         assert_eq!(told, expected);
     }
 

@@ -5,7 +5,7 @@
 use super::record::{CALLS, Call};
 use super::sums::{Dims, Sums};
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Result, codes};
 use crate::ids;
 use crate::store::{Reader, Record, Row, Table, Writer, tables};
 use serde::{Deserialize, Serialize};
@@ -149,9 +149,17 @@ pub fn push(tx: &mut Writer, at: Timestamp, call: &mut Call) -> Result<()> {
     tx.push(&CALLS, at, call).map(drop)
 }
 
+/// A damaged row counts as none: records are not given up for the sums of others, and `differences` tells of it.
+fn readable<T>(found: Result<Option<T>>) -> Result<Option<T>> {
+    match found {
+        Err(error) if error.is(&codes::STORE_DAMAGED) => Ok(None),
+        found => found,
+    }
+}
+
 /// A store from before there were sums gets those of the records it holds.
 fn begin(tx: &mut Writer) -> Result<()> {
-    if tx.get(&STATE, KEY)?.is_none() {
+    if readable(tx.get(&STATE, KEY))?.is_none() {
         rebuild(tx)?;
     }
     Ok(())
@@ -159,7 +167,7 @@ fn begin(tx: &mut Writer) -> Result<()> {
 
 /// Makes all sums anew that the kept records reach; how many rows.
 pub fn rebuild(tx: &mut Writer) -> Result<u64> {
-    let state = tx.get(&STATE, KEY)?.unwrap_or_default();
+    let state = readable(tx.get(&STATE, KEY))?.unwrap_or_default();
     let cube = of_records(tx, state)?;
     for (grain, from) in Grain::ALL.into_iter().zip(state.comparable()) {
         let end = grain.key(Timestamp(u64::MAX));
@@ -203,7 +211,7 @@ fn put_all(tx: &mut Writer, cube: Cube) -> Result<()> {
     for ((grain, start), parts) in cube {
         let total_key = grain.key(start);
         let blank = || Rollup { dims: None, sums: Sums::default(), kinds: 0 };
-        let mut total = tx.get(&ROLLUPS, &total_key)?.unwrap_or_else(blank);
+        let mut total = readable(tx.get(&ROLLUPS, &total_key))?.unwrap_or_else(blank);
         let mut parts: Vec<_> = parts.into_iter().collect();
         parts.sort_by(|left, right| left.0.cmp(&right.0));
         for (dims, sums) in parts {
@@ -217,11 +225,11 @@ fn put_all(tx: &mut Writer, cube: Cube) -> Result<()> {
 
 fn put_part(tx: &mut Writer, unit: &str, kinds: &mut u32, mut dims: Dims, sums: &Sums) -> Result<()> {
     let mut key = part_key(unit, &dims);
-    let mut found = tx.get(&ROLLUPS, &key)?;
+    let mut found = readable(tx.get(&ROLLUPS, &key))?;
     if found.is_none() && *kinds >= KINDS {
         dims = Dims::rest();
         key = part_key(unit, &dims);
-        found = tx.get(&ROLLUPS, &key)?;
+        found = readable(tx.get(&ROLLUPS, &key))?;
     }
     let mut row = found.unwrap_or_else(|| {
         *kinds += 1;

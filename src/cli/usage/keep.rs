@@ -28,12 +28,17 @@ struct Shown {
 
 impl Check {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        let mut checked = ask(ctx)?;
-        let repaired = self.repair && !checked.differences.is_empty();
-        if repaired {
-            ctx.call(usage::Request::Rebuild)?;
-            checked = ask(ctx)?;
-        }
+        let first = ask(ctx);
+        let damaged = first.as_ref().is_err_and(|error| error.is(&codes::STORE_DAMAGED));
+        let differs = first.as_ref().is_ok_and(|checked| !checked.differences.is_empty());
+        let repaired = self.repair && (damaged || differs);
+        let checked = match repaired {
+            true => {
+                ctx.call(usage::Request::Rebuild)?;
+                ask(ctx)?
+            }
+            false => first?,
+        };
         let shown = Shown { checked, repaired };
         if shown.checked.differences.is_empty() {
             return ctx.ui.show(&shown);
