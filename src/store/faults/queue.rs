@@ -4,7 +4,7 @@ use super::disk::{Disk, Fault};
 use super::{LOG, format_disk, note, open_disk};
 use crate::clock::Timestamp;
 use crate::error::codes;
-use crate::store::{Link, Series, Store, tables};
+use crate::store::{Link, Position, Series, Store, tables};
 
 const CHAIN: Series<Link> = Series::new(tables::AUDIT);
 
@@ -76,9 +76,12 @@ fn records_wait_for_a_full_disk() {
 #[test]
 fn a_record_that_cannot_be_written_keeps_no_other_one_waiting() {
     let store = Store::memory();
-    // Nothing can be put behind a record whose place cannot be read.
+    // Nothing can be put behind a record of the same moment whose place cannot be read.
     let odd = store.write(|tx| {
-        tx.view(LOG.name)?.insert(b"no place in a series", b"x")?;
+        for number in 0..3 {
+            let key = [&Position::start(Timestamp(number)).key()[..], b"!"].concat();
+            tx.view(LOG.name)?.insert(&key, b"x")?;
+        }
         tx.changed = true;
         Ok(())
     });
@@ -93,7 +96,7 @@ fn a_record_that_cannot_be_written_keeps_no_other_one_waiting() {
     }
     store.flush().unwrap();
     assert_eq!((store.read(|tx| tx.count(&CHAIN)).unwrap(), store.dropped()), (3, 3));
-    store.append(&LOG, Timestamp(9), &note(9)).unwrap();
+    store.append(&LOG, Timestamp(2), &note(9)).unwrap();
     assert!(store.flush().unwrap_err().is(&codes::STORE_DAMAGED), "whoever waits hears why");
 }
 
