@@ -123,8 +123,8 @@ fn a_schedule_is_made_shown_changed_held_and_deleted() {
     assert_snapshot!(sandbox.run(&["schedule", "create", "x", "--skill", "s", "--every", "5m"]).to_string(), @"
     exit: 2
     --- stderr ---
-    error: the skill `s` cannot be scheduled: umcp does not run skills yet [UM0003]
-    hint: put the tools it uses into a workflow: --workflow
+    error: `--skill` is not taken: a skill with steps is a tool, and scheduled as one [UM0003]
+    hint: --tool skills.s
     ");
     assert_snapshot!(sandbox.run(&["schedule", "create", "x", "--workflow", "backup-databse", "--every", "5m"]).to_string(), @"
     exit: 4

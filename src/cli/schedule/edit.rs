@@ -76,7 +76,7 @@ struct What {
     /// Run this command, as `umcp command list` names it
     #[arg(long, value_name = "COMMAND", group = "target")]
     command: Option<String>,
-    /// Skills cannot be scheduled yet: run one as a step of a workflow
+    /// A skill is scheduled as the tool that it is
     #[arg(long, value_name = "SKILL", group = "target", hide = true)]
     skill: Option<String>,
     /// Due as this says: minute hour day month weekday, with seconds in front if six, or @daily and the like
@@ -254,10 +254,8 @@ fn apply(ctx: &Context, schedule: &mut Schedule, what: What, how: How) -> Result
         (_, Some(name), ..) => Target::Tool(name),
         (_, _, Some(name), _) => Target::Command(name),
         (.., Some(name)) => {
-            let message = format!("the skill `{name}` cannot be scheduled: umcp does not run skills yet");
-            return Err(
-                Error::new(&codes::USAGE, message).hint("put the tools it uses into a workflow: --workflow")
-            );
+            let message = "`--skill` is not taken: a skill with steps is a tool, and scheduled as one";
+            return Err(Error::new(&codes::USAGE, message).hint(format!("--tool skills.{name}")));
         }
         _ => schedule.target.clone(),
     };

@@ -223,7 +223,9 @@ impl Output for All {
                     State::Ok,
                     format!("{} {}: {}", self.verb, it.name, text::plural(it.skills, "skill")),
                 );
-                it.remarks.iter().take(20).for_each(|remark| drop(page.mark(State::Warn, remark)));
+                for remark in it.remarks.iter().take(20) {
+                    page.mark(State::Warn, remark);
+                }
             }
             return;
         }

@@ -133,9 +133,13 @@ impl Output for All {
                     page.text(format!("  | {}", span.text));
                     page.text(format!("  | {}^", " ".repeat(span.column.saturating_sub(1) as usize)));
                 }
-                error.hints.iter().for_each(|hint| drop(page.text(format!("  hint: {hint}"))));
+                for hint in &error.hints {
+                    page.text(format!("  hint: {hint}"));
+                }
             }
-            it.warnings.iter().for_each(|warning| drop(page.text(format!("warning: {warning}"))));
+            for warning in &it.warnings {
+                page.text(format!("warning: {warning}"));
+            }
         }
     }
 }

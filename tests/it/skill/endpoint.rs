@@ -35,14 +35,24 @@ fn install(daemon: &Daemon) {
     umcp(daemon, &["skill", "install", "./greet"]);
 }
 
+/// The tools, once they are as wanted; each further look follows a notification.
+fn until(client: &mut Mcp, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
+    loop {
+        let tools = client.tools();
+        if wanted(&tools) {
+            return tools;
+        }
+        client.hear("notifications/tools/list_changed");
+    }
+}
+
 #[test]
 fn a_skill_is_a_tool_a_prompt_and_a_resource_as_soon_as_it_is_installed() {
     let daemon = Daemon::start();
     let mut client = Mcp::connect(&daemon, Door::Bridge, Era::Legacy);
     assert!(client.tools().iter().all(|name| !name.starts_with("skills__")));
     install(&daemon);
-    client.hear("notifications/tools/list_changed");
-    let tools = client.tools();
+    let tools = until(&mut client, |tools| tools.iter().any(|name| name == "skills__greet"));
     for name in ["skills__activate_skill", "skills__read_skill_file", "skills__greet"] {
         assert!(tools.iter().any(|tool| tool == name), "{tools:?}");
     }
@@ -79,8 +89,7 @@ fn a_skill_is_a_tool_a_prompt_and_a_resource_as_soon_as_it_is_installed() {
     assert_eq!(read.result()["contents"][0]["text"], "# More\n");
 
     umcp(&daemon, &["skill", "uninstall", "greet", "--yes"]);
-    client.hear("notifications/tools/list_changed");
-    assert!(client.tools().iter().all(|name| name != "skills__greet"));
+    until(&mut client, |tools| tools.iter().all(|name| name != "skills__greet"));
 }
 
 #[test]
