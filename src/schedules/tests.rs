@@ -380,36 +380,30 @@ fn overlapping_runs_follow_the_policy() {
 #[test]
 fn a_queue_stands_still_while_its_schedule_is_held_or_off() {
     let from = at("2026-06-01T00:00:30Z");
-    let hold = |name: &str, paused: bool, now: Timestamp| Request::Pause {
-        whom: if name == "*" { Whom::All } else { Whom::Schedules(vec![name.into()]) },
-        paused,
-        at: now,
-    };
-    let switch =
-        |enabled: bool, now: Timestamp| Request::Enable { names: vec!["minutely".into()], enabled, at: now };
-    for way in ["minutely", "*", "off"] {
-        let mut one = schedule("minutely", "1-3 0 * * *", from);
-        one.overlap = Overlap::Queue;
+    for whom in [Some(Whom::Schedules(vec!["minutely".into()])), Some(Whom::All), None] {
+        let one = Schedule { overlap: Overlap::Queue, ..schedule("minutely", "1-3 0 * * *", from) };
         let mut world = World::new(from, &[one]);
         world.takes = 10 * MINUTE;
-        world.run_until(at("2026-06-01T00:05:00Z"));
-        let state = |world: &World| {
-            let Reply::Item(item) = world.read(Request::Show { name: "minutely".into() }) else { panic!() };
-            (item.state.open.len(), item.state.queued.len())
+        let hold = |world: &mut World, paused: bool| {
+            world.write(match &whom {
+                Some(whom) => Request::Pause { whom: whom.clone(), paused, at: world.now },
+                None => Request::Enable { names: vec!["minutely".into()], enabled: !paused, at: world.now },
+            });
+            world.load();
         };
-        assert_eq!(state(&world), (1, 2), "{way}");
-        world.write(if way == "off" { switch(false, world.now) } else { hold(way, true, world.now) });
-        world.load();
+        let counts = |world: &World| {
+            let Reply::Item(item) = world.read(Request::Show { name: "minutely".into() }) else { panic!() };
+            (item.state.open.len(), item.state.queued.len(), world.effects.len())
+        };
+        world.run_until(at("2026-06-01T00:05:00Z"));
+        hold(&mut world, true);
         world.run_until(at("2026-06-01T01:00:00Z"));
-        assert_eq!((state(&world), world.effects.len()), ((0, 2), 1), "{way}: begun although held");
-        // Nor does a new daemon begin it.
         world.restart();
-        assert_eq!(state(&world), (0, 2), "{way}");
-        world.write(if way == "off" { switch(true, world.now) } else { hold(way, false, world.now) });
-        world.load();
+        assert_eq!(counts(&world), (0, 2, 1), "{whom:?}: begun although held");
+        hold(&mut world, false);
         world.commit(Request::Release { now: world.now });
         world.run_until(at("2026-06-01T02:00:00Z"));
-        assert_eq!((state(&world), world.effects.len()), ((0, 0), 3), "{way}");
+        assert_eq!(counts(&world), (0, 0, 3), "{whom:?}");
     }
 }
 

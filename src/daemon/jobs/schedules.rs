@@ -1,6 +1,7 @@
 //! Keeps the time for schedules: sleeps until the next is due, has the store decide and write down what follows, and
 //! begins what was written down. Start, wake-up after sleep and a jump of the clock all take the same way.
 //! Rule: nothing is run that was not committed as begun; what has ended is committed before the next begins.
+//! Long because everything here moves between the plan, the store and the runs under way.
 
 mod perform;
 
