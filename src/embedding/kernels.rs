@@ -38,7 +38,6 @@ pub enum Level {
     /// AVX-512 with VNNI and the instruction that counts bits.
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// Part of every 64-bit ARM.
     #[cfg(target_arch = "aarch64")]
     Neon,
 }
@@ -62,7 +61,7 @@ pub fn level() -> Level {
         }
     }
     #[cfg(target_arch = "aarch64")]
-    return Level::Neon;
+    return if std::arch::is_aarch64_feature_detected!("neon") { Level::Neon } else { Level::Plain };
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     return Level::Plain;
 }

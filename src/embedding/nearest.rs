@@ -2,7 +2,7 @@
 //! looks only at those whose signature comes near. No graph: nothing to build, what is removed is gone at once.
 //! The rule: what is shown was compared with the query as it is, not rounded; a signature only chooses.
 
-use super::kernels::{PLANES, WORDS, dot, level, shared_bits};
+use super::kernels::{PLANES, WORDS, dot, level, shared_bits, wide};
 use super::{DIMENSIONS, Vector};
 
 /// Those that a search by signatures compares exactly: this many, and as many times what is asked for.
@@ -33,7 +33,8 @@ fn exact<'a>(
     vectors: impl Iterator<Item = (usize, &'a Vector)>,
     top_k: usize,
 ) -> Vec<Found> {
-    best(vectors.map(|(index, vector)| Found { index, score: vector.dot_exact(query) }).collect(), top_k)
+    let score = |(index, vector): (usize, &Vector)| Found { index, score: vector.dot_exact(query) };
+    best(wide(level(), || vectors.map(score).collect()), top_k)
 }
 
 /// The best, in order.

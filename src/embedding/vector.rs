@@ -32,6 +32,7 @@ impl Vector {
     }
 
     /// The product with a vector that was not rounded: exact up to this one's rounding.
+    #[inline(always)]
     pub fn dot_exact(&self, query: &[f32; DIMENSIONS]) -> f32 {
         let mut lanes = [0f32; 16];
         for (codes, query) in self.codes.as_chunks::<16>().0.iter().zip(query.as_chunks::<16>().0) {

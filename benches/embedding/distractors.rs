@@ -1,0 +1,80 @@
+//! A thousand memories nobody asks for: things of an office and a household, and what is said of them.
+//! Put together from forty subjects and twenty-five statements, so that the set is the same each time.
+
+const SUBJECTS: &[&str] = &[
+    "The billing service",
+    "The import job",
+    "The test cluster",
+    "The mail gateway",
+    "The login form",
+    "The mobile client",
+    "The report generator",
+    "The license server",
+    "The image pipeline",
+    "The audit module",
+    "The backup script",
+    "The message broker",
+    "The sales team",
+    "The help desk",
+    "The design group",
+    "The branch office",
+    "The main warehouse",
+    "The legal department",
+    "The new intern",
+    "The external consultant",
+    "The kitchen table",
+    "The garden shed",
+    "The family car",
+    "The living room lamp",
+    "The summer cottage",
+    "The old sewing machine",
+    "The neighbour's hedge",
+    "The guest room",
+    "The bathroom mirror",
+    "The hiking club",
+    "The village shop",
+    "The town orchestra",
+    "The swimming coach",
+    "The weather station",
+    "The harbour crane",
+    "The botanical garden",
+    "The evening train",
+    "The sports magazine",
+    "The stone bridge",
+    "The fish market",
+];
+
+const STATEMENTS: &[&str] = &[
+    "was mentioned twice in the meeting of Tuesday",
+    "gets a new owner at the end of the quarter",
+    "is described on page twelve of the handbook",
+    "came up again in the conversation with Robert",
+    "was photographed for the brochure",
+    "will be looked at once the holidays are over",
+    "is listed under miscellaneous in the plan",
+    "has a nickname that only insiders understand",
+    "was cheaper than anybody had expected",
+    "is the subject of a long discussion thread",
+    "got a friendly comment from a visitor",
+    "needs a second opinion before anything is changed",
+    "was replaced once and then put back",
+    "appears in the background of the video",
+    "has been the same for as long as anyone remembers",
+    "is measured every other week for the statistics",
+    "was praised by the director in her speech",
+    "is going to be painted or redrawn in grey",
+    "should be compared with the one from Hamburg",
+    "turned out to be less important than we thought",
+    "caused some laughter among the guests",
+    "is waiting for a part that was ordered",
+    "has its own entry in the shared notebook",
+    "was tried out by a group of volunteers",
+    "will stay as it is for the time being",
+];
+
+/// The texts, a thousand.
+pub fn texts() -> impl Iterator<Item = String> {
+    let with =
+        |subject: &'static str| STATEMENTS.iter().map(move |statement| format!("{subject} {statement}"));
+    SUBJECTS.iter().copied().flat_map(with)
+}
