@@ -29,6 +29,7 @@ mod init;
 mod install;
 mod integration;
 mod interface;
+#[cfg(unix)]
 mod memory;
 mod oauth1;
 #[cfg(unix)]

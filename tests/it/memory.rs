@@ -148,7 +148,7 @@ fn every_line_of_the_roadmap_has_its_command() {
         "--limit",
         "10",
     ];
-    assert_eq!(ok(&[&["memory", "query"], &filters[..]].concat())["all"], 1);
+    assert_eq!(ok(&[&["memory", "query"][..], &filters[..]].concat())["all"], 1);
     let asked = ok(&["memory", "ask", "What do I know about the user's meeting preferences?"]);
     assert!(asked["answer"].as_str().unwrap().contains("prefers_morning_meetings"), "{asked}");
     let packed = ok(&["memory", "context", "schedule_meeting", "--max-tokens", "1000"]);
@@ -260,7 +260,6 @@ fn data(mcp: &mut Mcp, tool: &str, arguments: Value) -> Value {
     answer.result()["structuredContent"].clone()
 }
 
-#[cfg(unix)]
 #[test]
 fn two_agents_share_what_they_may_and_survive_a_kill() {
     let daemon = Daemon::start();

@@ -127,11 +127,9 @@ pub fn stdin() -> Result<String> {
     let read = std::io::stdin().lock().take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| Error::new(&codes::IO, "cannot read standard input").because(error))?;
     // Cut in the middle of a character it is too long anyway.
-    let text = if bytes.len() > MAX_TEXT {
-        String::from_utf8_lossy(&bytes).into_owned()
-    } else {
-        String::from_utf8(bytes)
-            .map_err(|error| Error::new(&codes::VALUE_INVALID, "standard input is no text").because(error))?
-    };
-    Ok(text)
+    if bytes.len() > MAX_TEXT {
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    String::from_utf8(bytes)
+        .map_err(|error| Error::new(&codes::VALUE_INVALID, "standard input is no text").because(error))
 }

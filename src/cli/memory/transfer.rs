@@ -13,7 +13,7 @@ use crate::ui::{State, text};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Memories are fetched in pages of this size.
 const PAGE: u32 = 500;
@@ -114,7 +114,7 @@ impl Import {
     }
 }
 
-fn read(path: &PathBuf) -> Result<String> {
+fn read(path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
     let read = match path.as_os_str() == "-" {
         true => std::io::stdin().lock().take(MOST_BYTES + 1).read_to_end(&mut bytes),
