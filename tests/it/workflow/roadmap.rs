@@ -2,6 +2,7 @@
 
 use super::{daemon, until};
 use crate::support::daemon::{Daemon, UMCP};
+use crate::support::peers::say;
 use crate::support::sandbox::Sandbox;
 use serde_json::{Value, json};
 use std::path::Path;
