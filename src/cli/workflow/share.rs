@@ -2,10 +2,10 @@
 
 use super::super::context::Context;
 use super::store::{self, keep};
+use crate::archive;
 use crate::documents;
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
-use crate::archive;
 use crate::paths::{io_error, write_atomic};
 use crate::ui::{Cell, Column, Output, Page, State, Table};
 use crate::workflows::{self, Definition, Request, bundle, read};
@@ -65,11 +65,12 @@ impl Export {
             };
         }
         let all = bundle::gather(&self.name, &mut |name| find(ctx, name))?;
-        let files: Vec<(String, &[u8])> =
-            all.iter().map(|one| (format!("{}.yaml", one.name), one.text.as_bytes())).collect();
+        let paths: Vec<String> = all.iter().map(|one| format!("{}.yaml", one.name)).collect();
+        let files: Vec<archive::Packed<'_>> =
+            paths.iter().zip(&all).map(|(path, one)| (path.as_str(), false, one.text.as_bytes())).collect();
         let default = PathBuf::from(format!("{}.zip", self.name));
         let names = all.iter().map(|one| one.name.clone()).collect();
-        self.write(ctx, self.output.as_ref().unwrap_or(&default), &bundle::zip(&files)?, names)
+        self.write(ctx, self.output.as_ref().unwrap_or(&default), &archive::write(&files)?, names)
     }
 
     fn write(&self, ctx: &Context, file: &Path, bytes: &[u8], workflows: Vec<String>) -> Result<()> {
