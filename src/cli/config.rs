@@ -11,6 +11,7 @@ use crate::setup::config::{self, Changed, Migrated, Shown, Valid};
 use crate::setup::journal::Edit;
 use crate::setup::{clientfiles, schema};
 use crate::ui::{Cell, Column, Output, Page, State, Table, text};
+use crate::workflows;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
@@ -109,6 +110,7 @@ struct Migrate {
 enum What {
     Settings,
     Server,
+    Workflow,
 }
 
 impl Command {
@@ -134,6 +136,7 @@ impl Command {
             Verb::Path => ctx.ui.show(&Places::of(ctx)),
             Verb::Schema { what: What::Settings } => ctx.ui.show(&Document(schema::settings())),
             Verb::Schema { what: What::Server } => ctx.ui.show(&Document(schema::server())),
+            Verb::Schema { what: What::Workflow } => ctx.ui.show(&Document(workflows::schema::workflow())),
             Verb::Migrate(migrate) => migrate.run(ctx),
             Verb::Generate { client, profile } => {
                 let client = clients::find(&client)?;

@@ -143,6 +143,7 @@ async fn host(
     let (leave, mut left) = mpsc::channel(1);
     let jobs = Jobs::new(gateway.clone(), leave, diary.clone(), options.foreground);
     jobs.answer_own_servers();
+    jobs.offer_runs();
     tokio::spawn(after::keep_diary(diary.clone(), gateway.news.subscribe()));
     let http = match &options.http {
         Some(listening) => Some(jobs.listen(listening.clone()).await?),

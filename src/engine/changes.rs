@@ -68,7 +68,9 @@ impl StoreRequest {
                     | Request::PutAgent { .. }
                     | Request::DeleteAgents { .. }
             ),
-            Self::Usage(_) | Self::Audit(_) | Self::Workflow(_) | Self::App(_) | Self::Packages(_) => false,
+            // The server whose tools they are may come with the first.
+            Self::Workflow(request) => request.changes_tools(),
+            Self::Usage(_) | Self::Audit(_) | Self::App(_) | Self::Packages(_) => false,
         }
     }
 }
@@ -211,6 +213,8 @@ fn workflow(request: &workflows::Request) -> Said {
     Some(match request {
         Request::Put { definition, .. } => ("workflow set", vec![definition.name.clone()]),
         Request::Delete { names } => ("workflow delete", names.clone()),
+        Request::Publish { names, tool: true } => ("workflow publish", names.clone()),
+        Request::Publish { names, tool: false } => ("workflow withdraw", names.clone()),
         // Runs have a journal of their own.
         _ => return None,
     })

@@ -195,7 +195,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Audit(request) => audit::write(tx, request).map(Reply::Audit),
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
         StoreRequest::Integration(request) => integrations::write(tx, request).map(Reply::Integration),
-        StoreRequest::Workflow(request) => workflows::write(tx, request).map(Reply::Workflow),
+        StoreRequest::Workflow(request) => write_workflow(tx, request).map(Reply::Workflow),
         StoreRequest::Schedule(request) => schedules::write(tx, *request).map(Reply::Schedule),
         StoreRequest::Memory(request) => memory::write(tx, *request).map(Reply::Memory),
         StoreRequest::Skill(request) => skill(tx, request),
@@ -211,6 +211,36 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Packages(request) => packages::read(tx, &request).map(Reply::Packages),
         StoreRequest::Package(deploy) => take_into_use(tx, *deploy),
     }
+}
+
+/// Workflows are tools of a server inside umcp. Its entry comes with the first workflow, or when one is published;
+/// whoever takes it away is not given it again without asking.
+fn write_workflow(tx: &mut Writer, request: workflows::Request) -> Result<workflows::Reply> {
+    if !request.changes_tools() {
+        return workflows::write(tx, request);
+    }
+    let asked_for = matches!(request, workflows::Request::Publish { tool: true, .. });
+    let at = match &request {
+        workflows::Request::Put { definition, .. } => Some(definition.updated),
+        _ => None,
+    };
+    let reply = workflows::write(tx, request)?;
+    let is_new = matches!(&reply, workflows::Reply::Definition(row) if row.revision == 0);
+    let mut offering = servers::all(tx)?;
+    offering.retain(servers::Server::offers_workflows);
+    if offering.is_empty() && (asked_for || (is_new && workflows::is_alone(tx)?)) {
+        let mut entry = servers::Server::of_workflows();
+        entry.created = at.unwrap_or_default();
+        if servers::all(tx)?.iter().all(|server| server.name != entry.name) {
+            servers::write(tx, servers::Request::Add { servers: vec![entry], replace: false })?;
+        }
+    }
+    // What it offered is another list now.
+    let ids: Vec<String> = offering.into_iter().map(|server| server.id).collect();
+    if !ids.is_empty() {
+        tools::write(tx, tools::Request::Forget { servers: ids })?;
+    }
+    Ok(reply)
 }
 
 /// A version of a package: what its tools say was looked at when it was chosen, so that is what they are held to.

@@ -7,6 +7,9 @@ use crate::sandbox::Sandbox;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// The built-in server whose tools are workflows, and its entry.
+const WORKFLOWS: &str = "workflows";
+
 /// One MCP server the user has configured.
 ///
 /// Values of `env`, `headers`, `args` and URLs may hold `${VAR}`, `${VAR:-default}` and `secret://NAME`;
@@ -69,7 +72,7 @@ pub enum Transport {
         path: String,
         uri: String,
     },
-    /// A server inside umcp: `time`, `fetch`, `files`, `kv`, `http`.
+    /// A server inside umcp: `time`, `fetch`, `files`, `kv`, `http`, `database`, `workflows`.
     Builtin {
         name: String,
     },
@@ -254,6 +257,22 @@ impl Server {
             revision: 1,
             sandbox: Sandbox::default(),
         }
+    }
+
+    /// The entry by which workflows are tools.
+    pub fn of_workflows() -> Self {
+        let transport = Transport::Builtin { name: WORKFLOWS.into() };
+        let mut entry = Self::new(format!("srv_{WORKFLOWS}"), WORKFLOWS, transport, Timestamp::default());
+        entry.description = Some("Your workflows, each a tool".into());
+        // A run takes its time, and waits for little but other servers.
+        entry.limits.call_timeout_ms = Some(3_600_000);
+        entry.limits.concurrency = Some(64);
+        entry
+    }
+
+    /// Whether its tools are the user's workflows.
+    pub fn offers_workflows(&self) -> bool {
+        matches!(&self.transport, Transport::Builtin { name } if name == WORKFLOWS)
     }
 
     /// Refuses an entry that cannot work.

@@ -23,6 +23,7 @@ pub mod scan;
 mod secrets;
 mod shelf;
 pub mod stderr_log;
+pub mod steps;
 pub mod subscriptions;
 pub mod supervisor;
 pub mod transport;
@@ -73,6 +74,8 @@ pub struct Shared {
     daemon: OnceLock<Daemon>,
     /// Definitions listed after the tools of servers: umcp's verbs, and the reader of stored results.
     also: OnceLock<(Vec<String>, String)>,
+    /// How a workflow is run; the daemon says so once it can.
+    runs: OnceLock<builtin::workflows::Runs>,
     /// Most verbose log level any client asked for.
     level: Mutex<Option<String>>,
     /// Nothing is started any more.
@@ -111,6 +114,15 @@ impl Shared {
         let also = self.also.get();
         let reading = also.filter(|_| stores_results).map(|(_, reading)| reading.as_str());
         also.into_iter().flat_map(|(verbs, _)| verbs.iter().map(String::as_str)).chain(reading)
+    }
+
+    /// Sets how workflows are run; once.
+    pub fn run_workflows_by(&self, runs: builtin::workflows::Runs) {
+        let _ = self.runs.set(runs);
+    }
+
+    pub(in crate::upstream) fn runs(&self) -> Option<&builtin::workflows::Runs> {
+        self.runs.get()
     }
 
     /// A share between 0 and 1 for spreading retries; not for anything secret.
@@ -192,6 +204,7 @@ impl World {
             handler: OnceLock::new(),
             daemon: OnceLock::new(),
             also: OnceLock::new(),
+            runs: OnceLock::new(),
             level: Mutex::default(),
             ending: AtomicBool::new(false),
             seed: AtomicU64::new(u64::from(std::process::id())),

@@ -8,6 +8,7 @@ use crate::error::{Error, Result, codes};
 use crate::sealing::{Secret, program};
 use crate::secrets::dotenv;
 use crate::servers::references;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 impl Shared {
@@ -43,6 +44,30 @@ impl Shared {
         }
         let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|error| Error::bug("resolving a server's values did not end").because(error))?
+    }
+
+    /// Seals a few values under one of umcp's own names. Blocks, and is durable when it returns.
+    pub fn keep_values(&self, name: &str, values: &Map<String, Value>) -> Result<()> {
+        self.know_values(values);
+        self.vault.set(name, &Secret::new(Value::Object(values.clone()).to_string()))
+    }
+
+    /// What was sealed so; `None` when there is nothing. Blocks.
+    pub fn kept_values(&self, name: &str) -> Result<Option<Map<String, Value>>> {
+        let Some(text) = self.vault.get(name)? else { return Ok(None) };
+        let values = serde_json::from_str(text.reveal())
+            .map_err(|error| Error::bug("sealed values are no JSON").because(error))?;
+        self.know_values(&values);
+        Ok(Some(values))
+    }
+
+    /// Deletes what was sealed so. Blocks.
+    pub fn drop_values(&self, name: &str) -> Result<()> {
+        self.vault.delete(name).map(drop)
+    }
+
+    fn know_values(&self, values: &Map<String, Value>) {
+        values.values().filter_map(Value::as_str).for_each(|text| self.known.add(&Secret::new(text)));
     }
 
     fn remember(&self, secret: Secret) -> Secret {

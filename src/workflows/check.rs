@@ -1,5 +1,6 @@
 //! What a document says as a whole: names that exist, steps that can begin, inputs that are used, tools that take what
 //! they are given. Finds everything at once; also notes in each step which others it reads.
+//! Long because one walk over the document answers all of it.
 
 mod graph;
 
@@ -47,6 +48,7 @@ pub fn check(file: &str, text: &str, workflow: &mut Workflow, world: Option<&dyn
     let mut checker = Checker {
         source: Source::new(file, text),
         inputs: workflow.inputs.iter().map(|input| input.name.clone()).collect(),
+        secrets: workflow.inputs.iter().filter(|it| it.secret).map(|it| it.name.clone()).collect(),
         templates: workflow.templates.iter().map(|(name, _)| name.clone()).collect(),
         used: BTreeSet::new(),
         ids: HashMap::new(),
@@ -103,6 +105,7 @@ struct Names {
 struct Checker<'a> {
     source: Source<'a>,
     inputs: Vec<String>,
+    secrets: Vec<String>,
     templates: Vec<String>,
     used: BTreeSet<String>,
     ids: HashMap<String, Position>,
@@ -168,8 +171,16 @@ impl Checker<'_> {
         }
         let mut own: Vec<(Expression, Range<usize>)> = Vec::new();
         step.action.visit(&mut |expression, at| own.push((expression.clone(), at.clone())));
+        // What is only handed on is written down nowhere.
+        let hands_on = matches!(step.action, Action::Call { .. } | Action::Own { .. });
         for (expression, bytes) in &own {
+            if !hands_on {
+                self.keeps_no_secret(expression, bytes, at);
+            }
             read.extend(self.expression(expression, bytes, at, names));
+        }
+        if let Some(condition) = &step.condition {
+            self.keeps_no_secret(&condition.expression, &condition.at, at);
         }
         self.target(step);
         let inner = |more: &[&str], together: bool| Place {
@@ -228,6 +239,7 @@ impl Checker<'_> {
         let visible = Rc::new(names.visible.iter().chain(&inside).cloned().collect());
         let mut roots = names.roots.clone();
         roots.push("round".into());
+        self.keeps_no_secret(&until.expression, &until.at, step.at);
         let found = self.expression(&until.expression, &until.at, step.at, &Names { roots, visible });
         read.extend(found.into_iter().filter(|(id, _)| !inside.contains(id)));
     }
@@ -287,7 +299,24 @@ impl Checker<'_> {
         let mut own: Vec<(Expression, Range<usize>)> = Vec::new();
         shape.visit(&mut |expression, at| own.push((expression.clone(), at.clone())));
         for (expression, bytes) in &own {
+            self.keeps_no_secret(expression, bytes, Position { line: 1, column: 1 });
             self.expression(expression, bytes, Position { line: 1, column: 1 }, names);
+        }
+    }
+
+    /// Whatever is computed may be written down, so a secret input takes no part in it.
+    fn keeps_no_secret(&mut self, expression: &Expression, bytes: &Range<usize>, step: Position) {
+        for (path, at) in expression.paths() {
+            let place = if bytes.start > 0 { self.source.position(bytes.start + at.start) } else { step };
+            let [Part::Key(root), Part::Key(name), ..] = path.as_slice() else { continue };
+            if root == "inputs" && self.secrets.contains(name) {
+                let hint = "it is for the inputs, headers and variables of a step that calls something";
+                self.wrong(
+                    place,
+                    format!("the secret input `{name}` cannot be used here"),
+                    Some(hint.into()),
+                );
+            }
         }
     }
 
@@ -311,6 +340,10 @@ impl Checker<'_> {
                 );
                 self.wrong(place, format!("there is no `{root}` here"), Some(hint));
                 continue;
+            }
+            if root == "inputs" && !self.secrets.is_empty() && !matches!(path.get(1), Some(Part::Key(_))) {
+                let message = "`inputs` as a whole has a secret in it";
+                self.wrong(place, message.into(), Some("name the input that is meant".into()));
             }
             let Some(Part::Key(name)) = path.get(1) else { continue };
             match root.as_str() {

@@ -115,6 +115,19 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// The words of `class`.
+    pub const CLASSES: [&'static str; 9] = [
+        "timeout",
+        "network",
+        "unavailable",
+        "tool_error",
+        "refused",
+        "invalid",
+        "expression",
+        "cancelled",
+        "failed",
+    ];
+
     pub fn new(class: &str, code: &str, message: impl Into<String>) -> Self {
         Self { class: class.into(), code: code.into(), message: message.into() }
     }

@@ -12,7 +12,7 @@ mod loops;
 mod paths;
 
 use super::journal::{Event, Failure, Json, Outcome, Path, Status};
-use super::model::{Action, Shape, Workflow};
+use super::model::{Action, Own, Shape, Workflow};
 use crate::clock::Timestamp;
 use crate::expressions::{Fault, Names, Scope};
 pub use paths::is_handler;
@@ -91,6 +91,7 @@ pub enum Command {
         target: String,
         arguments: Value,
         timeout_ms: Option<u64>,
+        cache_ms: Option<u64>,
     },
     Workflow {
         path: Path,
@@ -98,10 +99,29 @@ pub enum Command {
         inputs: Value,
         timeout_ms: Option<u64>,
     },
+    Own {
+        path: Path,
+        what: Own,
+        values: Value,
+        timeout_ms: Option<u64>,
+        cache_ms: Option<u64>,
+    },
     /// Stop doing it; nothing is heard of it again.
     Cancel {
         path: Path,
     },
+}
+
+impl Command {
+    /// The step that is to be done, and how long it may take.
+    pub fn starts(&self) -> Option<(&Path, Option<u64>)> {
+        match self {
+            Self::Call { path, timeout_ms, .. }
+            | Self::Workflow { path, timeout_ms, .. }
+            | Self::Own { path, timeout_ms, .. } => Some((path, *timeout_ms)),
+            Self::Cancel { .. } => None,
+        }
+    }
 }
 
 /// A decision: what to write down first, what to do then, and when to ask again without news.
@@ -449,7 +469,7 @@ impl Machine {
 
     fn cancel(&mut self, path: Path, next: &mut Next) {
         if self.phase(&path) == Some(&Phase::Running) {
-            next.commands.retain(|command| !matches!(command, Command::Call { path: started, .. } | Command::Workflow { path: started, .. } if *started == path));
+            next.commands.retain(|command| command.starts().is_none_or(|(started, _)| *started != path));
             next.commands.push(Command::Cancel { path: path.clone() });
         }
         self.note(Event::Finished { path, outcome: Outcome::Cancelled }, next);

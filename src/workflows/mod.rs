@@ -1,11 +1,14 @@
 //! The noun `workflow`: documents of steps, kept by name, and the runs of them with their journals.
 //! Here stand the language, the pure run machine and the rows; `calls::runner` does what the machine says.
 
+pub mod bundle;
 pub mod check;
 pub mod journal;
 pub mod machine;
 pub mod model;
 pub mod read;
+pub mod record;
+pub mod schema;
 pub mod start;
 
 #[cfg(test)]
@@ -13,7 +16,7 @@ mod tests;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
-use crate::store::{Reader, Row, Table, Writer, tables};
+use crate::store::{Reader, Row, Table, Writer, codec, tables};
 use journal::{Event, Failure, Status};
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +26,17 @@ const RUN_EVENTS: Table<Entry> = Table::new(tables::RUN_EVENTS);
 
 impl Row for Definition {
     const KIND: u8 = 30;
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
+
+    fn upgrade(version: u16, payload: &[u8]) -> Result<Self> {
+        match version {
+            // Before workflows were tools: the same fields without the last.
+            1 => codec::lengthened(payload, &false),
+            _ => {
+                Err(Error::new(&codes::STORE_DAMAGED, format!("a record has the unknown version {version}")))
+            }
+        }
+    }
 }
 
 impl Row for Run {
@@ -50,6 +63,9 @@ pub struct Definition {
     pub updated: Timestamp,
     /// Counts changes.
     pub revision: u64,
+    /// It is no tool of the endpoint. Stored last: rows from before it end here.
+    #[serde(default)]
+    pub hidden: bool,
 }
 
 /// One run; a run keeps the document it was started with, whatever becomes of the workflow.
@@ -94,6 +110,11 @@ pub enum Request {
     },
     Delete {
         names: Vec<String>,
+    },
+    /// Makes workflows tools of the endpoint, or takes that back.
+    Publish {
+        names: Vec<String>,
+        tool: bool,
     },
     /// Newest first.
     Runs {
@@ -146,6 +167,11 @@ impl Request {
             Self::List | Self::Show { .. } | Self::Runs { .. } | Self::Run { .. } | Self::Unfinished
         )
     }
+
+    /// Whether it may change which tools there are.
+    pub fn changes_tools(&self) -> bool {
+        matches!(self, Self::Put { .. } | Self::Delete { .. } | Self::Publish { .. })
+    }
 }
 
 /// Answers a request that only reads.
@@ -192,6 +218,16 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
             }
             Ok(Reply::Definitions(gone))
         }
+        Request::Publish { names, tool } => {
+            let mut changed = Vec::new();
+            for name in names {
+                let mut definition = find(tx, &name)?;
+                definition.hidden = !tool;
+                tx.put(&WORKFLOWS, &name, &definition)?;
+                changed.push(definition);
+            }
+            Ok(Reply::Definitions(changed))
+        }
         Request::Begin { run, seed } => {
             if tx.get(&RUNS, &run.id)?.is_some() {
                 return Err(Error::new(&codes::RUN_EXISTS, format!("a run `{}` exists already", run.id)));
@@ -220,11 +256,17 @@ fn put(tx: &mut Writer, mut definition: Definition, replace: bool) -> Result<Rep
         }
         Some(old) => {
             definition.revision = old.revision + 1;
+            definition.hidden = old.hidden;
         }
         None => {}
     }
     tx.put(&WORKFLOWS, &definition.name, &definition)?;
     Ok(Reply::Definition(Box::new(definition)))
+}
+
+/// Whether this is the one workflow there is.
+pub fn is_alone(tx: &Reader) -> Result<bool> {
+    Ok(tx.all(&WORKFLOWS)?.len() == 1)
 }
 
 fn record(tx: &mut Writer, id: &str, number: u64, status: Status, entry: Entry) -> Result<Reply> {

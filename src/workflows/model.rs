@@ -37,6 +37,8 @@ pub struct Input {
     pub default: Option<Value>,
     /// The only values it takes; empty: any.
     pub choices: Vec<Value>,
+    /// Its value is sealed while the run goes on, and is nowhere else.
+    pub secret: bool,
     pub description: String,
     pub at: Position,
 }
@@ -165,6 +167,8 @@ pub struct Step {
     pub continue_on_error: bool,
     /// `false`: never run again by itself after an interruption.
     pub idempotent: bool,
+    /// A result is good for this long, in any run.
+    pub cache_ms: Option<u64>,
     pub action: Action,
 }
 
@@ -181,6 +185,11 @@ pub enum Action {
     Workflow {
         name: String,
         at: Position,
+        inputs: Shape,
+    },
+    /// Something umcp does itself, with the values it takes.
+    Own {
+        what: Own,
         inputs: Shape,
     },
     Wait(Wait),
@@ -224,6 +233,27 @@ pub enum Action {
         catch: Vec<Step>,
         finally: Vec<Step>,
     },
+}
+
+/// What umcp does itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// Runs a program.
+    Command,
+    /// Sends a request.
+    Http,
+    /// Asks an agent's program.
+    Agent,
+}
+
+impl Own {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Http => "http",
+            Self::Agent => "agent",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -300,6 +330,7 @@ impl Action {
         match self {
             Self::Call { .. } => "tool",
             Self::Workflow { .. } => "workflow",
+            Self::Own { what, .. } => what.word(),
             Self::Wait(_) => "wait",
             Self::Approval { .. } => "approval",
             Self::Set { .. } => "set",
@@ -333,7 +364,9 @@ impl Action {
     /// The values and conditions of the step itself.
     pub fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a Expression, &'a Range<usize>)) {
         match self {
-            Self::Call { inputs, .. } | Self::Workflow { inputs, .. } => inputs.visit(visit),
+            Self::Call { inputs, .. } | Self::Workflow { inputs, .. } | Self::Own { inputs, .. } => {
+                inputs.visit(visit);
+            }
             Self::Wait(Wait::Computed(shape)) => shape.visit(visit),
             Self::Wait(Wait::For { .. }) | Self::Parallel { .. } | Self::Try { .. } => {}
             Self::Approval { message } => message.visit(visit),

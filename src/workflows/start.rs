@@ -42,6 +42,9 @@ fn check(input: &Input, value: &Value) -> Result<()> {
     let left_out = value.is_null() && !input.required;
     if !left_out && !input.kind.takes(value) {
         let word = input.kind.schema().unwrap_or("any");
+        if input.secret {
+            return Err(invalid(format!("the secret input `{}` is of type {word}", input.name)));
+        }
         return Err(invalid(format!("the input `{}` is of type {word}, not {value}", input.name)));
     }
     if !input.choices.is_empty() && !input.choices.contains(value) {
@@ -71,6 +74,10 @@ pub fn schema(workflow: &Workflow) -> Value {
         }
         if !input.description.is_empty() {
             schema.insert("description".into(), input.description.clone().into());
+        }
+        if input.secret {
+            schema.insert("format".into(), "password".into());
+            schema.insert("writeOnly".into(), true.into());
         }
         if let Some(default) = &input.default {
             schema.insert("default".into(), default.clone());

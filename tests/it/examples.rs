@@ -80,8 +80,12 @@ fn every_client_has_the_file_that_umcp_would_write() {
 fn every_workflow_is_read_without_a_mistake() {
     let folder = folder("workflows");
     assert_eq!(names(&folder), ["clocks.yaml", "note.yaml"]);
+    let schema = jsonschema::validator_for(&umcp::workflows::schema::workflow()).unwrap();
     for name in names(&folder) {
         let text = fs::read_to_string(folder.join(&name)).unwrap();
+        let document = umcp::documents::parse_value(&name, &text).unwrap();
+        let errors: Vec<String> = schema.iter_errors(&document).map(|error| error.to_string()).collect();
+        assert_eq!(errors, [""; 0], "{name}");
         let mut workflow = umcp::workflows::read::read(&name, &text).unwrap();
         let findings = umcp::workflows::check::check(&name, &text, &mut workflow, None);
         assert!(findings.errors.is_empty() && findings.warnings.is_empty(), "{name}: {findings:?}");

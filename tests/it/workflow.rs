@@ -1,5 +1,9 @@
 //! `umcp workflow`: documents on the command line, and runs in a real daemon against the fixture server.
 
+mod roadmap;
+mod steps;
+mod tools;
+
 use crate::support::daemon::{Daemon, UMCP, fixture_server};
 use crate::support::sandbox::Sandbox;
 use insta::assert_snapshot;

@@ -2,7 +2,8 @@
 
 use super::outcome::failure;
 use super::target::{self, Who};
-use super::{Ordered, Runner, Start};
+use super::{Abandon, Ordered, Runner, Start};
+use super::{cached, own, sealed};
 use crate::engine::live::{self, RunOrder};
 use crate::error::{Error, Result, codes};
 use crate::usage::Door;
@@ -14,7 +15,7 @@ use futures_util::future::{AbortHandle, Abortable};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Longest sleep: a clock that jumped, as after a suspend, is noticed after this.
@@ -27,6 +28,8 @@ pub struct Drive {
     runner: Arc<Runner>,
     run: Run,
     machine: Machine,
+    /// It has secret inputs, which no result may repeat.
+    hides: bool,
     /// Number of the next entry of the journal.
     entry: u64,
     status: watch::Sender<Status>,
@@ -47,13 +50,16 @@ impl Drive {
         workflow: Arc<Workflow>,
         run: Run,
         journal: Vec<Entry>,
+        sealed: serde_json::Map<String, Value>,
         status: watch::Sender<Status>,
     ) -> Self {
         let entry = journal.len() as u64;
-        let inputs = match serde_json::from_str(&run.inputs) {
+        let hides = !sealed.is_empty();
+        let mut inputs = match serde_json::from_str(&run.inputs) {
             Ok(Value::Object(inputs)) => inputs,
             _ => serde_json::Map::new(),
         };
+        inputs.extend(sealed);
         let events = journal.into_iter().flat_map(|entry| entry.events);
         let machine = Machine::new(workflow, &run.id, inputs, run.started).replay(events);
         let (report, reports) = mpsc::unbounded_channel();
@@ -61,6 +67,7 @@ impl Drive {
             runner,
             run,
             machine,
+            hides,
             entry,
             status,
             doing: HashMap::new(),
@@ -99,6 +106,9 @@ impl Drive {
             self.status.send_replace(self.machine.status());
             if self.machine.ended().is_some() {
                 self.stop();
+                if self.hides {
+                    sealed::forget(&self.runner.caller.world.shared, &self.run.id).await;
+                }
                 return;
             }
             // A walk that was long enough goes on when others have had their turn.
@@ -227,15 +237,12 @@ impl Drive {
             }
             command => command,
         };
-        let (path, timeout) = match &work {
-            Command::Call { path, timeout_ms, .. } | Command::Workflow { path, timeout_ms, .. } => {
-                (path.clone(), timeout_ms.map(Duration::from_millis))
-            }
-            Command::Cancel { .. } => return,
-        };
+        let Some((path, timeout_ms)) = work.starts() else { return };
+        let (path, timeout) = (path.clone(), timeout_ms.map(Duration::from_millis));
         let (abort, registration) = AbortHandle::new_pair();
         self.doing.insert(path.clone(), abort);
         let (runner, run, done) = (self.runner.clone(), self.run.clone(), self.report.clone());
+        let hides = self.hides;
         let work = async move {
             let doing = perform(&runner, &run, work, timeout);
             let outcome = match timeout {
@@ -245,6 +252,7 @@ impl Drive {
                     Outcome::Failed(Failure::new("timeout", "UM0006", message))
                 }),
             };
+            let outcome = if hides { sealed::hidden(&runner.caller.world.shared, outcome) } else { outcome };
             let _ = done.send((path, outcome));
         };
         tokio::spawn(Abortable::new(work, registration));
@@ -264,16 +272,28 @@ impl Drop for Drive {
 }
 
 async fn perform(runner: &Arc<Runner>, run: &Run, command: Command, timeout: Option<Duration>) -> Outcome {
+    let kept = cached::key(&command);
+    if let Some(value) = kept.as_ref().and_then(|(key, _)| runner.cached.get(key, Instant::now())) {
+        return Outcome::Done(Json(value));
+    }
+    let client = format!("workflow:{}", run.workflow);
     let outcome = match command {
         Command::Call { target, arguments, .. } => {
-            let client = format!("workflow:{}", run.workflow);
             let who = Who { client: &client, door: Door::Workflow };
-            return target::outcome(&runner.caller, who, &target, &arguments, timeout).await;
+            target::outcome(&runner.caller, who, &target, &arguments, timeout).await
         }
-        Command::Workflow { path, name, inputs, .. } => child(runner, run, &path, &name, inputs).await,
-        Command::Cancel { .. } => return Outcome::Cancelled,
+        Command::Own { what, values, .. } => {
+            own::outcome(&runner.caller, &client, what, values, timeout).await
+        }
+        Command::Workflow { path, name, inputs, .. } => child(runner, run, &path, &name, inputs)
+            .await
+            .unwrap_or_else(|error| Outcome::Failed(failure(&error))),
+        Command::Cancel { .. } => Outcome::Cancelled,
     };
-    outcome.unwrap_or_else(|error| Outcome::Failed(failure(&error)))
+    if let (Some((key, good)), Outcome::Done(Json(value))) = (kept, &outcome) {
+        runner.cached.put(key, value, Instant::now() + good);
+    }
+    outcome
 }
 
 /// Another workflow, run to its end. After an interruption the same child is taken up.
@@ -297,9 +317,9 @@ async fn child(runner: &Arc<Runner>, run: &Run, path: &str, name: &str, inputs: 
             id
         }
     };
-    let mut guard = Abandon { runner: runner.clone(), id: id.clone(), armed: true };
+    let guard = Abandon::new(runner, &id);
     let ended = runner.wait(&id).await?;
-    guard.armed = false;
+    guard.disarm();
     Ok(match ended.status {
         Status::Completed => Outcome::Done(Json(serde_json::from_str(&ended.outputs).unwrap_or_default())),
         Status::Cancelled => {
@@ -329,21 +349,6 @@ async fn open_child(runner: &Arc<Runner>, run: &Run, path: &str) -> Result<(Stri
         }
     }
     Err(Error::bug("attempts have no end"))
-}
-
-/// A child whose parent stops waiting is cancelled.
-struct Abandon {
-    runner: Arc<Runner>,
-    id: String,
-    armed: bool,
-}
-
-impl Drop for Abandon {
-    fn drop(&mut self) {
-        if let (true, Some(handle)) = (self.armed, self.runner.runs().get(&self.id)) {
-            let _ = handle.orders.send((RunOrder::Cancel, oneshot::channel().0));
-        }
-    }
 }
 
 /// The one step an order is about.

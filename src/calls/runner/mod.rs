@@ -2,8 +2,11 @@
 //! again when the daemon starts. What is next is decided by `workflows::machine`; every call goes through `Caller`.
 //! Rule: what a task does is written down before it is done, and what came of it before anything follows.
 
+mod cached;
 mod drive;
 mod outcome;
+mod own;
+mod sealed;
 pub mod target;
 
 use super::Caller;
@@ -29,6 +32,7 @@ const MAX_DEPTH: usize = 8;
 pub struct Runner {
     caller: Arc<Caller>,
     runs: Mutex<HashMap<String, Handle>>,
+    cached: cached::Cached,
     /// What happens in any run.
     happening: broadcast::Sender<live::Event>,
 }
@@ -68,7 +72,8 @@ pub struct Start {
 
 impl Runner {
     pub fn new(caller: Arc<Caller>, happening: broadcast::Sender<live::Event>) -> Arc<Self> {
-        Arc::new(Self { caller, runs: Mutex::default(), happening })
+        let (runs, cached) = (Mutex::default(), cached::Cached::default());
+        Arc::new(Self { caller, runs, cached, happening })
     }
 
     fn runs(&self) -> MutexGuard<'_, HashMap<String, Handle>> {
@@ -115,8 +120,15 @@ impl Runner {
             std::iter::successors(run.parent.clone(), |parent| parents.get(parent).cloned().flatten());
         let depth = above.take(MAX_DEPTH).count();
         let (run, journal) = self.load(&run.id).await?;
+        let sealed = match sealed::load(&self.caller.world.shared, &run.id, &workflow).await {
+            Ok(sealed) => sealed,
+            Err(error) if error.is(&codes::SECRET_NOT_FOUND) => {
+                return self.close(&run, Status::Failed, Some(outcome::failure(&error))).await;
+            }
+            Err(error) => return Err(error),
+        };
         let seat = self.seat(&run.id, depth, run.status)?;
-        self.launch(workflow, run, journal, seat);
+        self.launch((workflow, sealed), run, journal, seat);
         Ok(())
     }
 
@@ -146,7 +158,11 @@ impl Runner {
             return Err(Error::new(&codes::RUN_FAILED, message));
         }
         let workflow = compile(&start.definition.text)?;
-        let inputs = start::inputs(&workflow, start.inputs)?;
+        let mut inputs = start::inputs(&workflow, start.inputs)?;
+        let sealed = sealed::apart(&workflow, &mut inputs)?;
+        if !sealed.is_empty() {
+            sealed::keep(&self.caller.world.shared, &id, &sealed).await?;
+        }
         let run = Run {
             id,
             workflow: start.definition.name,
@@ -162,9 +178,15 @@ impl Runner {
             failure: None,
         };
         let seed = start.seed;
-        self.store(workflows::Request::Begin { run: Box::new(run.clone()), seed: seed.clone() }).await?;
+        let begin = workflows::Request::Begin { run: Box::new(run.clone()), seed: seed.clone() };
+        if let Err(error) = self.store(begin).await {
+            if !sealed.is_empty() {
+                sealed::forget(&self.caller.world.shared, &run.id).await;
+            }
+            return Err(error);
+        }
         let seeded = (!seed.is_empty()).then_some(workflows::Entry { at: run.started, events: seed });
-        self.launch(workflow, run.clone(), seeded.into_iter().collect(), seat);
+        self.launch((workflow, sealed), run.clone(), seeded.into_iter().collect(), seat);
         Ok(run)
     }
 
@@ -246,7 +268,7 @@ impl Runner {
 
     fn launch(
         self: &Arc<Self>,
-        workflow: Arc<Workflow>,
+        (workflow, sealed): (Arc<Workflow>, Map<String, Value>),
         run: Run,
         journal: Vec<workflows::Entry>,
         seat: Seat,
@@ -256,7 +278,7 @@ impl Runner {
         let work = async move {
             // However the task ends, nobody waits for it any more.
             let _leaving = leaving;
-            drive::Drive::new(runner, workflow, run, journal, status).run(queue).await;
+            drive::Drive::new(runner, workflow, run, journal, sealed, status).run(queue).await;
         };
         tokio::spawn(Abortable::new(work, registration));
     }
@@ -295,6 +317,32 @@ struct Leaving {
 impl Drop for Leaving {
     fn drop(&mut self) {
         self.runner.runs().remove(&self.id);
+    }
+}
+
+/// Cancels a run when whoever waits for it stops waiting.
+pub struct Abandon {
+    runner: Arc<Runner>,
+    id: String,
+    armed: bool,
+}
+
+impl Abandon {
+    pub fn new(runner: &Arc<Runner>, id: &str) -> Self {
+        Self { runner: runner.clone(), id: id.into(), armed: true }
+    }
+
+    /// The run is over.
+    pub fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        if let (true, Some(handle)) = (self.armed, self.runner.runs().get(&self.id)) {
+            let _ = handle.orders.send((RunOrder::Cancel, oneshot::channel().0));
+        }
     }
 }
 

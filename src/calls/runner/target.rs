@@ -54,6 +54,11 @@ async fn call(
         return Err(caller.refuse(denied, &arguments.to_string(), &Context::plain(client, door)));
     }
     let tool = view.target(target).ok_or_else(missing)?;
+    // Depth and cancellation of runs within runs are kept by the step that is made for it.
+    if door == Door::Workflow && tool.upstream.entry.offers_workflows() {
+        return Err(Error::new(&codes::ARGUMENTS_INVALID, format!("`{target}` is a workflow"))
+            .hint(format!("a step runs it by `workflow: {}`", tool.tool)));
+    }
     let text = format!(r#"{{"name":{},"arguments":{arguments}}}"#, quote(&tool.tool));
     let params = Params::parse(&text)?;
     let mut context = Context::plain(client, door);

@@ -1,4 +1,4 @@
-//! `umcp test`: apps, servers and integrations against a file of expectations, with an exit code for CI. What counts as
+//! `umcp test`: apps, servers, integrations and workflows against a file of expectations, with an exit code for CI. What counts as
 //! a difference is decided in `apps::trial`.
 
 mod app;
@@ -17,13 +17,13 @@ use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Test apps, servers and integrations against recorded expectations
+/// Test apps, servers, integrations and workflows
 ///
-/// The file is NAME.test.yaml of the folder you are in, or what --tests names. The exit code is 13 when something
+/// The file of expectations is NAME.test.yaml of the folder you are in, or what --tests names. The exit code is 13 when something
 /// differs.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  umcp test app github\n  umcp test app hello.yaml\n  umcp test server time --record get_current_time timezone=UTC\n  umcp test integration github"
+    after_help = "Examples:\n  umcp test app github\n  umcp test app hello.yaml\n  umcp test server time --record get_current_time timezone=UTC\n  umcp test integration github\n  umcp test workflow onboarding.yaml --mock results.yaml"
 )]
 pub struct Command {
     #[command(subcommand)]
@@ -35,6 +35,7 @@ enum Verb {
     App(app::App),
     Server(server::Server),
     Integration(Integration),
+    Workflow(super::workflow::Test),
 }
 
 impl Command {
@@ -43,6 +44,7 @@ impl Command {
             Verb::App(command) => command.run(ctx),
             Verb::Server(command) => command.run(ctx),
             Verb::Integration(command) => command.run(ctx),
+            Verb::Workflow(command) => command.run(ctx),
         }
     }
 }

@@ -31,6 +31,8 @@ struct View {
     steps: u64,
     file: String,
     updated: String,
+    /// Whether it is a tool of the endpoint.
+    tool: bool,
     #[serde(skip)]
     at: Timestamp,
 }
@@ -44,6 +46,7 @@ impl From<Definition> for View {
             steps: row.steps,
             file: row.file,
             updated: row.updated.rfc3339(),
+            tool: !row.hidden,
             at: row.updated,
         }
     }

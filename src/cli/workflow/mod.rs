@@ -5,8 +5,11 @@ mod execute;
 mod graph;
 mod list;
 mod order;
+mod publish;
+mod record;
 mod runs;
 mod say;
+mod share;
 mod store;
 mod test;
 
@@ -22,7 +25,7 @@ pub use execute::{begin, from_file as inputs_from};
 pub use runs::{Asking, asking};
 pub use say::{line, row};
 use std::path::Path;
-pub use test::{dry_run, imagine};
+pub use test::{Test, dry_run, imagine};
 
 /// Write, run and watch workflows
 ///
@@ -43,7 +46,7 @@ enum Verb {
     List(list::List),
     #[command(alias = "info")]
     Show(list::Show),
-    #[command(aliases = ["add", "import"])]
+    #[command(alias = "add")]
     Create(store::Create),
     #[command(aliases = ["remove", "rm"])]
     Delete(store::Delete),
@@ -60,6 +63,11 @@ enum Verb {
     Resume(order::Resume),
     Approve(order::Approve),
     Settle(order::Settle),
+    PublishTool(publish::PublishTool),
+    Export(share::Export),
+    Import(share::Import),
+    Record(record::Record),
+    Template(share::Template),
     Retry(execute::Retry),
     Replay(execute::Replay),
 }
@@ -83,6 +91,11 @@ impl Command {
             Verb::Resume(verb) => verb.run(ctx),
             Verb::Approve(verb) => verb.run(ctx),
             Verb::Settle(verb) => verb.run(ctx),
+            Verb::PublishTool(verb) => verb.run(ctx),
+            Verb::Export(verb) => verb.run(ctx),
+            Verb::Import(verb) => verb.run(ctx),
+            Verb::Record(verb) => verb.run(ctx),
+            Verb::Template(verb) => verb.run(ctx),
             Verb::Retry(verb) => verb.run(ctx),
             Verb::Replay(verb) => verb.run(ctx),
         }

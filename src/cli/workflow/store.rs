@@ -23,7 +23,7 @@ pub struct Create {
 }
 
 #[derive(Serialize)]
-struct Stored {
+pub struct Stored {
     name: String,
     version: String,
     steps: u64,
@@ -34,26 +34,35 @@ impl Create {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let file = self.file.display().to_string();
         let text = documents::read_file(&self.file)?;
-        let workflow = check::demand(ctx, &file, &text)?;
-        let definition = Definition {
-            steps: check::count(&workflow) as u64,
-            name: workflow.name,
-            version: workflow.version,
-            description: workflow.description,
-            text,
-            file,
-            updated: ctx.clock.now(),
-            revision: 0,
-        };
-        match ctx.call(Request::Put { definition: Box::new(definition), replace: self.replace })? {
-            Reply::Workflow(workflows::Reply::Definition(row)) => ctx.ui.show(&Stored {
-                name: row.name,
-                version: row.version,
-                steps: row.steps,
-                revision: row.revision,
-            }),
-            other => engine::unexpected(&other),
+        ctx.ui.show(&keep(ctx, file, text, self.replace)?)
+    }
+}
+
+/// Checks a document and stores it.
+pub fn keep(ctx: &Context, file: String, text: String, replace: bool) -> Result<Stored> {
+    let workflow = check::demand(ctx, &file, &text)?;
+    let definition = Definition {
+        steps: check::count(&workflow) as u64,
+        name: workflow.name,
+        version: workflow.version,
+        description: workflow.description,
+        text,
+        file,
+        updated: ctx.clock.now(),
+        ..Definition::default()
+    };
+    match ctx.call(Request::Put { definition: Box::new(definition), replace })? {
+        Reply::Workflow(workflows::Reply::Definition(row)) => {
+            Ok(Stored { name: row.name, version: row.version, steps: row.steps, revision: row.revision })
         }
+        other => engine::unexpected(&other),
+    }
+}
+
+impl Stored {
+    pub fn mark(&self, page: &mut Page) {
+        let steps = text::plural(usize::try_from(self.steps).unwrap_or(usize::MAX), "step");
+        page.mark(State::Ok, format!("stored {} {} ({steps})", self.name, self.version));
     }
 }
 
@@ -61,8 +70,7 @@ impl Output for Stored {
     const KIND: &'static str = "workflow.stored/1";
 
     fn human(&self, page: &mut Page) {
-        let steps = text::plural(usize::try_from(self.steps).unwrap_or(usize::MAX), "step");
-        page.mark(State::Ok, format!("stored {} {} ({steps})", self.name, self.version));
+        self.mark(page);
         page.text(format!("run it: umcp workflow execute {}", self.name));
     }
 

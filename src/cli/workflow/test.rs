@@ -128,6 +128,12 @@ pub fn imagine(
                     let outcome = mocked(mocks, &path);
                     pending.push_back((path, outcome));
                 }
+                Command::Own { path, what, values, .. } => {
+                    let target = what.word().to_string();
+                    tell(now, &Seen::Call { path: path.clone(), target, arguments: values });
+                    let outcome = mocked(mocks, &path);
+                    pending.push_back((path, outcome));
+                }
                 Command::Cancel { path } => pending.retain(|(open, _)| *open != path),
             }
         }

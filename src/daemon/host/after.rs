@@ -9,7 +9,7 @@ use crate::policy::{self, grant};
 use crate::servers::model::Transport;
 use crate::skills;
 use crate::tools;
-use crate::upstream::Change;
+use crate::upstream::{Change, Upstream};
 use crate::usage;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -25,6 +25,7 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         StoreRequest::Server(_) | StoreRequest::Install(_) | StoreRequest::Package(_) => {
             Some(Change::Servers)
         }
+        StoreRequest::Workflow(request) if request.changes_tools() => Some(Change::Servers),
         StoreRequest::Tool(tools::Request::PutCatalogues(_)) => None,
         StoreRequest::Tool(tools::Request::Forget { servers }) => Some(Change::Forgotten(servers.clone())),
         StoreRequest::Tool(_) => Some(Change::Preferences),
@@ -68,6 +69,9 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
     let Some(change) = change else { return };
     // A store that cannot be read is told to the next one who asks it.
     let _ = gateway.world().sync(&change);
+    if matches!(request, StoreRequest::Workflow(_)) {
+        list_workflows(gateway);
+    }
     if gateway.hub.count() > 0 && !matches!(request, StoreRequest::Secret(_)) {
         let gateway = gateway.clone();
         tokio::spawn(async move { gateway.world().list_missing().await });
@@ -100,6 +104,15 @@ fn offer_skills(gateway: &Arc<Gateway>) {
                 gateway.world().touch();
             });
         }
+    }
+}
+
+/// Reads anew which workflows are tools; clients are told when that is another list.
+fn list_workflows(gateway: &Arc<Gateway>) {
+    let offering = |upstream: &Arc<Upstream>| upstream.entry.enabled && upstream.entry.offers_workflows();
+    for upstream in gateway.world().all().into_iter().filter(offering) {
+        // What goes wrong is noted with the server.
+        tokio::spawn(async move { upstream.list_anew().await });
     }
 }
 

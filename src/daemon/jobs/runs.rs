@@ -1,11 +1,13 @@
 //! Runs of workflows, asked for on the socket: begin, follow, begin again.
 
 use super::Jobs;
-use crate::calls::runner::{Start, compile};
+use crate::calls::runner::{Abandon, Start, compile};
 use crate::daemon::wire::{Hello, Mode};
 use crate::engine::Reply;
 use crate::engine::live::{Event, RunRequest, RunSource};
 use crate::error::{Error, Result, codes};
+use crate::ids;
+use crate::upstream::builtin::workflows::Asked;
 use crate::workflows::journal::{Event as Happened, Outcome, Status};
 use crate::workflows::machine::is_handler;
 use crate::workflows::{Definition, Run, read};
@@ -49,6 +51,57 @@ impl Jobs {
         });
     }
 
+    /// Lets the endpoint run workflows as tools.
+    pub fn offer_runs(self: &Arc<Self>) {
+        let jobs = Arc::downgrade(self);
+        self.gateway.world().shared.run_workflows_by(Box::new(move |asked| {
+            let jobs = jobs.upgrade();
+            Box::pin(async move {
+                match jobs {
+                    Some(jobs) => jobs.run_asked(asked).await,
+                    None => Err(Error::new(&codes::CANCELLED, "the daemon is ending")),
+                }
+            })
+        }));
+    }
+
+    /// Runs a workflow for whoever called it as a tool.
+    async fn run_asked(&self, asked: Asked) -> Result<Value> {
+        let Asked { name, inputs, told } = asked;
+        let definition = self.runner.definition(&name).await?;
+        let happening = self.runner.follow();
+        let id = ids::fresh("wf");
+        let guard = Abandon::new(&self.runner, &id);
+        let start = Start {
+            definition,
+            inputs,
+            by: "tool".into(),
+            parent: None,
+            id: Some(id.clone()),
+            seed: Vec::new(),
+            depth: 0,
+        };
+        self.runner.begin(start).await?;
+        let tell = |event: Event| {
+            if let Event::Run { event, .. } = event
+                && let Some(line) = progress(&event)
+            {
+                // Nobody listens: nothing to tell.
+                let _ = told.send(line);
+            }
+        };
+        let run = self.see(&id, happening, tell).await?;
+        guard.disarm();
+        match run.status {
+            Status::Completed => Ok(serde_json::from_str(&run.outputs).unwrap_or_default()),
+            status => {
+                let reason = run.failure.map_or_else(String::new, |failure| format!(": {}", failure.message));
+                let message = format!("the run `{id}` is {}{reason}", status.word());
+                Err(Error::new(&codes::RUN_FAILED, message).hint(format!("umcp workflow logs {id}")))
+            }
+        }
+    }
+
     /// Begins a run; with `wait`, sees it to its end.
     pub(super) async fn run_workflow(
         &self,
@@ -60,7 +113,7 @@ impl Jobs {
         let start = Start { definition, inputs, by: request.by, parent: None, id: None, seed, depth: 0 };
         let run = self.runner.begin(start).await?;
         match request.wait {
-            true => self.see(&run.id, happening, events).await,
+            true => self.see(&run.id, happening, |event| drop(events.send(event))).await,
             false => Ok(run),
         }
     }
@@ -105,21 +158,21 @@ impl Jobs {
     /// Sees a run that is under way to its end.
     pub(super) async fn follow_run(&self, id: &str, events: &mpsc::UnboundedSender<Event>) -> Result<Run> {
         let happening = self.runner.follow();
-        self.see(id, happening, events).await
+        self.see(id, happening, |event| drop(events.send(event))).await
     }
 
     async fn see(
         &self,
         id: &str,
         mut happening: broadcast::Receiver<Event>,
-        events: &mpsc::UnboundedSender<Event>,
+        tell: impl Fn(Event),
     ) -> Result<Run> {
         let over = self.runner.wait(id);
         tokio::pin!(over);
         let hand_on = |event: Event| {
             if matches!(&event, Event::Run { run, .. } if run == id) {
                 // Who asked may have gone; the run goes on.
-                let _ = events.send(event);
+                tell(event);
             }
         };
         let ended = loop {
@@ -138,6 +191,25 @@ impl Jobs {
         }
         ended
     }
+}
+
+/// What of a run is worth a line to a client.
+fn progress(event: &Happened) -> Option<String> {
+    Some(match event {
+        Happened::Finished { path, outcome } => {
+            let word = match outcome {
+                Outcome::Done(_) => "done",
+                Outcome::Failed(_) => "failed",
+                Outcome::Skipped => return None,
+                Outcome::Cancelled => "cancelled",
+            };
+            format!("{path}: {word}")
+        }
+        Happened::Retry { path, failure, .. } => format!("{path}: {}, is tried again", failure.message),
+        Happened::Waiting { path, message, .. } if message.is_empty() => format!("{path}: waits"),
+        Happened::Waiting { path, message, .. } => format!("{path}: waits for an answer: {message}"),
+        _ => return None,
+    })
 }
 
 /// What a retry takes over: steps that were done or skipped, but not those that dealt with the failure.

@@ -11,6 +11,7 @@ use super::memory::{CALLER, Memory};
 use super::reply::{self, Output};
 use super::skills::Skills;
 use super::time::Time;
+use super::workflows::{self, Workflows};
 use crate::error::{Error, Result};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, ErrorCode, GetPromptRequestParams, GetPromptResponse,
@@ -41,6 +42,7 @@ pub enum Kit {
     Database(Arc<Database>),
     Memory(Arc<Memory>),
     Skills(Skills),
+    Workflows(Workflows),
 }
 
 impl Kit {
@@ -54,6 +56,7 @@ impl Kit {
             Self::Database(_) => "database",
             Self::Memory(_) => "memory",
             Self::Skills(_) => "skills",
+            Self::Workflows(_) => workflows::NAME,
         }
     }
 
@@ -68,6 +71,7 @@ impl Kit {
             Self::Memory(_) => Memory::tools(),
             // They come and go; they are listed anew each time.
             Self::Skills(_) => Vec::new(),
+            Self::Workflows(_) => Vec::new(),
         }
     }
 
@@ -135,6 +139,12 @@ impl Host {
                 memory.clone().call(tool.to_string(), arguments, caller).await
             }
             Kit::Skills(skills) => skills.call(tool, arguments).await,
+            Kit::Workflows(workflows) => {
+                let Value::Object(inputs) = arguments else {
+                    return Err(reply::invalid("the inputs of a workflow are an object"));
+                };
+                workflows.call(tool, inputs, (&context.peer, context.meta.get_progress_token())).await
+            }
             Kit::Kv(kv) => {
                 let (output, change) = kv.call(tool, arguments)?;
                 if let Some(change) = change {
@@ -166,6 +176,7 @@ impl Host {
     async fn tools_now(&self) -> Result<Vec<Tool>, ErrorData> {
         match &self.kit {
             Kit::Skills(skills) => skills.tools().await.map_err(failed),
+            Kit::Workflows(workflows) => workflows.tools().await.map_err(failed),
             _ => Ok(self.tools.clone()),
         }
     }

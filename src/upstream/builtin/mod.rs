@@ -1,4 +1,4 @@
-//! The servers inside umcp: time, files, kv, fetch, http, database, memory and skills. They are spoken to through the same raw link as a
+//! The servers inside umcp: time, files, kv, fetch, http, database, memory, skills and workflows. They are spoken to through the same raw link as a
 //! child process, so nothing above knows that no process is there. Each has its own file; the protocol is in `host`.
 //!
 //! A server lives in one task, which ends with its link.
@@ -16,6 +16,7 @@ mod reply;
 mod skills;
 mod time;
 pub(in crate::upstream) mod web;
+pub mod workflows;
 
 use super::Shared;
 use super::link::{Inbox, Link, read_lines, write_lines};
@@ -30,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Every built-in server and what it is for.
-pub const NAMES: [(&str, &str); 8] = [
+pub const NAMES: [(&str, &str); 9] = [
     ("time", "The time in any zone, and conversions that are right around daylight saving"),
     ("fetch", "Web pages as readable text"),
     ("files", "Files below the directories you allow"),
@@ -39,6 +40,7 @@ pub const NAMES: [(&str, &str); 8] = [
     ("database", "A SQLite database in one file"),
     ("memory", "What agents remember, across sessions and agents"),
     ("skills", "The skills you have installed, for agents that have none of their own"),
+    (workflows::NAME, "Your workflows, each a tool"),
 ];
 
 /// Bytes on their way between the link and the server, each way.
@@ -61,6 +63,10 @@ pub struct Options {
 
 /// Starts the built-in server of an entry. Closing the link ends it.
 pub async fn open(name: &str, upstream: &Arc<Upstream>, inbox: Arc<dyn Inbox>) -> Result<Arc<Link>> {
+    if name == workflows::NAME {
+        let workflows = workflows::Workflows::new(upstream.shared().clone());
+        return Ok(start(Kit::Workflows(workflows), inbox));
+    }
     let options = upstream.resolving(options).await?;
     open_with(name, options, inbox)
 }
@@ -86,12 +92,26 @@ fn options(upstream: &Upstream) -> Result<Options> {
     })
 }
 
+/// Sends a request as the built-in `http` server does: status, headers and body of the answer.
+pub(in crate::upstream) async fn http_request(
+    allow_private: bool,
+    arguments: serde_json::Value,
+) -> Result<serde_json::Value> {
+    let allowed = allow_private.then(|| ("UMCP_ALLOW_PRIVATE".to_string(), "1".to_string()));
+    let options = Options { env: allowed.into_iter().collect(), ..Options::default() };
+    let output = http::Http::new(&options)?.call(arguments).await?;
+    Ok(output.data.unwrap_or_default())
+}
+
 /// The same without an entry.
 pub fn open_with(name: &str, options: Options, inbox: Arc<dyn Inbox>) -> Result<Arc<Link>> {
-    let host = Host::new(kit(name, options)?);
+    Ok(start(kit(name, options)?, inbox))
+}
+
+fn start(kit: Kit, inbox: Arc<dyn Inbox>) -> Arc<Link> {
     let (link, queue) = Link::new(inbox);
-    tokio::spawn(run(host, link.clone(), queue));
-    Ok(link)
+    tokio::spawn(run(Host::new(kit), link.clone(), queue));
+    link
 }
 
 fn kit(name: &str, options: Options) -> Result<Kit> {

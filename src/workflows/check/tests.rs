@@ -70,15 +70,40 @@ steps:
 }
 
 #[test]
-fn a_secret_input_is_refused() {
-    let text = "name: w\ninputs:\n  key: {type: string, secret: true}\nsteps: [{id: a, set: 1}]\n";
-    assert_eq!(
-        mistakes(text),
-        [
-            "3:31 an input cannot be secret: a run keeps its inputs as they are (keep the value in the vault, and \
-          name it in the entry of the server that needs it)"
-        ]
-    );
+fn a_secret_input_is_only_handed_on() {
+    let head = "name: w\ninputs:\n  key: {type: string, secret: true}\n";
+    let fine = "steps:\n  - {id: a, tool: x.y, inputs: {k: \"${{ inputs.key }}\"}}\n  \
+        - {id: b, http: \"https://a.example\", headers: {Authorization: \"Bearer ${{ inputs.key }}\"}}\n";
+    assert_eq!(mistakes(&format!("{head}{fine}")), [""; 0]);
+    let hint = "(it is for the inputs, headers and variables of a step that calls something)";
+    for step in [
+        "set: \"${{ inputs.key }}\"",
+        "wait: \"${{ inputs['key'] }}\"",
+        "approval: \"ok ${{ inputs.key }}?\"",
+        "workflow: x, inputs: {k: \"${{ inputs.key }}\"}",
+        "tool: x.y, if: \"${{ inputs.key == 'a' }}\"",
+        "type: foreach, items: \"${{ split(inputs.key, ',') }}\", steps: []",
+        "type: repeat, until: \"${{ inputs.key == 'a' }}\", steps: [{id: b, set: 1}]",
+    ] {
+        let found = mistakes(&format!("{head}steps: [{{id: a, {step}}}]\n"));
+        assert!(
+            found
+                .iter()
+                .any(|it| it.contains("the secret input `key` cannot be used here") && it.contains(hint)),
+            "{step}: {found:?}"
+        );
+    }
+    let whole = "steps: [{id: a, tool: x.y, inputs: {k: \"${{ json(inputs) }}\"}}]\n";
+    assert!(mistakes(&format!("{head}{whole}"))[0].contains("`inputs` as a whole has a secret in it"));
+    let output = "steps: [{id: a, set: 1}]\noutputs: {k: \"${{ inputs.key }}\"}\n";
+    assert!(mistakes(&format!("{head}{output}"))[0].contains("cannot be used here"));
+    for (input, expected) in [
+        ("{type: integer, secret: true}", "the secret input `key` is a string"),
+        ("{secret: true, default: abcdefgh}", "a secret input has no `default`"),
+    ] {
+        let found = mistakes(&format!("name: w\ninputs:\n  key: {input}\nsteps: []\n"));
+        assert!(found[0].contains(expected), "{found:?}");
+    }
 }
 
 #[test]

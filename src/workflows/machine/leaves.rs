@@ -82,6 +82,17 @@ impl Machine {
                     target: target.clone(),
                     arguments,
                     timeout_ms: step.timeout_ms,
+                    cache_ms: step.cache_ms,
+                }
+            }
+            Action::Own { what: own, inputs } => {
+                let values = self.render(inputs, prefix, &what)?;
+                Command::Own {
+                    path: path.into(),
+                    what: *own,
+                    values,
+                    timeout_ms: step.timeout_ms,
+                    cache_ms: step.cache_ms,
                 }
             }
             Action::Workflow { name, inputs, .. } => {

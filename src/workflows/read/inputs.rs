@@ -4,7 +4,8 @@ use super::{Reader, is_name};
 use crate::documents::{self, Node};
 use crate::workflows::model::{Input, InputKind};
 
-const KEYS: [&str; 7] = ["type", "description", "required", "default", "enum", "choices", "example"];
+pub(in crate::workflows) const KEYS: [&str; 8] =
+    ["type", "description", "required", "default", "enum", "choices", "example", "secret"];
 
 impl Reader<'_> {
     pub(super) fn inputs(&mut self, node: &Node) -> Vec<Input> {
@@ -30,6 +31,7 @@ impl Reader<'_> {
             default: None,
             choices: Vec::new(),
             description: String::new(),
+            secret: false,
             at,
         };
         if let Some(word) = node.as_str() {
@@ -39,17 +41,23 @@ impl Reader<'_> {
         if node.is_null() {
             return input;
         }
-        if let Some(secret) = node.get("secret") {
-            self.wrong(secret.at, "an input cannot be secret: a run keeps its inputs as they are").hint_last(
-                "keep the value in the vault, and name it in the entry of the server that needs it",
-            );
-            return input;
-        }
         self.only(node, &KEYS, &format!("the input `{name}`"));
         if let Some(kind) = node.get("type") {
             match kind.as_str() {
                 Some(word) => input.kind = self.kind(word, kind),
                 None => drop(self.wrong(kind.at, "`type` is a word such as `string`")),
+            }
+        }
+        input.secret = self.flag(node, "secret").unwrap_or_default();
+        if input.secret {
+            input.kind = if node.get("type").is_none() { InputKind::Text } else { input.kind };
+            if input.kind != InputKind::Text {
+                self.wrong(node.at, format!("the secret input `{name}` is a string"));
+            }
+            for key in ["default", "enum", "choices", "example"] {
+                if let Some(value) = node.get(key) {
+                    self.wrong(value.at, format!("a secret input has no `{key}`: the document is no secret"));
+                }
             }
         }
         input.description = self.word(node, "description").unwrap_or_default();

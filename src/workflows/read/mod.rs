@@ -1,8 +1,9 @@
 //! A workflow document, YAML or JSON, to the model. Everything that is wrong is found at once, each with its place and
 //! the nearest word that would have been right. What the words mean together is checked in `check`.
 
-mod inputs;
-mod steps;
+pub(super) mod inputs;
+pub mod own;
+pub(super) mod steps;
 
 use super::model::{CONCURRENCY, Formula, Shape, Workflow};
 pub use crate::clock::milliseconds as duration;
@@ -48,7 +49,7 @@ pub(super) struct Reader<'a> {
     steps: usize,
 }
 
-const TOP: [&str; 12] = [
+pub(super) const TOP: [&str; 12] = [
     "name",
     "version",
     "description",

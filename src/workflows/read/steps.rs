@@ -1,4 +1,5 @@
-//! The steps of a document. A step says what it does by one key (`tool`, `app`, `workflow`, `wait`, `approval`, `set`)
+//! The steps of a document. A step says what it does by one key (`tool`, `app`, `workflow`, `command`, `http`, `agent`, `wait`,
+//! `approval`, `set`)
 //! or by `type` (`conditional`, `switch`, `parallel`, `foreach`, `repeat`, `try`).
 
 use super::{MAX_NESTING, MAX_STEPS, Reader, is_name};
@@ -7,7 +8,7 @@ use crate::workflows::model::{Action, Backoff, CONCURRENCY, Formula, Join, Retry
 use serde_json::Value;
 
 /// Keys every step takes.
-const COMMON: [&str; 11] = [
+pub(in crate::workflows) const COMMON: [&str; 12] = [
     "id",
     "name",
     "description",
@@ -19,12 +20,16 @@ const COMMON: [&str; 11] = [
     "error_handling",
     "continue_on_error",
     "idempotent",
+    "cache",
 ];
 /// What a step may do, with the keys that go with it.
-const KINDS: [(&str, &[&str]); 12] = [
+pub(in crate::workflows) const KINDS: [(&str, &[&str]); 15] = [
     ("tool", &["tool", "inputs", "with"]),
     ("app", &["app", "inputs", "with"]),
     ("workflow", &["workflow", "inputs", "with"]),
+    ("command", &["command", "cwd", "stdin", "env"]),
+    ("http", &["http", "method", "headers", "query", "body", "allow_private"]),
+    ("agent", &["agent", "prompt", "model", "cwd", "env"]),
     ("wait", &["wait"]),
     ("approval", &["approval", "message"]),
     ("set", &["set"]),
@@ -35,8 +40,11 @@ const KINDS: [(&str, &[&str]); 12] = [
     ("repeat", &["steps", "until", "max", "pause"]),
     ("try", &["steps", "catch", "finally"]),
 ];
+/// What `error_handling` takes.
+pub(in crate::workflows) const ERROR_HANDLING: [&str; 7] =
+    ["strategy", "max_attempts", "backoff", "delay", "max_delay", "retry_on", "fallback"];
 /// Kinds of the language that this engine does not run yet.
-const LATER: [&str; 4] = ["skill", "command", "http", "agent"];
+const LATER: [&str; 1] = ["skill"];
 
 impl Reader<'_> {
     /// A list of steps.
@@ -74,7 +82,14 @@ impl Reader<'_> {
         self.only(node, &known, &format!("the {} step `{id}`", kind.0));
         let action = self.action(kind.0, node, &id, depth)?;
         let (retry, fallback, handled) = self.error_handling(node, depth);
+        let cache_ms = self.time(node, "cache");
+        if let (Some(cache), false) =
+            (node.get("cache"), matches!(action, Action::Call { .. } | Action::Own { .. }))
+        {
+            self.wrong(cache.at, "only a step that calls something has a result to `cache`");
+        }
         Some(Step {
+            cache_ms,
             at: node.at,
             condition: node.get("if").and_then(|condition| self.formula(condition, "if")),
             depends_on: self.depends_on(node),
@@ -193,6 +208,7 @@ impl Reader<'_> {
                 let at = node.get(kind).map_or(node.at, |name| name.at);
                 Action::Workflow { name: self.word(node, kind)?, at, inputs: self.with(node) }
             }
+            "command" | "http" | "agent" => self.own(kind, node, id)?,
             "wait" => Action::Wait(self.wait(node.get("wait")?)),
             "approval" => {
                 let message =
@@ -298,9 +314,7 @@ impl Reader<'_> {
     fn error_handling(&mut self, node: &Node, depth: usize) -> (Retry, Vec<Step>, bool) {
         let mut retry = Retry::default();
         let Some(node) = node.get("error_handling") else { return (retry, Vec::new(), false) };
-        const KEYS: [&str; 7] =
-            ["strategy", "max_attempts", "backoff", "delay", "max_delay", "retry_on", "fallback"];
-        self.only(node, &KEYS, "`error_handling`");
+        self.only(node, &ERROR_HANDLING, "`error_handling`");
         let strategy = self.word(node, "strategy");
         if let Some(word) = strategy.as_deref()
             && !["retry", "fail", "continue", "fallback"].contains(&word)

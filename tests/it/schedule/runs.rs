@@ -301,6 +301,26 @@ fn runs_by_hand_are_waited_for_stopped_and_told() {
     assert_eq!(ticked, []);
 }
 
+#[test]
+fn a_workflow_that_is_stopped_while_it_begins_does_not_go_on() {
+    let daemon = daemon();
+    let text = "name: w\nsteps: [{id: nap, tool: box.sleep, inputs: {ms: 60000}}]\n";
+    let definition = Definition { name: "w".into(), text: text.into(), ..Definition::default() };
+    daemon.ask(workflows::Request::Put { definition: Box::new(definition), replace: false });
+    put(&daemon, schedule("nap", Target::Workflow("w".into()), in_ms(3_600_000)));
+    for _ in 0..20 {
+        daemon.live(Live::RunSchedule { name: "nap".into(), wait: false });
+        let LiveReply::Firings(stopped) = daemon.live(Live::StopSchedule { name: "nap".into() }) else {
+            panic!("no runs");
+        };
+        assert_eq!(stopped.iter().map(|row| row.status).collect::<Vec<_>>(), [Status::Cancelled]);
+        let Reply::Workflow(workflows::Reply::Runs(open)) = daemon.ask(workflows::Request::Unfinished) else {
+            panic!("no list");
+        };
+        assert_eq!(open, [], "the schedule's run is over and its workflow goes on");
+    }
+}
+
 /// The commands of the roadmap's page on schedules, as they stand there.
 #[test]
 fn the_roadmaps_commands_work_as_written() {

@@ -146,7 +146,14 @@ impl Jobs {
                     Value::Object(given) => given,
                     _ => Map::new(),
                 };
-                let inputs = self.with_context(firing, &*compile(&definition.text)?, given).await?;
+                let workflow = compile(&definition.text)?;
+                if let Some(input) = workflow.inputs.iter().find(|input| input.secret) {
+                    let message =
+                        format!("a schedule keeps its inputs, and `{}` is a secret one", input.name);
+                    return Err(Error::new(&codes::ARGUMENTS_INVALID, message)
+                        .hint("keep the value in the vault, and name it in the step: secret://NAME"));
+                }
+                let inputs = self.with_context(firing, &workflow, given).await?;
                 let by = format!("schedule:{}", firing.schedule);
                 let start = Start {
                     definition,
