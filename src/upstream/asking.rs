@@ -44,7 +44,10 @@ impl Asking {
                 .because(format!("no turn within {} s", self.patience.as_secs()))
         })?;
         let (done, end) = oneshot::channel();
+        // Accounts are asked for their tokens from there.
+        let runtime = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new().name("secrets".into()).stack_size(STACK).spawn(move || {
+            let _runtime = runtime.enter();
             let value = work();
             drop(turn);
             // Nobody waits any more: the call has ended.
@@ -89,6 +92,7 @@ mod tests {
                 asking.aside("other", || 2).await.unwrap()
             };
             let other = tokio::select! {
+                biased;
                 _ = &mut stuck => 0,
                 other = meanwhile => other,
             };

@@ -122,7 +122,10 @@ impl Door {
     /// A session of this guest: what a key may do is not what another one may.
     fn session(&self, id: &str, guest: &Guest) -> Option<Arc<HttpSession>> {
         let known = self.sessions.get(id, guest.profile.as_deref());
-        let known = known.filter(|known| known.session.arrival.token == guest.pass)?;
+        let is_theirs = |session: &Session| session.arrival.token == guest.pass;
+        // One that was let go is known to its client by its name alone.
+        let lives = |session: &Session| self.gateway.hub.get(session.id).is_some();
+        let known = known.filter(|known| is_theirs(&known.session) && lives(&known.session))?;
         known.session.used_until(guest.until);
         Some(known)
     }
