@@ -6,7 +6,7 @@ use super::{Global, RunForeground, interrupt};
 use crate::clock::Clock;
 use crate::daemon::client::Client;
 use crate::engine::live::{Event, Live, LiveReply};
-use crate::engine::{self, Engine, Reply, Request, StoreRequest};
+use crate::engine::{self, Engine, Meaning, Reply, Request, StoreRequest};
 use crate::error::{Error, Result, codes};
 use crate::paths::{Paths, io_error};
 use crate::store::{ReadOnly, Store};
@@ -126,7 +126,10 @@ impl Context {
                 }
             }
             match Store::open_read_only(&self.paths.store())? {
-                ReadOnly::Open(store) => *way = Way::Reading(Box::new(Engine::new(store, self.clock))),
+                ReadOnly::Open(store) => {
+                    let engine = Engine::new(store, self.clock).with_meaning(Meaning::built_in());
+                    *way = Way::Reading(Box::new(engine));
+                }
                 ReadOnly::Missing => *way = Way::Reading(Box::new(Engine::new(Store::memory(), self.clock))),
                 ReadOnly::Locked if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(10))

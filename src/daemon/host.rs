@@ -15,7 +15,7 @@ use super::wire::{Frame, Hello, Mode};
 use crate::calls::Caller;
 use crate::clock::Clock;
 use crate::engine::live::{Event, Listening};
-use crate::engine::{Engine, Request, StoreRequest};
+use crate::engine::{Engine, Meaning, Request, StoreRequest};
 use crate::error::{Error, Result, codes};
 use crate::gateway::Gateway;
 use crate::gateway::session::Arrival;
@@ -127,14 +127,15 @@ async fn host(
     let brought = Arc::new(Notify::new());
     let bringing = brought.clone();
     let (retime, retimed) = mpsc::unbounded_channel();
-    let engine = Engine::new(store, clock).with_watcher(Arc::new(move |request| {
-        after::retime(&retime, request);
-        after::note(&noting, request);
-        after::watched(&watching, &renaming, request);
-        if matches!(request, StoreRequest::Memory(request) if request.brings_text()) {
-            bringing.notify_one();
-        }
-    }));
+    let engine =
+        Engine::new(store, clock).with_meaning(Meaning::built_in()).with_watcher(Arc::new(move |request| {
+            after::retime(&retime, request);
+            after::note(&noting, request);
+            after::watched(&watching, &renaming, request);
+            if matches!(request, StoreRequest::Memory(request) if request.brings_text()) {
+                bringing.notify_one();
+            }
+        }));
     let settings = Settings::load(paths)?;
     let world = World::load(engine.clone(), settings, paths.clone(), children)?;
     let gateway = Gateway::new(Caller::new(world));

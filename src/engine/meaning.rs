@@ -2,7 +2,9 @@
 //! and what has none yet gets it beside the calls. Rule: nothing waits for a vector, and nothing fails for want of one.
 
 use super::{Engine, Reply, StoreRequest, unexpected};
+use crate::embedding::{self, Encoder};
 use crate::error::Result;
+use crate::ids;
 use crate::memory::model::Who;
 use crate::memory::vectors::{Kept, Made, Vector};
 use crate::memory::{self, Ask, Request};
@@ -19,11 +21,21 @@ pub struct Meaning {
     pub encode: Arc<dyn Fn(&str) -> Vector + Send + Sync>,
 }
 
+impl Meaning {
+    /// The model that is part of the program, where it was built with one.
+    pub fn built_in() -> Option<Self> {
+        let encoder = Encoder::built_in()?;
+        let encode =
+            move |text: &str| Vector::from_row(&embedding::Vector::quantize(&encoder.encode(text)).to_bytes());
+        Some(Self { model: ids::hex(&encoder.digest()[..8]), encode: Arc::new(encode) })
+    }
+}
+
 impl Engine {
-    /// Lets searches of memories go by meaning too.
+    /// Lets searches of memories go by meaning too, where there is something that knows it.
     #[must_use]
-    pub fn with_meaning(mut self, meaning: Meaning) -> Self {
-        self.meaning = Some(meaning);
+    pub fn with_meaning(mut self, meaning: Option<Meaning>) -> Self {
+        self.meaning = meaning;
         self
     }
 
@@ -32,8 +44,9 @@ impl Engine {
         let Some(meaning) = &self.meaning else { return request };
         let StoreRequest::Memory(mut request) = request else { return request };
         match &mut request.ask {
+            // A question costs some milliseconds, for nothing where no memory has a vector.
             Ask::Search(search) | Ask::Answer(search) | Ask::Context { search, .. }
-                if search.vector.is_none() =>
+                if search.vector.is_none() && self.store.read(memory::has_vectors).unwrap_or(false) =>
             {
                 search.vector = Some((meaning.model.clone(), (meaning.encode)(&search.question)));
             }
@@ -89,7 +102,7 @@ mod tests {
     #[test]
     fn a_search_goes_by_words_until_the_vectors_are_made() {
         let clock = Clock::Fixed(Timestamp::from_millis(1_800_000_000_000));
-        let engine = Engine::new(Store::memory(), clock).with_meaning(toy());
+        let engine = Engine::new(Store::memory(), clock).with_meaning(Some(toy()));
         let new = |text: &str| New { namespace: "default".into(), text: text.into(), ..New::default() };
         let texts = ["She starts her day with an espresso", "Taxes are due in May"];
         engine.remember(Ask::Store(texts.map(new).to_vec())).unwrap();

@@ -360,6 +360,11 @@ fn stats(tx: &Reader, check: bool, who: &Who, now: Timestamp) -> Result<Stats> {
     Ok(stats)
 }
 
+/// Whether any memory has a vector.
+pub fn has_vectors(tx: &Reader) -> Result<bool> {
+    vectors::any(tx)
+}
+
 /// Names of namespaces, for completion.
 pub fn names(tx: &Reader) -> Result<Vec<String>> {
     Ok(space::all(tx)?.into_iter().map(|space| space.name).collect())

@@ -24,7 +24,7 @@ const DAY_MS: f32 = 86_400_000.0;
 const IMPORTANCE: f32 = 0.2;
 const RECENCY: f32 = 0.1;
 /// Below this two texts have nothing to do with each other.
-const UNRELATED: f32 = 0.15;
+const UNRELATED: f32 = 0.2;
 /// A word that no more of the memories hold is rare.
 const RARE: u64 = 3;
 

@@ -40,6 +40,13 @@ pub struct Made {
 }
 
 impl Vector {
+    /// Reads a row of four bytes of scale, little endian, and one byte a number.
+    pub fn from_row(row: &[u8]) -> Self {
+        let (scale, values) = row.split_at_checked(4).unwrap_or_default();
+        let scale = scale.try_into().map_or(0.0, f32::from_le_bytes);
+        Self { scale, values: values.iter().map(|byte| byte.cast_signed()).collect() }
+    }
+
     /// How alike two directions are, from -1 to 1; 0 for vectors of different lengths.
     pub fn dot(&self, other: &Self) -> f32 {
         if self.values.len() != other.values.len() {
@@ -49,6 +56,11 @@ impl Vector {
             self.values.iter().zip(&other.values).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
         sum as f32 * self.scale * other.scale
     }
+}
+
+/// Whether there is any.
+pub fn any(tx: &Reader) -> Result<bool> {
+    Ok(tx.count(&VECTORS)? > 0)
 }
 
 pub fn remove(tx: &mut Writer, number: u32) -> Result<()> {

@@ -43,7 +43,7 @@ skills                   | error clock ids store sealing documents documents/nea
 catalogue                | error clock ids store documents documents/near search
 memory                   | error clock ids store documents documents/near search
 
-engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows schedules sealing secrets integrations apps packages catalogue memory skills
+engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows schedules sealing secrets integrations apps packages catalogue memory skills embedding
 upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations apps memory skills workflows
 calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows
 gateway                  | error clock ids paths engine upstream calls settings servers tools environments policy usage audit integrations

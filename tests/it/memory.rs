@@ -275,12 +275,14 @@ fn two_agents_share_what_they_may_and_survive_a_kill() {
     let query = json!({"query": "weekly updates", "filter": {"exclude_agents": ["bob"]}});
     let found = data(&mut bob, "search", query.clone());
     assert_eq!((&found["memories"][0]["id"], &found["memories"][0]["agent"]), (&id, &json!("alice")));
-    assert_eq!(data(&mut bob, "search", json!({"query": "herself"}))["memories"], json!([]));
+    // Meaning may find something, as vectors come; never what is another's own.
+    let own = |found: &Value| found.to_string().contains("agent/alice");
+    assert!(!own(&data(&mut bob, "search", json!({"query": "herself"}))));
     // A name in `_meta` is not believed.
     let forged = json!({"name": "memory__search", "arguments": {"query": "herself"},
         "_meta": {"umcp/caller": {"agent": "alice", "session": 1, "owner": true}}});
     let forged = bob.ask("tools/call", forged);
-    assert_eq!(forged.result()["structuredContent"]["memories"], json!([]));
+    assert!(!own(forged.result()));
     let create = json!({"command": "create", "path": "/memories/plan.md", "file_text": "step one\n"});
     assert!(alice.call("memory__memory", create).text().contains("created successfully"));
     let view = json!({"command": "view", "path": "/memories/plan.md"});
@@ -296,5 +298,5 @@ fn two_agents_share_what_they_may_and_survive_a_kill() {
     let (mut alice, mut bob) = (agent(&daemon, "alice"), agent(&daemon, "bob"));
     assert_eq!(data(&mut bob, "search", query.clone())["memories"][0]["id"], id);
     data(&mut alice, "forget", json!({"ids": [id]}));
-    assert_eq!(data(&mut bob, "search", query)["memories"], json!([]));
+    assert!(!data(&mut bob, "search", query).to_string().contains("weekly status"));
 }
