@@ -60,20 +60,20 @@ unsafe fn tokens512<const TOKENS: usize>(tile: &Tile, out: &mut [f32]) {
             for pair in 0..GROUP / 2 {
                 let column = group * GROUP + 2 * pair;
                 let weights = _mm512_cvtepi8_epi16(_mm256_loadu_si256(codes.add(column * ROWS).cast()));
-                for token in 0..TOKENS {
+                for (token, whole) in whole.iter_mut().enumerate() {
                     let two = integers.add(token * tile.columns + column).cast::<i32>().read_unaligned();
-                    whole[token] = _mm512_dpwssd_epi32(whole[token], weights, _mm512_set1_epi32(two));
+                    *whole = _mm512_dpwssd_epi32(*whole, weights, _mm512_set1_epi32(two));
                 }
             }
             let scale = _mm512_cvtepu16_epi32(_mm256_loadu_si256(scales.add(group * ROWS).cast()));
             let scale = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(scale));
-            for token in 0..TOKENS {
-                sums[token] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole[token]), scale, sums[token]);
+            for (sum, whole) in sums.iter_mut().zip(whole) {
+                *sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole), scale, *sum);
             }
         }
         let bias = _mm512_loadu_ps(tile.bias.as_ptr());
-        for token in 0..TOKENS {
-            let result = _mm512_fmadd_ps(sums[token], _mm512_set1_ps(tile.factors[token]), bias);
+        for (token, sum) in sums.into_iter().enumerate() {
+            let result = _mm512_fmadd_ps(sum, _mm512_set1_ps(tile.factors[token]), bias);
             _mm512_storeu_ps(out.as_mut_ptr().add(token * tile.stride), result);
         }
     }
@@ -109,21 +109,21 @@ unsafe fn tokens256<const TOKENS: usize>(tile: &Tile, out: &mut [f32]) {
                     let column = group * GROUP + 2 * pair;
                     let weights = codes.add(column * ROWS + 2 * half);
                     let weights = _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.cast()));
-                    for token in 0..TOKENS {
+                    for (token, whole) in whole.iter_mut().enumerate() {
                         let two = integers.add(token * tile.columns + column).cast::<i32>().read_unaligned();
                         let product = _mm256_madd_epi16(weights, _mm256_set1_epi32(two));
-                        whole[token] = _mm256_add_epi32(whole[token], product);
+                        *whole = _mm256_add_epi32(*whole, product);
                     }
                 }
                 let scale = _mm256_cvtepu16_epi32(_mm_loadu_si128(scales.add(group * ROWS + half).cast()));
                 let scale = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(scale));
-                for token in 0..TOKENS {
-                    sums[token] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(whole[token]), scale, sums[token]);
+                for (sum, whole) in sums.iter_mut().zip(whole) {
+                    *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(whole), scale, *sum);
                 }
             }
             let bias = _mm256_loadu_ps(tile.bias.as_ptr().add(half));
-            for token in 0..TOKENS {
-                let result = _mm256_fmadd_ps(sums[token], _mm256_set1_ps(tile.factors[token]), bias);
+            for (token, sum) in sums.into_iter().enumerate() {
+                let result = _mm256_fmadd_ps(sum, _mm256_set1_ps(tile.factors[token]), bias);
                 _mm256_storeu_ps(out.as_mut_ptr().add(token * tile.stride + half), result);
             }
         }
