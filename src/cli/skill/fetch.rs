@@ -49,7 +49,7 @@ impl Spec {
         };
         let known = registry.is_none_or(|name| registries.iter().any(|it| it.name == name));
         let plain = is_name(name.split('@').next().unwrap_or(name));
-        if known && plain && !Path::new(word).exists() {
+        if known && plain {
             let word = version.map_or_else(|| name.to_string(), |it| format!("{name}@={it}"));
             return Ok(Self::Named { registry: registry.map(Into::into), need: Need::parse(&word)? });
         }

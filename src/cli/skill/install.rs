@@ -1,7 +1,7 @@
 //! `skill install` and `import`: a skill with everything it needs, checked before anything is in its place.
 
 use super::fetch::{self, Fetched, Spec};
-use super::{all, ask, files, find, is_path, publishers, registries, unexpected};
+use super::{all, ask, files, find, publishers, registries, unexpected};
 use crate::cli::context::Context;
 use crate::cli::known::all_servers;
 use crate::engine::{self, Reply as Answer};
@@ -19,6 +19,7 @@ use crate::workflows::{check, read, start};
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Install a skill, with the skills it needs
 ///
@@ -119,8 +120,9 @@ pub fn install(ctx: &Context, spec: &Spec, how: &How) -> Result<Done> {
             newest.retain(|it| {
                 registry.as_ref().is_none_or(|name| it.offer.as_ref().is_some_and(|(from, _)| from == name))
             });
-            if newest.is_empty() && is_path(&need.name) {
-                return Err(crate::skills::not_found(&need.name, &skills));
+            if newest.is_empty() && Path::new(&need.name).is_dir() {
+                let error = crate::skills::not_found(&need.name, &skills);
+                return Err(error.hint(format!("the folder here is `./{}`", need.name)));
             }
             candidates.insert(need.name.clone(), newest);
             need.clone()

@@ -149,9 +149,9 @@ fn version<'a>(skill: &'a Skill, version: Option<&str>) -> Result<&'a Installed>
     }
 }
 
-/// A word that means a path rather than a name.
+/// A word that means a path rather than a name: a folder that happens to lie here takes no installed skill's place.
 fn is_path(word: &str) -> bool {
-    word.contains(['/', '\\']) || word == "." || word == ".." || Path::new(word).is_dir() || is_bundle(word)
+    word.contains(['/', '\\']) || word == "." || word == ".." || is_bundle(word)
 }
 
 /// A file that is a bundle by its name.
@@ -169,7 +169,10 @@ fn look(ctx: &Context, word: &str) -> Result<(Files, Whole)> {
 
 fn content(ctx: &Context, word: &str) -> Result<Files> {
     if !is_path(word) {
-        let skill = find(ctx, word)?;
+        let skill = find(ctx, word).map_err(|error| match Path::new(word).is_dir() {
+            true => error.hint(format!("the folder here is `./{word}`")),
+            false => error,
+        })?;
         return files::intact(&ctx.paths, &skill.name, skill.current()?);
     }
     match is_bundle(word) {
