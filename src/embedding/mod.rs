@@ -20,5 +20,6 @@ pub use vector::Vector;
 /// Numbers in a vector.
 pub const DIMENSIONS: usize = 384;
 
-#[cfg(all(test, feature = "embed-model"))]
+#[cfg(test)]
+#[cfg(feature = "embed-model")]
 mod tests;

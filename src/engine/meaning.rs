@@ -25,8 +25,9 @@ impl Meaning {
     /// The model that is part of the program, where it was built with one.
     pub fn built_in() -> Option<Self> {
         let encoder = Encoder::built_in()?;
-        let encode =
-            move |text: &str| Vector::from_row(&embedding::Vector::quantize(&encoder.encode(text)).to_bytes());
+        let encode = move |text: &str| {
+            Vector::from_row(&embedding::Vector::quantize(&encoder.encode(text)).to_bytes())
+        };
         Some(Self { model: ids::hex(&encoder.digest()[..8]), encode: Arc::new(encode) })
     }
 }

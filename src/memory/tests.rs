@@ -362,7 +362,7 @@ fn meaning_finds_what_words_do_not_and_names_still_come_first() {
 fn the_index_can_be_made_anew() {
     let desk = Desk::new();
     let number = desk.add("something to find");
-    desk.store.write(|tx| index::clear(tx)).unwrap();
+    desk.store.write(index::clear).unwrap();
     assert_eq!(desk.find("something"), Vec::<u32>::new());
     assert_eq!(desk.stats().troubles(), ["1 memories more or less in the index than there are"]);
     assert!(matches!(desk.ask(Ask::Reindex { vectors: true }), Reply::Count(1)));

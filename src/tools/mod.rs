@@ -118,7 +118,7 @@ pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
 
 /// Keeps what a server offers. One that was removed while it was asked is left out; so is a listing that was under way
 /// when the entry changed, which must not replace that of the new one.
-fn put_catalogue(tx: &mut Writer, server: &String, catalogue: &Catalogue) -> Result<()> {
+fn put_catalogue(tx: &mut Writer, server: &str, catalogue: &Catalogue) -> Result<()> {
     if !tx.contains(&tables::SERVERS, server)? {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! The running world: every server of the user, their connections, what they offer and what they are called.
-//! It starts nothing by itself: servers start when somebody calls them, lists come from the store.
+//! It starts nothing by itself: servers start when somebody calls them, lists come from the store. Long because all that
+//! servers share is put together here.
 
 pub mod app;
 mod asking;

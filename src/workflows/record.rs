@@ -100,8 +100,8 @@ mod tests {
         assert_eq!(
             text,
             "name: rec\nversion: 1.0.0\ndescription: Recorded calls\ninputs:\n  \
-             text: {\"description\":\"What: $ {{ x }}\",\"type\":\"string\"}\n  \
-             echo-2-text: {\"description\":\"What: $ {{ x }}\",\"type\":\"string\"}\n  \
+             text: {\"type\":\"string\",\"description\":\"What: $ {{ x }}\"}\n  \
+             echo-2-text: {\"type\":\"string\",\"description\":\"What: $ {{ x }}\"}\n  \
              b-c-text: {\"type\":\"any\"}\n  \
              odd-key: {\"type\":\"any\"}\n\
              steps:\n  \

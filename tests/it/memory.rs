@@ -18,7 +18,7 @@ fn a_memory_is_kept_found_changed_and_forgotten() {
     assert_snapshot!(sandbox.run(&store).to_string(), @"
     exit: 0
     --- stdout ---
-    ok stored m1 in default
+    ok   stored m1 in default
     ");
     assert!(sandbox.run(&store).stdout.contains("m1 says the same already"));
     sandbox.run(&[

@@ -238,7 +238,10 @@ fn another_home_becomes_the_same_or_says_what_differs() {
     let third = Sandbox::new();
     let output = registry.run_in(&third, &["sync", "--frozen", lock]);
     assert_eq!(output.code, 1, "{output}");
-    assert!(output.stderr.contains("EINTEGRITY") && output.stderr.contains("[UM0453]"), "{output}");
+    assert!(
+        output.stderr.contains("integrity checksum failed") && output.stderr.contains("[UM0453]"),
+        "{output}"
+    );
     assert_eq!(versions(&folder_of(&third)), Vec::<String>::new());
 }
 

@@ -315,7 +315,7 @@ fn past_calls_are_shown() {
     assert_snapshot!(sandbox.run(&["tool", "history", "files.read_file", "--failed", "--json"]), @r#"
     exit: 0
     --- stdout ---
-    {"ok":true,"kind":"tool.history/1","data":[{"at":"2026-01-02T03:04:05.000Z","tokens":110,"client":"cursor","door":"stdio","profile":null,"server":"files","tool":"read_file","duration_us":12300,"request_bytes":40,"result_bytes":400,"class":"error","error":"UM0503","cached":false}],"warnings":[]}
+    {"ok":true,"kind":"tool.history/1","data":[{"at":"2026-01-02T03:04:05.000Z","tokens":110,"client":"cursor","door":"stdio","profile":null,"server":"files","tool":"read_file","duration_us":12300,"request_bytes":40,"result_bytes":400,"class":"error","error":"UM0503","cached":false,"detail":{"entity":"tool","session":0,"user":null,"agent":null,"workflow":null,"environment":null,"model":null,"tokens":null,"api_calls":null,"compute_us":null,"storage_bytes":0,"cost":null,"metrics":{},"metadata":null}}],"warnings":[]}
     "#);
     assert_snapshot!(sandbox.run(&["tool", "history", "other"]), @"
     exit: 0

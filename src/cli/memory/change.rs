@@ -89,7 +89,7 @@ impl Update {
     }
 }
 
-/// Delete memories for good: with their earlier versions, from the index, and from what undo keeps
+/// Delete memories for good, with their earlier versions
 ///
 /// Those named by id or key, or all that are like the flags say.
 #[derive(Debug, Args)]

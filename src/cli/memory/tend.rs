@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Join memories that say the same; of two that contradict each other the newer holds
+/// Join memories that say the same; of contradicting ones the newer holds
 ///
 /// Nothing is deleted: the one that loses is superseded, is found no more, and comes back with umcp memory undo.
 #[derive(Debug, Args)]

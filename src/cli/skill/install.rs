@@ -131,7 +131,7 @@ pub fn install(ctx: &Context, spec: &Spec, how: &How) -> Result<Done> {
     };
     let chosen = resolve::resolve(&candidates, &[("you".into(), wanted.clone())])?;
     let mut fetched: Vec<Fetched> = root.into_iter().collect();
-    for (_, candidate) in &chosen {
+    for candidate in chosen.values() {
         if let Some((from, offer)) = &candidate.offer {
             let registry = registries.iter().find(|it| it.name == *from);
             let registry = registry.ok_or_else(|| Error::bug("an offer of no registry"))?;

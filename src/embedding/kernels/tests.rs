@@ -17,7 +17,7 @@ fn levels() -> Vec<Level> {
         // Who has more has the less, too.
         let all = [Level::Plain, Level::Avx2, Level::Avx512];
         let best = all.iter().position(|one| *one == level()).unwrap();
-        return all[..=best].to_vec();
+        all[..=best].to_vec()
     }
     #[cfg(not(target_arch = "x86_64"))]
     return vec![Level::Plain, level()];

@@ -69,7 +69,14 @@ impl Workflows {
         let outputs = loop {
             tokio::select! {
                 biased;
-                outputs = &mut running => break outputs?,
+                outputs = &mut running => {
+                    // What was told up to its end.
+                    while let Ok(line) = lines.try_recv() {
+                        count += 1.0;
+                        tell(listener.0, listener.1.clone(), count, line).await;
+                    }
+                    break outputs?;
+                }
                 Some(line) = lines.recv() => {
                     count += 1.0;
                     tell(listener.0, listener.1.clone(), count, line).await;

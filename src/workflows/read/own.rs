@@ -95,7 +95,7 @@ impl Reader<'_> {
         let agent = self.word(node, "agent")?;
         if !AGENTS.contains(&agent.as_str()) {
             self.wrong(at, format!("`{agent}` is no agent that umcp can ask"));
-            match documents::near(&agent, AGENTS.into_iter()) {
+            match documents::near(&agent, AGENTS) {
                 Some(near) => self.hint_last(format!("did you mean `{near}`?")),
                 None => self.hint_last(format!("agents are {}", AGENTS.join(", "))),
             }
