@@ -144,7 +144,7 @@ fn show(ctx: &Context, ids: Vec<String>, dry_run: bool) -> Result<()> {
     ctx.ui.show(&Forgotten { data: json!({"forgotten": ids, "dry_run": dry_run}), lines, ids })
 }
 
-/// Take back a change of memories: what update, consolidate, prune, patterns and import did
+/// Take back a change of memories, such as consolidate or import
 ///
 /// What was forgotten does not come back.
 #[derive(Debug, Args)]

@@ -66,7 +66,7 @@ pub struct Patterns {
     like: Where,
 }
 
-/// Remove what is old and not important, and what has expired; umcp memory undo brings it back
+/// Remove what is old and not important, and what has expired
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  umcp memory prune --strategy keep_important --max-age-days 90 --importance-threshold 0.7 --dry-run"
