@@ -146,7 +146,7 @@ fn cover(from: Timestamp, until: Timestamp) -> Vec<(Grain, Timestamp, Timestamp)
     let mut stretches: Vec<(Grain, Timestamp, Timestamp)> = Vec::new();
     let mut at = from;
     while at < until {
-        let fits = |grain: &Grain| grain.floor(at) == at && at.0.saturating_add(grain.length()) <= until.0;
+        let fits = |grain: &Grain| grain.floor(at) == at && until.0 - at.0 >= grain.length();
         let grain = Grain::ALL.into_iter().rev().find(fits).unwrap_or(Grain::Minute);
         // Days at once: there are two hundred million of them in all time.
         let units = if grain == Grain::Day { (until.0 - at.0) / grain.length() } else { 1 };
