@@ -6,7 +6,8 @@ use crate::error::{Error, Result, codes};
 use std::path::{Path, PathBuf};
 
 /// The servers inside umcp.
-pub const BUILTINS: &[&str] = &["time", "fetch", "files", "kv", "http", "database"];
+pub const BUILTINS: &[&str] =
+    &["time", "fetch", "files", "kv", "http", "database", "memory", "skills", "workflows"];
 
 /// A transport, and the name a server of that kind gets unless the user gives one.
 #[derive(Debug, Clone, PartialEq, Eq)]

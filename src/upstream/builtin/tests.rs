@@ -132,6 +132,7 @@ fn an_unknown_server_is_refused_with_the_nearest() {
         fn notification(&self, _: &str, _: &str) {}
         fn ask(&self, _: Ask) {}
     }
+    assert_eq!(NAMES.map(|(name, _)| name), crate::servers::spec::BUILTINS);
     for (name, hint) in [
         ("fetsh", "did you mean `builtin:fetch`?"),
         ("xyz", "the built-in servers are time, fetch, files, kv, http, database, memory, skills, workflows"),
