@@ -106,6 +106,10 @@ def main() -> None:
         "write": lambda: home.ask({"store": {"server": {"enable": {"names": ["server-00"], "enabled": next(toggle) % 2 == 0}}}}),
         "fdatasync": lambda: fdatasync(file),
     }
+    # Names for completion are written soon after a change, not with it.
+    deadline = time.monotonic() + 2
+    while "server-10" not in home.run(*complete).stdout and time.monotonic() < deadline:
+        time.sleep(0.05)
     works = {
         "version": home.run("--version").returncode == 0,
         "list": "server-00" in home.run("server", "list").stdout,
