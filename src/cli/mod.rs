@@ -145,8 +145,10 @@ impl Global {
     }
 }
 
-// Where a variant has no words of its own, its arguments bring the help.
+// Where a variant has no words of its own, its arguments bring the help. Deferred: of forty nouns with hundreds of flags a
+// command line needs one, and the others would be built at each start.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Noun {
     Init(init::Init),
     /// Add, show and run MCP servers

@@ -11,7 +11,9 @@ use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
 
 pub fn command() -> clap::Command {
-    Cli::command()
+    let mut command = Cli::command();
+    command.build();
+    command
 }
 
 pub fn run(arguments: Vec<OsString>, foreground: RunForeground) -> u8 {
