@@ -17,6 +17,7 @@ pub mod environments;
 pub mod error;
 pub mod expressions;
 pub mod gateway;
+pub mod glob;
 pub mod ids;
 pub mod integrations;
 pub mod memory;

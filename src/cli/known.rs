@@ -6,7 +6,8 @@ use crate::documents::near;
 use crate::engine::live::{Live, LiveReply, ServerStatus};
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
-use crate::servers::{self, Server, model::matches};
+use crate::glob;
+use crate::servers::{self, Server};
 use crate::tools::{self, Catalogue, Preference, Tool};
 use std::collections::BTreeMap;
 
@@ -144,7 +145,7 @@ impl Known {
         let mut chosen: Vec<KnownTool<'_>> = Vec::new();
         for word in words {
             let found: Vec<KnownTool<'_>> = if word.contains('*') {
-                self.tools().filter(|known| matches(word, &known.path())).collect()
+                self.tools().filter(|known| glob::fits(word, &known.path())).collect()
             } else {
                 vec![self.tool(word)?]
             };

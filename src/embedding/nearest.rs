@@ -1,5 +1,6 @@
 //! The search among vectors. `nearest` looks at every vector; `Vectors` keeps a signature of one bit a number beside each and
 //! looks only at those whose signature comes near. No graph: nothing to build, what is removed is gone at once.
+//! Memories are few enough that their rows are looked at instead; this is measured by the benchmark until they are not.
 //! The rule: what is shown was compared with the query as it is, not rounded; a signature only chooses.
 
 use super::kernels::{PLANES, WORDS, dot, level, shared_bits, wide};

@@ -31,7 +31,6 @@ codes! {
     NOT_CONFIRMED = "UM0005" "not_confirmed" Refused "A step that cannot be undone was not confirmed. Give `--yes` to confirm it.";
     TIMED_OUT = "UM0006" "timed_out" TimedOut "The operation did not finish within its deadline. `--timeout` sets another.";
     INTERRUPTED = "UM0007" "interrupted" Interrupted "The command was interrupted (Ctrl-C).";
-    TERMINATED = "UM0008" "terminated" Terminated "The command was asked to end.";
     PARTIAL = "UM0009" "partial" Partial "Some of the items succeeded and some did not; the output lists both.";
     DIFFERS = "UM0010" "differs" Differs "A check ran to its end and found differences.";
     IO = "UM0011" "io" Failed "The operating system refused a file operation; the message names the path and the reason.";
@@ -77,7 +76,6 @@ codes! {
     CODE_NOT_FOUND = "UM0416" "code_not_found" NotFound "No error code of that name is known.";
     SECRET_MISSING = "UM0417" "secret_missing" Credential "A value refers to a secret or a variable that is not set. Both come from the environment umcp is started from; a secret also from a line NAME=VALUE in secrets.env beside the settings, a file that only you may read (`umcp config path` names it).";
     TOKEN_EXISTS = "UM0418" "token_exists" Conflict "A token of that name exists already.";
-    PROMPT_NOT_FOUND = "UM0419" "prompt_not_found" NotFound "No prompt of that name is known.";
     RESOURCE_NOT_FOUND = "UM0420" "resource_not_found" NotFound "No server offers that resource.";
 
     INTEGRATION_NOT_FOUND = "UM0430" "integration_not_found" NotFound "No integration of that name is known. `umcp integration list` shows all, `umcp integration providers` what can be made of a preset.";

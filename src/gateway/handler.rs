@@ -11,7 +11,7 @@ use crate::environments::Mode;
 use crate::error::{Error, codes};
 use crate::tools::Era;
 use crate::upstream::era::{LEGACY, MODERN, own_info};
-use crate::upstream::message::{self, Answer, code, quote};
+use crate::upstream::message::{self, Answer, code};
 use crate::upstream::view::{View, as_modern_list};
 use crate::usage::Door;
 use serde_json::{Value, json};
@@ -319,9 +319,4 @@ pub fn count(session: &Session) {
 /// The door of a session, as usage records have it.
 pub fn door(session: &Session) -> Door {
     session.arrival.door
-}
-
-/// The `name` field of a list item with another value.
-pub fn name_field(name: &str) -> String {
-    quote(name)
 }

@@ -10,10 +10,11 @@ pub mod view;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
+use crate::glob;
 use crate::sandbox::Sandbox;
 use crate::store::{Reader, Row, Table, Writer, codec, tables};
 pub use model::Server;
-use model::{check_name, matches};
+use model::check_name;
 use serde::{Deserialize, Serialize};
 
 const SERVERS: Table<Server> = Table::new(tables::SERVERS);
@@ -192,7 +193,7 @@ fn select(tx: &Reader, names: &[String]) -> Result<Vec<Server>> {
         let hit = |server: &&Server| {
             (server.name == *name
                 || server.id == *name
-                || (name.contains('*') && matches(name, &server.name)))
+                || (name.contains('*') && glob::fits(name, &server.name)))
                 && !chosen.iter().any(|other| other.id == server.id)
         };
         let found: Vec<Server> = servers.iter().filter(hit).cloned().collect();

@@ -2,7 +2,7 @@
 //! they deserve a second look. Nothing is started.
 //! Rule: the same server found twice is kept once; another server under a known name gets a name of its own.
 
-use super::{Call, servers};
+use super::Call;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::servers::formats::{self, Note};
@@ -210,17 +210,6 @@ pub fn refuse_missing(path: &Path) -> Result<()> {
     let word = path.display();
     Err(Error::new(&codes::FILE_NOT_FOUND, format!("`{word}` is neither a file nor a client umcp knows"))
         .hint("umcp client list"))
-}
-
-/// Imports one file as it stands.
-pub fn import_file(path: &Path, dry_run: bool, now: Timestamp, call: &mut Call<'_>) -> Result<Report> {
-    let known = servers(call)?;
-    let (report, merged) = read(path, &known, now)?;
-    if !dry_run {
-        add(call, merged.add)?;
-        tighten(call, merged.tighten)?;
-    }
-    Ok(report)
 }
 
 #[cfg(test)]

@@ -122,16 +122,6 @@ impl Reader {
         })
     }
 
-    /// The last key of a table.
-    pub fn last_key<R: Row>(&self, table: &Table<R>) -> Result<Option<String>> {
-        let mut last = None;
-        self.view(table.name)?.walk(ALL, true, |key, _| {
-            last = Some(codec::show(key));
-            Ok(false)
-        })?;
-        Ok(last)
-    }
-
     /// How many rows a table or series has.
     pub fn count(&self, table: &impl Named) -> Result<u64> {
         self.view(table.name())?.len()

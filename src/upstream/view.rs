@@ -14,10 +14,10 @@ use super::supervisor::Upstream;
 use super::views::Governed;
 use super::{Preferences, Shared, message};
 use crate::environments::{Mode, Profile};
+use crate::glob;
 use crate::policy::rules::Kind;
 use crate::policy::rules::decide::{Bound, Gate};
 use crate::search::{Document, Field, Index};
-use crate::servers::model::matches;
 use crate::tools::model::Facts;
 use crate::tools::{Catalogue, Era, Held, Pins};
 use bytes::Bytes;
@@ -268,7 +268,7 @@ impl Upstream {
     /// Whether this server belongs to `profile`, enabled or not.
     pub fn is_of(&self, profile: &Profile) -> bool {
         let Profile { servers, tags, .. } = profile;
-        (servers.is_empty() || servers.iter().any(|name| matches(name, self.name())))
+        (servers.is_empty() || servers.iter().any(|name| glob::fits(name, self.name())))
             && (tags.is_empty() || tags.iter().any(|tag| self.entry.tags.contains(tag)))
     }
 }
@@ -276,7 +276,7 @@ impl Upstream {
 fn shows_tool(profile: &Profile, upstream: &Upstream, tool: &str) -> bool {
     let dotted = format!("{}.{tool}", upstream.name());
     let hit = |patterns: &[String]| {
-        patterns.iter().any(|pattern| matches(pattern, &dotted) || matches(pattern, tool))
+        patterns.iter().any(|pattern| glob::fits(pattern, &dotted) || glob::fits(pattern, tool))
     };
     upstream.entry.tools.shows(tool)
         && (profile.include.is_empty() || hit(&profile.include))

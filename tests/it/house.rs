@@ -14,6 +14,7 @@ use std::path::Path;
 /// makes one file (with what is below it) a room of its own: whoever may import `daemon` may not import that.
 const ROOMS: &str = "
 error clock ids paths    | error clock ids paths
+glob                     |
 store                    | error clock ids paths
 expressions              |
 archive                  | error
@@ -26,13 +27,13 @@ sandbox                  | error
 settings                 | error paths documents documents/near sandbox
 ui                       | error clock
 
-servers                  | error clock ids store documents documents/near sandbox
+servers                  | error clock ids glob store documents documents/near sandbox
 apps                     | error clock ids store documents documents/near
 tools                    | error clock ids store documents documents/near
 clients                  | error clock ids store documents documents/near
 environments             | error clock ids store documents documents/near
-policy                   | error clock ids store documents documents/near
-usage                    | error clock ids store documents documents/near
+policy                   | error clock ids glob store documents documents/near
+usage                    | error clock ids glob store documents documents/near
 audit                    | error clock ids store documents documents/near
 workflows                | error clock ids store documents documents/near expressions
 schedules                | error clock ids store documents documents/near expressions
@@ -44,7 +45,7 @@ catalogue                | error clock ids store documents documents/near search
 memory                   | error clock ids store documents documents/near search
 
 engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows schedules sealing secrets integrations apps packages catalogue memory skills embedding
-upstream                 | error clock ids paths engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations apps memory skills workflows
+upstream                 | error clock ids paths glob engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations apps memory skills workflows
 calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows
 gateway                  | error clock ids paths engine upstream calls settings servers tools environments policy usage audit integrations
 
@@ -56,7 +57,7 @@ daemon/teller            | error engine upstream daemon clock calls
 daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments policy usage workflows schedules daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit integrations apps packages memory skills
 
 setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets sandbox integrations apps packages archive skills
-cli                      | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows schedules setup sealing secrets sandbox integrations apps packages catalogue memory archive skills
+cli                      | error clock ids paths glob engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows schedules setup sealing secrets sandbox integrations apps packages catalogue memory archive skills
 
 
 

@@ -7,8 +7,9 @@ use super::change::change;
 use crate::apps::{self, App};
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
+use crate::glob;
 use crate::integrations::Target;
-use crate::servers::model::{Transport, matches};
+use crate::servers::model::Transport;
 use crate::servers::{self, Server};
 use crate::setup::scan::plain_keys;
 use crate::tools::{self, Preference};
@@ -57,7 +58,7 @@ impl Remove {
     fn goes(&self, ctx: &Context) -> Result<Goes> {
         let servers = super::super::known::all_servers(ctx)?;
         let meant = |server: &&Server| {
-            let fits = |name: &String| *name == server.id || matches(name, &server.name);
+            let fits = |name: &String| *name == server.id || glob::fits(name, &server.name);
             self.names.iter().any(fits)
         };
         let apps = apps(ctx)?;

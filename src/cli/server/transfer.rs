@@ -5,8 +5,8 @@ use super::super::known::all_servers;
 use crate::documents;
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
+use crate::glob;
 use crate::servers::formats::{self, Imported, Level, Note};
-use crate::servers::model::matches;
 use crate::servers::view::{ServerView, without_values};
 use crate::servers::{self, Server};
 use crate::ui::{Output, Page, State, text};
@@ -195,7 +195,7 @@ impl Export {
 
 fn choose(servers: Vec<Server>, names: &[String]) -> Result<Vec<Server>> {
     let fits = |name: &String, server: &Server| {
-        server.name == *name || server.id == *name || matches(name, &server.name)
+        server.name == *name || server.id == *name || glob::fits(name, &server.name)
     };
     if let Some(missing) = names.iter().find(|name| !servers.iter().any(|server| fits(name, server))) {
         return Err(servers::not_found(missing, &servers));

@@ -6,7 +6,8 @@ mod whole;
 
 use super::compile::{Compiled, Policy};
 use super::model::{Effect, Hints, Kind, Rule};
-use super::pattern;
+use super::pattern::Pattern;
+use crate::glob;
 use crate::policy::pass::Pass;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -96,15 +97,15 @@ impl Policy {
     /// Which condition on the caller a rule's does not hold.
     pub fn misses_caller(&self, it: &Compiled, caller: &Caller) -> Option<&'static str> {
         let rule = &it.rule;
-        if !pattern::any(&rule.clients, &caller.client) {
+        if !glob::any(&rule.clients, &caller.client) {
             return Some("clients");
         }
-        if !pattern::any(&rule.profiles, &caller.profile) {
+        if !glob::any(&rule.profiles, &caller.profile) {
             return Some("profiles");
         }
         let has_role = |name: &String| {
             self.roles.get(name).is_some_and(|role| {
-                role.clients.iter().any(|pattern| pattern::glob(pattern, &caller.client))
+                role.clients.iter().any(|pattern| glob::fits(pattern, &caller.client))
                     || caller.token.as_ref().is_some_and(|pass| {
                         pass.has_role(name) || role.tokens.iter().any(|it| **it == **pass.name())
                     })
@@ -119,7 +120,7 @@ impl Policy {
     /// Which condition on what is called a rule's does not hold.
     pub fn misses_called(&self, it: &Compiled, called: &Called<'_>, dotted: &str) -> Option<&'static str> {
         let rule = &it.rule;
-        if !pattern::any(&rule.servers, called.server) {
+        if !glob::any(&rule.servers, called.server) {
             return Some("servers");
         }
         if let Some(missed) = misses_name(rule, called, dotted) {
@@ -138,7 +139,7 @@ impl Policy {
 
     fn has_label(&self, label: &str, called: &Called<'_>, dotted: &str) -> bool {
         let given = self.labels.get(label).is_some_and(|tools| {
-            tools.iter().any(|it| pattern::glob(it, dotted) || pattern::glob(it, called.tool))
+            tools.iter().any(|it| glob::fits(it, dotted) || glob::fits(it, called.tool))
         });
         given || said_label(label, &called.hints)
     }
@@ -158,7 +159,7 @@ fn misses_name(rule: &Rule, called: &Called<'_>, dotted: &str) -> Option<&'stati
         Kind::Prompt => (&rule.prompts, "prompts"),
         Kind::Resource => (&rule.resources, "resources"),
     };
-    let fits = |it: &String| pattern::glob(it, dotted) || pattern::glob(it, called.tool);
+    let fits = |it: &String| glob::fits(it, dotted) || glob::fits(it, called.tool);
     if !names.is_empty() {
         return (!names.iter().any(fits)).then_some(word);
     }
@@ -314,7 +315,7 @@ pub fn misses_call(
     None
 }
 
-fn holds(value: &Value, path: &[String], wanted: &pattern::Pattern, all: bool) -> bool {
+fn holds(value: &Value, path: &[String], wanted: &Pattern, all: bool) -> bool {
     let several = |values: &mut dyn Iterator<Item = &Value>, path: &[String]| {
         let mut values = values.peekable();
         values.peek().is_some()

@@ -4,10 +4,10 @@
 
 use super::passage::{Denied, Why};
 use super::{View, ViewItem};
+use crate::glob;
 use crate::policy::rules::Kind;
 use crate::policy::rules::decide::{Called, Gate, Passage};
 use crate::policy::rules::model::Hints;
-use crate::servers::model::matches;
 use crate::upstream::Upstream;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -123,7 +123,7 @@ fn fits(template: &str, uri: &str) -> bool {
         rest = after.split_once('}').map_or("", |(_, rest)| rest);
     }
     pattern.push_str(rest);
-    pattern.contains('*') && matches(&pattern, uri)
+    pattern.contains('*') && glob::fits(&pattern, uri)
 }
 
 /// The plainest spelling of a URI: nothing that is escaped without need, no `.` and `..`, no empty parts of a path, a small

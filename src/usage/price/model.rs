@@ -1,11 +1,11 @@
 //! What stands in a price book, and which of its prices applies to a record. Pure.
 
 use super::super::money::{DOLLAR, Pico};
-use super::super::query::glob;
 use super::super::record::{Call, Entity};
 use super::HIGHEST;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
+use crate::glob;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -228,7 +228,11 @@ pub struct Compiled {
 
 impl Compiled {
     pub fn model_of(&self, client: &str) -> Option<&str> {
-        self.book.models.iter().find(|(pattern, _)| glob(pattern, client)).map(|(_, model)| model.as_str())
+        self.book
+            .models
+            .iter()
+            .find(|(pattern, _)| glob::fits(pattern, client))
+            .map(|(_, model)| model.as_str())
     }
 
     /// The first price that applies and has this part, and what it says.
@@ -244,7 +248,7 @@ impl Compiled {
 fn of_model(price: &Price, call: &Call) -> bool {
     let model = call.detail.model.as_deref();
     price.models.is_empty()
-        || model.is_some_and(|model| price.models.iter().any(|pattern| glob(pattern, model)))
+        || model.is_some_and(|model| price.models.iter().any(|pattern| glob::fits(pattern, model)))
 }
 
 fn of_entity(price: &Price, call: &Call) -> bool {
@@ -254,9 +258,9 @@ fn of_entity(price: &Price, call: &Call) -> bool {
     let path = call.path();
     price.entities.iter().any(|pattern| match pattern.split_once(':') {
         Some((word, pattern)) if Entity::parse(word).is_some() => {
-            call.detail.entity.word() == word && glob(pattern, &path)
+            call.detail.entity.word() == word && glob::fits(pattern, &path)
         }
-        _ => glob(pattern, &path),
+        _ => glob::fits(pattern, &path),
     })
 }
 

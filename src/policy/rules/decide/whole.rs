@@ -2,9 +2,9 @@
 //! says outside any call. What becomes of one tool, prompt or resource is decided above.
 
 use super::Bound;
+use crate::glob;
 use crate::policy::rules::compile::Compiled;
 use crate::policy::rules::model::{Effect, Rule};
-use crate::policy::rules::pattern;
 use std::sync::Arc;
 
 impl Bound {
@@ -12,7 +12,7 @@ impl Bound {
     ///
     /// Where the default denies, a rule that allows or asks may open something; whether it does is seen in the lists.
     pub fn closes(&self, server: &str) -> bool {
-        let mut here = self.rules().filter(|it| pattern::any(&it.rule.servers, server)).peekable();
+        let mut here = self.rules().filter(|it| glob::any(&it.rule.servers, server)).peekable();
         if self.policy.default == Effect::Deny && here.peek().is_none() {
             return true;
         }
@@ -35,7 +35,7 @@ impl Bound {
         let opens = |it: &Arc<Compiled>| {
             let rule = &it.rule;
             matches!(rule.effect, Effect::Allow | Effect::Ask)
-                && pattern::any(&rule.servers, server)
+                && glob::any(&rule.servers, server)
                 && (!rule.resources.is_empty() || (rule.tools.is_empty() && rule.prompts.is_empty()))
         };
         self.rules().any(opens)
@@ -50,16 +50,15 @@ impl Bound {
     /// rule which redacts something of this server counts, whatever else it asks for.
     pub fn redactions(&self, server: &str) -> Vec<Arc<Compiled>> {
         let redacts =
-            |it: &&Arc<Compiled>| it.rule.effect == Effect::Redact && pattern::any(&it.rule.servers, server);
+            |it: &&Arc<Compiled>| it.rule.effect == Effect::Redact && glob::any(&it.rule.servers, server);
         self.rules().filter(redacts).cloned().collect()
     }
 }
 
 /// Whether a rule keeps back all tools of a server, and so its prompts and resources.
 pub(super) fn keeps_whole(rule: &Rule, server: &str) -> bool {
-    let all = |it: &String| {
-        it == "*" || it.strip_suffix(".*").is_some_and(|pattern| pattern::glob(pattern, server))
-    };
+    let all =
+        |it: &String| it == "*" || it.strip_suffix(".*").is_some_and(|pattern| glob::fits(pattern, server));
     matches!(rule.effect, Effect::Deny | Effect::Redact)
         && rule.prompts.is_empty()
         && rule.resources.is_empty()
