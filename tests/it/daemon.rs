@@ -43,6 +43,20 @@ fn the_log_tells_what_happened() {
 }
 
 #[test]
+fn lists_that_were_refreshed_are_stored_whoever_read_them_first() {
+    let daemon = Daemon::start();
+    let names = ["one", "two", "three"];
+    names.iter().for_each(|name| daemon.add(server(name, Transport::Builtin { name: "time".into() })));
+    let mut mcp = Mcp::connect(&daemon, Door::Bridge, Era::Legacy);
+    mcp.ask("tools/list", json!({})).result();
+    daemon.live(Live::Refresh { names: names.map(String::from).into(), bounded: false });
+    let Reply::Tool(tools::Reply::Catalogues(kept)) = daemon.ask(tools::Request::Catalogues) else {
+        panic!()
+    };
+    assert_eq!(kept.len(), 3, "{:?}", kept.keys());
+}
+
+#[test]
 fn a_test_keeps_the_lists_it_saw() {
     let daemon = Daemon::start();
     daemon.add(server("clock", Transport::Builtin { name: "time".into() }));

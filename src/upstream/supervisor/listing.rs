@@ -9,15 +9,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// A catalogue on its way to the disk; `None` when there was nothing to write.
-type Storing = Option<Stored>;
-
-async fn stored(storing: Storing) {
-    if let Some(storing) = storing {
-        let _ = storing.await;
-    }
-}
-
 impl Upstream {
     /// What the server offers, as last seen.
     pub fn catalogue(&self) -> Option<Arc<Catalogue>> {
@@ -40,13 +31,6 @@ impl Upstream {
             // A client waits for this: it need not wait for the disk too.
             None => Ok(self.list().await?.0),
         }
-    }
-
-    /// Asks the server for its lists now; they are stored when this returns.
-    pub async fn list_now(self: &Arc<Self>) -> Result<Arc<Catalogue>> {
-        let (catalogue, storing) = self.list().await?;
-        stored(storing).await;
-        Ok(catalogue)
     }
 
     /// Asks the server for its lists over its running connection, made where there is none.
@@ -72,7 +56,7 @@ impl Upstream {
         }
     }
 
-    async fn list(self: &Arc<Self>) -> Result<(Arc<Catalogue>, Storing)> {
+    async fn list(self: &Arc<Self>) -> Result<(Arc<Catalogue>, Stored)> {
         let before = self.catalogue();
         let _permit = self.admit().await?;
         let running = self.connect(0).await?;
@@ -80,7 +64,7 @@ impl Upstream {
         if let Some(now) =
             self.catalogue().filter(|now| before.as_ref().is_none_or(|old| !Arc::ptr_eq(old, now)))
         {
-            return Ok((now, None));
+            return Ok((now, self.shared.shelf.all()));
         }
         let fetched = self.fetch_locked(&running).await;
         self.judge(fetched.as_ref().map(|_| ()));
@@ -91,11 +75,11 @@ impl Upstream {
     pub async fn fetch(self: &Arc<Self>, running: &Running) -> Result<Arc<Catalogue>> {
         let _fetching = self.fetching.lock().await;
         let (catalogue, storing) = self.fetch_locked(running).await?;
-        stored(storing).await;
+        storing.wait().await;
         Ok(catalogue)
     }
 
-    async fn fetch_locked(self: &Arc<Self>, running: &Running) -> Result<(Arc<Catalogue>, Storing)> {
+    async fn fetch_locked(self: &Arc<Self>, running: &Running) -> Result<(Arc<Catalogue>, Stored)> {
         let mut fetched = self.look(running).await?;
         // The entry was changed or removed meanwhile: another one is listed in its place, or none.
         if self.retired.load(Relaxed) {
@@ -112,21 +96,22 @@ impl Upstream {
         }
         let _fetching = self.fetching.lock().await;
         let (_, storing) = self.keep_locked(catalogue);
-        stored(storing).await;
+        storing.wait().await;
     }
 
-    fn keep_locked(self: &Arc<Self>, fetched: Catalogue) -> (Arc<Catalogue>, Storing) {
+    fn keep_locked(self: &Arc<Self>, fetched: Catalogue) -> (Arc<Catalogue>, Stored) {
         let old = self.catalogue();
         let same =
             old.as_ref().is_some_and(|old| Catalogue { fetched: old.fetched, ..fetched.clone() } == **old);
         if let (true, Some(old)) = (same, old) {
-            return (old, None);
+            // Whoever read the same a moment ago may still be storing it.
+            return (old, self.shared.shelf.all());
         }
         let fetched = Arc::new(fetched);
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched.clone());
         let storing = self.shared.shelve(self.clone(), Box::new(Catalogue::clone(&fetched)));
         self.shared.happened(Happening::ListChanged);
-        (fetched, Some(storing))
+        (fetched, storing)
     }
 
     /// Notes what went wrong beside any call.
