@@ -15,7 +15,7 @@ use super::wire::{Frame, Hello, Mode};
 use crate::calls::Caller;
 use crate::clock::Clock;
 use crate::engine::live::{Event, Listening};
-use crate::engine::{Engine, Meaning, Request, StoreRequest};
+use crate::engine::{Engine, Meaning, Request};
 use crate::error::{Error, Result, codes};
 use crate::gateway::Gateway;
 use crate::gateway::session::Arrival;
@@ -115,27 +115,28 @@ async fn host(
     // From the first moment on, so that one sent on the heels of the report ends the daemon in order.
     let mut signals = Signals::new()?;
     let clock = Clock::from_env();
-    let store = Store::open(&paths.store(), clock.now())?;
     let nonce = nonce(paths);
-    let swept = sweep(&nonce);
-    let children = Children::start(&nonce)?;
+    let (told, former) = (diary.clone(), nonce.clone());
+    // It looks at all processes, for which nobody but the first server waits.
+    let children = Children::start_after(&nonce, move || match sweep(&former) {
+        0 => {}
+        swept => told.line(&format!("ended {swept} processes that a former daemon left behind")),
+    })?;
+    let store = Store::open(&paths.store(), clock.now())?;
     let world_cell: Arc<OnceLock<Arc<Gateway>>> = Arc::default();
-    let (watching, noting) = (world_cell.clone(), diary.clone());
     let names = Engine::new(store.clone(), clock).with_names_index(paths.names_index());
     let renamed = Arc::new(Notify::new());
-    let renaming = renamed.clone();
     let brought = Arc::new(Notify::new());
-    let bringing = brought.clone();
-    let (retime, retimed) = mpsc::unbounded_channel();
+    let (keeper, retimed) = mpsc::unbounded_channel();
+    let followers = after::Followers {
+        gateway: world_cell.clone(),
+        diary: diary.clone(),
+        renamed: renamed.clone(),
+        brought: brought.clone(),
+        keeper,
+    };
     let engine =
-        Engine::new(store, clock).with_meaning(Meaning::built_in()).with_watcher(Arc::new(move |request| {
-            after::retime(&retime, request);
-            after::note(&noting, request);
-            after::watched(&watching, &renaming, request);
-            if matches!(request, StoreRequest::Memory(request) if request.brings_text()) {
-                bringing.notify_one();
-            }
-        }));
+        Engine::new(store, clock).with_meaning(Meaning::built_in()).with_watcher(Arc::new(followers));
     let settings = Settings::load(paths)?;
     let world = World::load(engine.clone(), settings, paths.clone(), children)?;
     let gateway = Gateway::new(Caller::new(world));
@@ -160,9 +161,6 @@ async fn host(
     jobs.take_up_runs().await;
     jobs.take_up_schedules().await;
     tokio::spawn(jobs.clone().keep_schedules(retimed));
-    if swept > 0 {
-        diary.line(&format!("ended {swept} processes that a former daemon left behind"));
-    }
     let mut tick = tokio::time::interval(TICK);
     let mut idle = Idle::new(Duration::from_millis(gateway.world().shared.settings.gateway.idle_exit_ms));
     let mut trimmed = Instant::now();

@@ -5,6 +5,7 @@ mod accounts;
 mod approvals;
 mod listeners;
 mod missing;
+mod present;
 mod runs;
 mod schedules;
 mod status;
@@ -31,7 +32,7 @@ use crate::usage::Door;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// A call of a tool nobody has seen yet waits this long for servers to be listed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,15 +49,6 @@ pub struct Jobs {
     listening: Mutex<Vec<Opened>>,
     diary: Arc<Diary>,
     foreground: bool,
-}
-
-/// Counts a connection of the socket as present.
-pub struct Present(Arc<Jobs>);
-
-impl Drop for Present {
-    fn drop(&mut self) {
-        self.0.present.fetch_sub(1, Relaxed);
-    }
 }
 
 impl Jobs {
@@ -80,11 +72,6 @@ impl Jobs {
     /// Asks the daemon to end.
     pub fn leave(&self) {
         let _ = self.leave.try_send(());
-    }
-
-    pub fn present(self: &Arc<Self>) -> Present {
-        self.present.fetch_add(1, Relaxed);
-        Present(self.clone())
     }
 
     /// Whether somebody needs the daemon now.
@@ -116,8 +103,16 @@ impl Jobs {
     async fn store(&self, request: StoreRequest) -> Result<Reply> {
         // Beside the runtime, reads too: a look at all records or catalogues takes longer than a call may wait.
         let engine = self.gateway.world().shared.engine.clone();
-        let answered = tokio::task::spawn_blocking(move || engine.call(request)).await;
-        answered.map_err(|error| Error::bug("a store request did not end").because(error))?
+        let (take, answered) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            engine.answer(request, |reply| {
+                // Whoever asked may be gone.
+                let _ = take.send(reply);
+                // On a processor of their own or not, they go on before what nobody waits for.
+                std::thread::yield_now();
+            });
+        });
+        answered.await.map_err(|_| Error::bug("a store request panicked"))?
     }
 
     async fn live(

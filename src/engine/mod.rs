@@ -24,8 +24,14 @@ pub use request::{Deploy, Install, Reply, Request, StoreRequest};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Called after every commit, with what was asked; the daemon tells the running world.
-pub type Watcher = Arc<dyn Fn(&StoreRequest) + Send + Sync>;
+/// Called after every commit, with what was asked and answered.
+pub trait Watcher: Send + Sync {
+    /// What whoever asked waits for: the running world is told.
+    fn committed(&self, request: &StoreRequest, reply: &Reply);
+
+    /// What nobody waits for.
+    fn answered(&self, request: &StoreRequest);
+}
 
 /// The one way to the durable state.
 #[derive(Clone)]
@@ -33,7 +39,7 @@ pub struct Engine {
     store: Store,
     clock: Clock,
     names_index: Option<Arc<NamesIndex>>,
-    watcher: Option<Watcher>,
+    watcher: Option<Arc<dyn Watcher>>,
     meaning: Option<Meaning>,
 }
 
@@ -61,7 +67,7 @@ impl Engine {
     }
 
     #[must_use]
-    pub fn with_watcher(mut self, watcher: Watcher) -> Self {
+    pub fn with_watcher(mut self, watcher: Arc<dyn Watcher>) -> Self {
         self.watcher = Some(watcher);
         self
     }
@@ -76,46 +82,71 @@ impl Engine {
 
     /// Answers a request in one transaction. A write is durable when this returns.
     pub fn call(&self, request: StoreRequest) -> Result<Reply> {
+        let mut answered = None;
+        self.answer(request, |reply| answered = Some(reply));
+        answered.unwrap_or_else(|| Err(Error::bug("a store request was not answered")))
+    }
+
+    /// The same; what nobody waits for is done after the answer was taken.
+    pub fn answer(&self, request: StoreRequest, take: impl FnOnce(Result<Reply>)) {
         let request = self.understood(request);
         if !request.writes() {
-            if matches!(request, StoreRequest::Usage(_) | StoreRequest::Audit(_)) {
-                // Whoever asks for records sees those of what he did before. When they cannot be written, those that
-                // are there have to do.
-                let _ = self.store.flush();
-            }
-            return self.store.read(|tx| match &request {
-                StoreRequest::Server(request) => servers::read(tx, request).map(Reply::Server),
-                StoreRequest::Tool(request) => tools::read(tx, request).map(Reply::Tool),
-                StoreRequest::Profile(request) => environments::read(tx, request).map(Reply::Profile),
-                StoreRequest::Token(request) => policy::read(tx, request).map(Reply::Token),
-                StoreRequest::Policy(request) => rules::read(tx, request).map(Reply::Policy),
-                StoreRequest::Audit(request) => audit::read(tx, request).map(Reply::Audit),
-                StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
-                StoreRequest::Integration(request) => integrations::read(tx, request).map(Reply::Integration),
-                StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
-                StoreRequest::Schedule(request) => schedules::read(tx, request).map(Reply::Schedule),
-                StoreRequest::Memory(request) => memory::read(tx, request).map(Reply::Memory),
-                StoreRequest::Skill(request) => skills::read(tx, request).map(Reply::Skill),
-                StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
-                StoreRequest::App(request) => apps::read(tx, request).map(Reply::App),
-                StoreRequest::Catalogue(request) => catalogue::read(tx, request).map(Reply::Catalogue),
-                StoreRequest::Packages(request) => packages::read(tx, request).map(Reply::Packages),
-                StoreRequest::Install(_) | StoreRequest::Package(_) => {
-                    Err(Error::bug("an installation writes"))
-                }
-            });
+            return take(self.read(&request));
         }
         let asked = request.clone();
+        let reply = self.write(request, &asked);
+        let done = reply.is_ok();
+        take(reply);
+        if done {
+            if asked.renames() {
+                self.refresh_names();
+            }
+            if let Some(watcher) = &self.watcher {
+                watcher.answered(&asked);
+            }
+        }
+    }
+
+    fn read(&self, request: &StoreRequest) -> Result<Reply> {
+        if matches!(request, StoreRequest::Usage(_) | StoreRequest::Audit(_)) {
+            // Whoever asks for records sees those of what he did before. When they cannot be written, those that
+            // are there have to do.
+            let _ = self.store.flush();
+        }
+        self.store.read(|tx| match request {
+            StoreRequest::Server(request) => servers::read(tx, request).map(Reply::Server),
+            StoreRequest::Tool(request) => tools::read(tx, request).map(Reply::Tool),
+            StoreRequest::Profile(request) => environments::read(tx, request).map(Reply::Profile),
+            StoreRequest::Token(request) => policy::read(tx, request).map(Reply::Token),
+            StoreRequest::Policy(request) => rules::read(tx, request).map(Reply::Policy),
+            StoreRequest::Audit(request) => audit::read(tx, request).map(Reply::Audit),
+            StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
+            StoreRequest::Integration(request) => integrations::read(tx, request).map(Reply::Integration),
+            StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
+            StoreRequest::Schedule(request) => schedules::read(tx, request).map(Reply::Schedule),
+            StoreRequest::Memory(request) => memory::read(tx, request).map(Reply::Memory),
+            StoreRequest::Skill(request) => skills::read(tx, request).map(Reply::Skill),
+            StoreRequest::Secret(request) => secrets::read(tx, request).map(Reply::Secret),
+            StoreRequest::App(request) => apps::read(tx, request).map(Reply::App),
+            StoreRequest::Catalogue(request) => catalogue::read(tx, request).map(Reply::Catalogue),
+            StoreRequest::Packages(request) => packages::read(tx, request).map(Reply::Packages),
+            StoreRequest::Install(_) | StoreRequest::Package(_) => Err(Error::bug("an installation writes")),
+        })
+    }
+
+    fn write(&self, request: StoreRequest, asked: &StoreRequest) -> Result<Reply> {
         let now = self.now();
         let reply = self.store.write(|tx| {
             let reply = write(tx, request)?;
             // In the same transaction: no change without its record.
-            if let Some(change) = changes::change(&asked) {
+            if let Some(change) = changes::change(asked) {
                 tx.link(&audit::AUDIT, now, audit::body(now, change))?;
             }
             Ok(reply)
         })?;
-        self.after(&asked);
+        if let Some(watcher) = &self.watcher {
+            watcher.committed(asked, &reply);
+        }
         Ok(reply)
     }
 
@@ -148,15 +179,6 @@ impl Engine {
     pub fn refresh_names(&self) {
         if let Some(index) = &self.names_index {
             index.refresh(self);
-        }
-    }
-
-    fn after(&self, request: &StoreRequest) {
-        if request.renames() {
-            self.refresh_names();
-        }
-        if let Some(watcher) = &self.watcher {
-            watcher(request);
         }
     }
 

@@ -146,6 +146,8 @@ impl Shared {
 /// What of the store changed.
 pub enum Change {
     Servers,
+    /// These have other settings; none came and none went.
+    Edited(Vec<Server>),
     /// Secrets of these names have other values, or none; no names means any.
     Secrets(Vec<String>),
     Preferences,
@@ -246,6 +248,7 @@ impl World {
         let engine = &self.shared.engine;
         match change {
             Change::Servers => self.take(engine.servers()?, &BTreeMap::new()),
+            Change::Edited(servers) => self.replace(servers),
             Change::Secrets(names) => return self.renew(names),
             Change::Preferences => self.read_preferences()?,
             Change::Profiles => self.read_profiles()?,
@@ -290,13 +293,7 @@ impl World {
             let before = old.get(&server.id);
             let upstream = match before.filter(|upstream| upstream.entry.revision == server.revision) {
                 Some(kept) => kept.clone(),
-                None => {
-                    let known = before.and_then(|upstream| upstream.catalogue());
-                    let known = known.or_else(|| stored.get(&server.id).cloned().map(Arc::new));
-                    let upstream = Upstream::new(server, known, self.shared.clone());
-                    before.inspect(|before| upstream.succeed(before));
-                    upstream
-                }
+                None => self.successor(server, before, stored),
             };
             new.insert(upstream.id().to_string(), upstream);
         }
@@ -306,6 +303,33 @@ impl World {
             }
         }
         put(&self.upstreams, Arc::new(new));
+    }
+
+    /// Rows that are older than what is there were changed again since; that change brings its own.
+    fn replace(&self, servers: &[Server]) {
+        let mut all = (*read(&self.upstreams)).clone();
+        for server in servers {
+            let before = all.get(&server.id).filter(|upstream| upstream.entry.revision < server.revision);
+            if let Some(before) = before.cloned() {
+                let upstream = self.successor(server.clone(), Some(&before), &BTreeMap::new());
+                all.insert(server.id.clone(), upstream);
+                before.retire();
+            }
+        }
+        put(&self.upstreams, Arc::new(all));
+    }
+
+    fn successor(
+        &self,
+        server: Server,
+        before: Option<&Arc<Upstream>>,
+        stored: &BTreeMap<String, tools::Catalogue>,
+    ) -> Arc<Upstream> {
+        let known = before.and_then(|upstream| upstream.catalogue());
+        let known = known.or_else(|| stored.get(&server.id).cloned().map(Arc::new));
+        let upstream = Upstream::new(server, known, self.shared.clone());
+        before.inspect(|before| upstream.succeed(before));
+        upstream
     }
 
     /// Views are made anew at their next use, and clients are told.

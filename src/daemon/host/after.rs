@@ -1,12 +1,12 @@
 //! What follows a commit and what happens in the world: the running world takes it over, the names for completion are
-//! written, the daemon's log gets its line. Nothing here decides; whoever made the change waits for `watched` alone.
+//! written, the daemon's log gets its line. Nothing here decides; whoever made the change waits for the world alone.
 
 use crate::daemon::diary::Diary;
 use crate::engine::live::Event;
-use crate::engine::{Engine, StoreRequest};
+use crate::engine::{Engine, Reply, StoreRequest, Watcher};
 use crate::gateway::Gateway;
 use crate::policy::{self, grant};
-use crate::servers::model::Transport;
+use crate::servers::{self, model::Transport};
 use crate::skills;
 use crate::tools;
 use crate::upstream::{Change, Upstream};
@@ -16,12 +16,55 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast, mpsc};
 
 /// Names for completion are written so long after a change.
-const NAMES_REST: Duration = Duration::from_millis(50);
+const NAMES_REST: Duration = Duration::from_millis(150);
 
-/// After a commit: the running world takes over what changed, and clients are told. Whoever changed it waits for
-/// this, so it reads no more than that; the names for completion are written later.
-pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, request: &StoreRequest) {
-    let change = match request {
+/// Follows the engine's commits.
+pub(super) struct Followers {
+    /// There once the world is.
+    pub gateway: Arc<OnceLock<Arc<Gateway>>>,
+    pub diary: Arc<Diary>,
+    /// Names that completion offers changed.
+    pub renamed: Arc<Notify>,
+    /// A memory has a new text.
+    pub brought: Arc<Notify>,
+    /// The keeper of the schedules is told which of them changed; `None` means all.
+    pub keeper: mpsc::UnboundedSender<Option<Vec<String>>>,
+}
+
+impl Watcher for Followers {
+    fn committed(&self, request: &StoreRequest, reply: &Reply) {
+        if let StoreRequest::Schedule(request) = request
+            && let Some(names) = request.replans()
+        {
+            // It is gone when the daemon ends.
+            let _ = self.keeper.send(names);
+        }
+        if let Some(gateway) = self.gateway.get() {
+            take_over(gateway, request, reply);
+        }
+        // Before the answer: what whoever asked does next stands below it.
+        if let Some(what) = noted(request) {
+            self.diary.line(what);
+        }
+    }
+
+    fn answered(&self, request: &StoreRequest) {
+        if request.renames() {
+            self.renamed.notify_one();
+        }
+        if matches!(request, StoreRequest::Memory(request) if request.brings_text()) {
+            self.brought.notify_one();
+        }
+    }
+}
+
+/// What of the running world a commit changed.
+fn change(request: &StoreRequest, reply: &Reply) -> Option<Change> {
+    match request {
+        StoreRequest::Server(servers::Request::Enable { .. }) => match reply {
+            Reply::Server(servers::Reply::Servers(edited)) => Some(Change::Edited(edited.clone())),
+            _ => Some(Change::Servers),
+        },
         StoreRequest::Server(_) | StoreRequest::Install(_) | StoreRequest::Package(_) => {
             Some(Change::Servers)
         }
@@ -43,11 +86,12 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
         | StoreRequest::Packages(_)
         | StoreRequest::Catalogue(_)
         | StoreRequest::Integration(_) => None,
-    };
-    if request.renames() {
-        renamed.notify_one();
     }
-    let Some(gateway) = gateway.get() else { return };
+}
+
+/// The running world takes over what changed, and clients are told. Whoever changed it waits for this, so it reads no
+/// more than that.
+fn take_over(gateway: &Arc<Gateway>, request: &StoreRequest, reply: &Reply) {
     if matches!(request, StoreRequest::Tool(tools::Request::PutCatalogues(_)) | StoreRequest::Package(_)) {
         // A store that cannot be read is told to the next one who asks it.
         let _ = gateway.world().read_pins();
@@ -66,7 +110,7 @@ pub(super) fn watched(gateway: &OnceLock<Arc<Gateway>>, renamed: &Notify, reques
     {
         gateway.forget_tokens();
     }
-    let Some(change) = change else { return };
+    let Some(change) = change(request, reply) else { return };
     // A store that cannot be read is told to the next one who asks it.
     let _ = gateway.world().sync(&change);
     if matches!(request, StoreRequest::Workflow(_)) {
@@ -116,16 +160,6 @@ fn list_workflows(gateway: &Arc<Gateway>) {
     }
 }
 
-/// Tells the keeper of the schedules which of them changed; `None` means all.
-pub(super) fn retime(keeper: &mpsc::UnboundedSender<Option<Vec<String>>>, request: &StoreRequest) {
-    if let StoreRequest::Schedule(request) = request
-        && let Some(names) = request.replans()
-    {
-        // It is gone when the daemon ends.
-        let _ = keeper.send(names);
-    }
-}
-
 /// Writes the names for completion a moment after they changed: whoever changed them waits for the disk already, and
 /// many changes make one file.
 pub(super) async fn keep_names(names: Engine, changed: Arc<Notify>) {
@@ -166,8 +200,8 @@ pub(super) async fn keep_diary(diary: Arc<Diary>, mut news: broadcast::Receiver<
 }
 
 /// What the user changed, without what it was: names and values belong to the store.
-pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
-    let what = match request {
+fn noted(request: &StoreRequest) -> Option<&'static str> {
+    Some(match request {
         StoreRequest::Server(_) | StoreRequest::Install(_) | StoreRequest::Package(_) => {
             "servers were changed"
         }
@@ -175,7 +209,7 @@ pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
         // Strangers may register, and tokens are refreshed every hour.
         StoreRequest::Token(policy::Request::Grant(
             grant::Request::Register { .. } | grant::Request::Refresh { .. },
-        )) => return,
+        )) => return None,
         StoreRequest::Token(_) => "keys were changed",
         StoreRequest::Secret(_) => "secrets were changed",
         StoreRequest::Policy(_) => "the policy was changed",
@@ -189,11 +223,8 @@ pub(super) fn note(diary: &Arc<Diary>, request: &StoreRequest) {
         | StoreRequest::App(_)
         | StoreRequest::Packages(_)
         | StoreRequest::Catalogue(_)
-        | StoreRequest::Integration(_) => return,
-        StoreRequest::Schedule(request) if request.replans().is_none() => return,
+        | StoreRequest::Integration(_) => return None,
+        StoreRequest::Schedule(request) if request.replans().is_none() => return None,
         StoreRequest::Schedule(_) => "schedules were changed",
-    };
-    // Beside the change: whoever made it does not wait for the log.
-    let diary = diary.clone();
-    tokio::spawn(async move { diary.line(what) });
+    })
 }
