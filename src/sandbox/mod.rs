@@ -20,6 +20,7 @@ mod seatbelt;
 use linux as platform;
 
 pub use job::{Breach, Limits, Resource, Used};
+pub use place::MOMENT;
 pub use plan::{Files, Plan, Subject, plan};
 pub use platform::{Identity, Prepared, Support};
 pub use profile::{Base, Chosen, Defaults, Guard, Net, Sandbox};

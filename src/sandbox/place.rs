@@ -1,9 +1,38 @@
 //! Where a path leads: the answer of `canonicalize` in fewer calls of the system, because every start of a server asks
 //! about a hundred places, most of which do not exist.
-//! Rule: asked anew each time, so a link that changed is seen; and in doubt the long way is taken.
+//! Rule: a link that changed is seen, at the latest a [`MOMENT`] after; and in doubt the long way is taken.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// So long holds what `found` said. A server that starts now is shut in as if it had started so much earlier.
+pub const MOMENT: Duration = Duration::from_millis(200);
+
+/// What is asked by all servers that start together.
+static ASKED: Mutex<Option<Asked>> = Mutex::new(None);
+
+struct Asked {
+    since: Instant,
+    found: HashMap<PathBuf, Option<PathBuf>>,
+}
+
+/// As [`real`], for the places that every start asks about; `None` where there is nothing.
+pub fn found(place: &Path) -> Option<PathBuf> {
+    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if asked.as_ref().is_none_or(|asked| asked.since.elapsed() > MOMENT) {
+        *asked = Some(Asked { since: Instant::now(), found: HashMap::new() });
+    }
+    let asked = asked.as_mut()?;
+    if let Some(known) = asked.found.get(place) {
+        return known.clone();
+    }
+    let real = real(place).ok();
+    asked.found.insert(place.to_path_buf(), real.clone());
+    real
+}
 
 /// The path without links of what `place` is or leads to.
 ///

@@ -122,7 +122,7 @@ pub fn hidden(who: Who<'_>, home: &Path, runtime: Option<&Path>, own: &[PathBuf]
     let places = PLACES.iter().filter(|place| !owns(who, place)).map(|place| home.join(place));
     let sockets = SOCKETS.iter().filter_map(|socket| Some(runtime?.join(socket)));
     let candidates = places.chain(sockets).chain(own.iter().cloned());
-    let real: Vec<PathBuf> = candidates.filter_map(|place| place::real(&place).ok()).collect();
+    let real: Vec<PathBuf> = candidates.filter_map(|place| place::found(&place)).collect();
     without_named(real, who.named)
 }
 

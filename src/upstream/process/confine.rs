@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Inherited variables that name places in the user's home.
 const FOREIGN: [&str; 5] =
@@ -22,7 +24,23 @@ pub struct Confinement {
     /// A folder of its own: where a strict server works, and what its disk limit counts.
     pub work: PathBuf,
     home: PathBuf,
-    own: Vec<PathBuf>,
+    own: Arc<[PathBuf]>,
+}
+
+/// umcp's own places, which servers that start together ask for once.
+fn own(paths: &Paths) -> Arc<[PathBuf]> {
+    static LATEST: Mutex<Option<(Instant, PathBuf, Arc<[PathBuf]>)>> = Mutex::new(None);
+    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((since, data, own)) = latest.as_ref()
+        && since.elapsed() < sandbox::MOMENT
+        && *data == paths.data
+    {
+        return own.clone();
+    }
+    let key = std::env::var_os("UMCP_KEY_FILE").map(PathBuf::from);
+    let own: Arc<[PathBuf]> = paths.private().into_iter().chain(key).collect();
+    *latest = Some((Instant::now(), paths.data.clone(), own.clone()));
+    own
 }
 
 /// What is watched while it runs.
@@ -35,12 +53,11 @@ pub(super) struct Bounds {
 impl Confinement {
     /// `id` names the server, and its folder.
     pub fn new(sandbox: &Sandbox, settings: &Settings, paths: &Paths, id: &str) -> Self {
-        let key = std::env::var_os("UMCP_KEY_FILE").map(PathBuf::from);
         Self {
             chosen: sandbox.over(&settings.sandbox.defaults(), memory()),
             work: paths.work(id),
             home: paths.home.clone(),
-            own: paths.private().into_iter().chain(key).collect(),
+            own: own(paths),
         }
     }
 

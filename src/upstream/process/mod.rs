@@ -123,13 +123,22 @@ impl Children {
     /// Starts the thread that spawns. `nonce` names the store; it stands in the marker of every child, so that
     /// [`sweep`] finds what a killed daemon left behind.
     pub fn start(nonce: &str) -> Result<Arc<Self>> {
+        Self::start_after(nonce, || {})
+    }
+
+    /// The same; no process starts before `first` is done, which its thread does while others go on.
+    pub fn start_after(nonce: &str, first: impl FnOnce() + Send + 'static) -> Result<Arc<Self>> {
         platform::prepare()?;
         let (requests, inbox) = mpsc::channel();
         // One thread for all spawns, alive as long as the children: on Linux the parent-death signal is sent
         // when the thread that forked ends, not when the process does.
-        std::thread::Builder::new().name("umcp-spawn".into()).spawn(move || serve(&inbox)).map_err(
-            |error| Error::new(&codes::UPSTREAM_RESOURCES, "no thread for child processes").because(error),
-        )?;
+        let started = std::thread::Builder::new().name("umcp-spawn".into()).spawn(move || {
+            first();
+            serve(&inbox);
+        });
+        started.map_err(|error| {
+            Error::new(&codes::UPSTREAM_RESOURCES, "no thread for child processes").because(error)
+        })?;
         Ok(Arc::new(Self { requests, nonce: nonce.into() }))
     }
 
