@@ -1,6 +1,7 @@
 //! `umcp`: every MCP server, skill and workflow of one developer behind one endpoint.
 //! ARCHITECTURE.md draws the house; `tests/it/house.rs` holds the code to it.
 
+pub mod alerts;
 pub mod apps;
 pub mod archive;
 pub mod audit;
@@ -21,6 +22,7 @@ pub mod glob;
 pub mod ids;
 pub mod integrations;
 pub mod memory;
+pub mod metrics;
 pub mod packages;
 pub mod paths;
 pub mod policy;

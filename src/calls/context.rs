@@ -2,6 +2,7 @@
 //! parameters for the server are put together from it, with the per-hop keys of `_meta` made anew.
 
 use crate::error::{Error, Result, codes};
+use crate::metrics::trace::{Mark, TRACEPARENT};
 use crate::policy::pass::Pass;
 use crate::tools::Era;
 use crate::upstream::app::RECORD;
@@ -42,6 +43,10 @@ pub struct Context {
     pub record: bool,
     /// Log level the caller asked for with this request (modern era).
     pub log_level: Option<Arc<str>>,
+    /// Where the call stands in its trace.
+    pub mark: Mark,
+    /// The run of a workflow whose step it is.
+    pub run: Option<Arc<str>>,
 }
 
 /// Keys of `_meta` that belong to one hop only.
@@ -168,6 +173,8 @@ impl Context {
             client_info: era::own_info().to_string().into(),
             record: false,
             log_level: None,
+            mark: Mark::root(),
+            run: None,
         }
     }
 
@@ -196,7 +203,9 @@ impl Context {
             }
             _ => text.push(','),
         };
-        for (key, value) in sent.fields.iter().filter(|(key, _)| !PER_HOP.contains(&key.as_ref())) {
+        // In place of a trace context that could be read, the next hop is told of this one.
+        let passes = |key: &str| !(PER_HOP.contains(&key) || (self.mark.told && key == TRACEPARENT));
+        for (key, value) in sent.fields.iter().filter(|(key, _)| passes(key)) {
             next(&mut text);
             push_quoted(&mut text, key);
             text.push(':');
@@ -240,6 +249,16 @@ mod tests {
             params.forward(&[("name", "\"t\"")], &meta),
             r#"{"name":"t","arguments":{"a": 1.0},"odd":[1 ,2],"_meta":{"traceparent":"00-1","progressToken":9}}"#
         );
+    }
+
+    #[test]
+    fn the_next_hop_is_told_of_this_one_where_a_trace_was_said() {
+        let said = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let sent = format!(r#"{{"_meta":{{"traceparent":"{said}","tracestate":"a=b"}}}}"#);
+        let params = Params::parse(&sent).unwrap();
+        let mut context = Context::plain("test", Door::Cli);
+        context.mark = Mark::of(params.meta().text("traceparent").as_deref());
+        assert_eq!(context.meta(params.meta(), Era::Legacy, 9), r#"{"tracestate":"a=b"}"#);
     }
 
     #[test]

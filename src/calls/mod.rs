@@ -14,6 +14,8 @@ pub mod runner;
 mod veil;
 
 use crate::error::{Error, Kind, Result, codes};
+use crate::metrics::Measures;
+use crate::metrics::trace::TRACEPARENT;
 use crate::policy::rules::decide::Gate;
 use crate::tools::Era;
 use crate::upstream::link::Outgoing;
@@ -44,6 +46,8 @@ pub struct Caller {
     pub quotas: Quotas,
     /// Calls since the daemon started.
     pub calls: AtomicU64,
+    /// The same told apart, and the last ones, once their records are made.
+    pub measures: Arc<Measures>,
     watcher: OnceLock<Watcher>,
 }
 
@@ -59,7 +63,8 @@ impl Caller {
         let (cache, guard, quotas) = (Cache::default(), Guard::default(), Quotas::default());
         // A store that cannot be read is told to the next one who asks it.
         let _ = quotas.reload(&world.shared.engine);
-        Arc::new(Self { world, cache, guard, quotas, calls: AtomicU64::new(0), watcher: OnceLock::new() })
+        let (calls, measures, watcher) = (AtomicU64::new(0), Arc::default(), OnceLock::new());
+        Arc::new(Self { world, cache, guard, quotas, calls, measures, watcher })
     }
 
     /// Calls a tool of a view. `params` are those of `tools/call` as the client sent them.
@@ -207,6 +212,13 @@ impl Caller {
         if upstream.is_told_the_caller() {
             meta = context.with_caller(meta);
         }
+        let mut traced = None;
+        if context.mark.told || upstream.is_inside() {
+            let traceparent = context.mark.traceparent();
+            meta = with_member(meta, TRACEPARENT, &traceparent);
+            let header = std::iter::once((TRACEPARENT.to_string(), traceparent));
+            traced = Some(request.headers.iter().cloned().chain(header).collect::<Vec<_>>());
+        }
         let params = request.params.forward(request.replaced, &meta);
         if upstream.is_inside() {
             check_escapes(&params)?;
@@ -218,7 +230,7 @@ impl Caller {
             listener: context.listener.clone(),
             timeout: context.timeout.unwrap_or(upstream.bounds.call),
             name: request.name,
-            headers: request.headers,
+            headers: traced.as_deref().unwrap_or(request.headers),
         };
         let outcome = running.connection.request(outgoing).await;
         // A server may repeat the key it was given in its complaint about it.
@@ -226,6 +238,14 @@ impl Caller {
         upstream.went(outcome.as_ref().map(|_| ()));
         let answer = outcome.map_err(|error| upstream.named(error))?;
         Ok(Reply { answer, era })
+    }
+}
+
+/// An object as text with one more member, a plain word; nothing stands for an empty object.
+fn with_member(object: String, key: &str, word: &str) -> String {
+    match object.strip_suffix('}') {
+        None => format!(r#"{{"{key}":"{word}"}}"#),
+        Some(rest) => format!(r#"{rest},"{key}":"{word}"}}"#),
     }
 }
 

@@ -5,6 +5,9 @@
 use super::{Caller, Context, Subject, says_error};
 use crate::audit;
 use crate::clock::Timestamp;
+use crate::metrics::meters;
+use crate::metrics::spans::{Span, What};
+use crate::metrics::trace::Mark;
 use crate::usage::{Call, Class, Detail, Door};
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -71,6 +74,10 @@ pub(super) struct Note {
     duration_us: u64,
     cached: bool,
     session: u64,
+    mark: Mark,
+    run: Option<Arc<str>>,
+    /// With every wait; `duration_us` is what the server took.
+    whole_us: u64,
 }
 
 impl Note {
@@ -94,6 +101,48 @@ impl Note {
             duration_us: 0,
             cached: false,
             session: context.session,
+            mark: context.mark,
+            run: context.run.clone(),
+            whole_us: 0,
+        }
+    }
+
+    fn measured(&self) -> meters::Ended<'_> {
+        let refused = self.decision == "refused";
+        meters::Ended {
+            server: &self.server,
+            tool: if self.kind.is_empty() { &self.tool } else { self.kind },
+            client: &self.client,
+            result: if refused { "refused" } else { self.class.word() },
+            duration_us: self.duration_us,
+            request_bytes: self.request_bytes,
+            result_bytes: self.result_bytes,
+            cached: self.cached,
+        }
+    }
+
+    /// The span, but for its arguments, which are told with the records.
+    fn span(&self, ended: Timestamp) -> Span {
+        let name = match (self.server.as_str(), self.kind) {
+            ("", _) => self.tool.clone(),
+            (server, "") => format!("{server}.{}", self.tool),
+            (server, kind) => format!("{server} {kind} {}", self.tool),
+        };
+        let duration_us = self.whole_us.max(self.duration_us);
+        Span {
+            what: What::Call,
+            name,
+            started: Timestamp(ended.0.saturating_sub(duration_us)),
+            duration_us,
+            server_us: (!self.server.is_empty() && self.decision != "refused").then_some(self.duration_us),
+            client: self.client.to_string(),
+            door: self.door.word().into(),
+            result: self.measured().result.into(),
+            error: self.error.map(Into::into),
+            run: self.run.as_deref().map(Into::into),
+            request_bytes: self.request_bytes,
+            result_bytes: self.result_bytes,
+            ..Span::of(&self.mark)
         }
     }
 
@@ -178,7 +227,18 @@ impl Caller {
             note.arguments = Arguments::Untold;
         }
         let audited = !matches!(note.arguments, Arguments::Untold);
-        shared.engine.append_call(now, audited, move || note.records());
+        let measures = self.measures.clone();
+        shared.engine.append_call(now, audited, move || {
+            measures.meters.called(&note.measured());
+            let span = note.span(now);
+            let (call, event) = note.records();
+            let arguments = match &event {
+                Some(audit::Event::Call(call)) => Some(call.arguments.clone()),
+                _ => None,
+            };
+            measures.spans.push(Span { arguments, ..span });
+            (call, event)
+        });
     }
 }
 
@@ -197,6 +257,8 @@ pub(super) struct Recorder<'a> {
     /// What the policy said, and its rule.
     pub decision: (&'static str, Option<String>),
     pub started: Instant,
+    /// Before any wait.
+    began: Instant,
     /// Bytes of the result, and the code of the error.
     pub outcome: Option<(Class, usize, Option<&'static str>)>,
     pub cached: bool,
@@ -210,6 +272,7 @@ impl<'a> Recorder<'a> {
         arguments: &'a str,
         context: &'a Context,
     ) -> Self {
+        let now = Instant::now();
         Self {
             caller,
             subject,
@@ -217,7 +280,8 @@ impl<'a> Recorder<'a> {
             context,
             arguments,
             decision: ("allow", None),
-            started: Instant::now(),
+            started: now,
+            began: now,
             outcome: None,
             cached: false,
         }
@@ -233,6 +297,7 @@ impl Drop for Recorder<'_> {
         (note.class, note.result_bytes, note.error) = (class, result_bytes as u64, error);
         (note.decision, note.rule) = std::mem::take(&mut self.decision);
         (note.duration_us, note.cached) = (micros(self.started), self.cached);
+        note.whole_us = micros(self.began);
         self.caller.record(note);
     }
 }

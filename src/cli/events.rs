@@ -39,6 +39,7 @@ enum Type {
     Progress,
     Approval,
     Account,
+    Alert,
 }
 
 impl Events {
@@ -118,6 +119,7 @@ fn kind(event: &Event) -> Type {
         Event::Account { .. } => Type::Account,
         Event::Run { .. } => Type::Run,
         Event::Schedule { .. } => Type::Schedule,
+        Event::Alert(_) => Type::Alert,
     }
 }
 
@@ -146,6 +148,7 @@ fn line(event: &Event) -> String {
             let detail = detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
             format!("{} connection {connection} {state}{detail}", at(when))
         }
+        Event::Alert(turn) => format!("{} {}", at(&turn.at), turn.told()),
         Event::Run { at: when, run, event } => {
             format!("{} run {run} {}", at(when), super::workflow::line(event, *when))
         }

@@ -1,5 +1,6 @@
 //! `umcp health`: whether servers answer, and the breakers that keep a bad one from being asked.
 
+use super::connection;
 use super::context::{self, Context};
 use super::known::all_servers;
 use super::memory;
@@ -23,6 +24,7 @@ enum Verb {
     Check(Check),
     /// Show circuit breakers, or close them with --reset
     Breakers(Breakers),
+    Connections(connection::Health),
     /// Look through the memories, their index and their vectors
     Memory,
 }
@@ -48,6 +50,7 @@ impl Command {
         match self.verb.unwrap_or(Verb::Check(Check::default())) {
             Verb::Check(check) => check.run(ctx),
             Verb::Breakers(breakers) => breakers.run(ctx),
+            Verb::Connections(connections) => connections.run(ctx),
             Verb::Memory => memory::health(ctx),
         }
     }

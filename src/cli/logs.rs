@@ -4,7 +4,8 @@
 use super::context::Context;
 use super::interrupt;
 use super::known::one_server;
-use crate::error::Result;
+use crate::clock::{self, Timestamp};
+use crate::error::{Error, Result, codes};
 use crate::paths::io_error;
 use clap::Args;
 use serde_json::json;
@@ -18,7 +19,9 @@ const TAIL_BYTES: u64 = 1 << 20;
 
 /// Show the log of a server or of the daemon
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  umcp logs\n  umcp logs time --follow")]
+#[command(
+    after_help = "Examples:\n  umcp logs\n  umcp logs time --follow\n  umcp logs --grep failed --since 1h"
+)]
 pub struct Logs {
     /// A server; without one it is the daemon's log
     #[arg(value_name = "SERVER")]
@@ -61,6 +64,38 @@ pub struct Tail {
     /// Show so many of the last lines
     #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
     lines: usize,
+    /// Only lines that hold this text, in any case; the file before the last rotation is searched too
+    #[arg(long, value_name = "TEXT")]
+    grep: Option<String>,
+    /// Only lines of this stretch of time, such as 10m, 12h or 7d
+    #[arg(long, value_name = "TIME", value_parser = parse_stretch)]
+    since: Option<u64>,
+}
+
+/// Milliseconds of a time such as `7d`.
+pub fn parse_stretch(text: &str) -> Result<u64> {
+    let days =
+        text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok()).filter(|days| *days <= 36_500);
+    days.map(|days| days * 86_400_000).or_else(|| clock::milliseconds(text)).ok_or_else(|| {
+        Error::new(&codes::VALUE_INVALID, format!("`{text}` is not a time")).hint("write 7d, 12h or 30m")
+    })
+}
+
+/// Which lines are shown.
+struct Wanted {
+    grep: Option<String>,
+    since: Option<Timestamp>,
+    /// Whether the last line with a time was recent enough: those without one belong to it.
+    recent: bool,
+}
+
+impl Wanted {
+    fn takes(&mut self, line: &str) -> bool {
+        if let (Some(since), Some(at)) = (self.since, line.split(' ').next().and_then(Timestamp::parse)) {
+            self.recent = at >= since;
+        }
+        self.recent && self.grep.as_ref().is_none_or(|grep| line.to_lowercase().contains(grep))
+    }
 }
 
 impl Tail {
@@ -71,9 +106,24 @@ impl Tail {
             ctx.ui.line(&json!({"type": "log", "line": line}), line);
             shown += 1;
         };
-        let last = reader.last(self.lines)?;
+        let since =
+            self.since.map(|time| Timestamp(ctx.clock.now().0.saturating_sub(time.saturating_mul(1000))));
+        let filters = self.grep.is_some() || since.is_some();
+        let mut wanted =
+            Wanted { grep: self.grep.map(|text| text.to_lowercase()), since, recent: since.is_none() };
+        let mut last = Vec::new();
+        if filters {
+            let mut before = path.as_os_str().to_os_string();
+            before.push(".1");
+            let mut older = LogFile { path: Path::new(&before), position: 0, rest: String::new() };
+            last = older.last(usize::MAX)?;
+        }
+        last.extend(reader.last(if filters { usize::MAX } else { self.lines })?);
+        last.retain(|line| wanted.takes(line));
+        last.drain(..last.len().saturating_sub(self.lines));
         if last.is_empty() && !self.follow {
-            ctx.ui.note(&format!("nothing was logged yet ({})", path.display()));
+            let what = if filters { "no line fits" } else { "nothing was logged yet" };
+            ctx.ui.note(&format!("{what} ({})", path.display()));
         } else {
             ctx.ui.note(&format!("from {}", path.display()));
         }
@@ -82,7 +132,7 @@ impl Tail {
             interrupt::watch();
         }
         while self.follow && !interrupt::happened() && !ctx.ui.closed() {
-            reader.fresh()?.iter().for_each(|line| show(line));
+            reader.fresh()?.iter().filter(|line| wanted.takes(line)).for_each(|line| show(line));
             interrupt::wait(Duration::from_millis(200));
         }
         ctx.ui.finish_stream(&json!({"ok": true, "file": path.display().to_string(), "lines": shown}));
@@ -139,6 +189,29 @@ impl LogFile<'_> {
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn lines_are_chosen_by_text_and_time() {
+        let lines = [
+            "2026-01-01T00:00:00.000Z client Codex connected",
+            "2026-01-02T00:00:00.000Z server git: waiting",
+            "  codex said so",
+            "2026-01-02T00:00:01.000Z client codex left",
+        ];
+        let chosen = |grep: Option<&str>, since: Option<&str>| {
+            let since = since.and_then(Timestamp::parse);
+            let mut wanted = Wanted { grep: grep.map(Into::into), since, recent: since.is_none() };
+            lines
+                .iter()
+                .enumerate()
+                .filter(|(_, line)| wanted.takes(line))
+                .map(|(place, _)| place)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(chosen(Some("codex"), None), [0, 2, 3]);
+        assert_eq!(chosen(None, Some("2026-01-02T00:00:00Z")), [1, 2, 3]);
+        assert_eq!(chosen(Some("codex"), Some("2026-01-01T12:00:00Z")), [2, 3]);
+    }
 
     #[test]
     fn lines_come_once_across_growth_and_rotation() {

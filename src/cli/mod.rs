@@ -3,6 +3,7 @@
 //! Rule: a verb builds a request, asks, and hands the reply to `ui`; a new noun is one variant and one arm below.
 
 mod agent;
+mod alert;
 mod app;
 mod approve;
 mod audit;
@@ -30,6 +31,7 @@ mod logs;
 mod machine;
 mod man;
 mod memory;
+mod metrics;
 mod package;
 mod parse;
 mod policy;
@@ -46,6 +48,7 @@ mod status;
 mod suggest;
 mod token;
 mod tool;
+mod trace;
 mod transport;
 mod trial;
 mod undo;
@@ -226,6 +229,12 @@ enum Noun {
     /// Bound what clients, agents and tools may use
     #[command(aliases = ["quotas", "budget"])]
     Quota(quota::Command),
+    #[command(alias = "metric")]
+    Metrics(metrics::Command),
+    #[command(alias = "traces")]
+    Trace(trace::Command),
+    #[command(alias = "alerts")]
+    Alert(alert::Command),
     /// Show and change settings
     Config(config::Command),
     Test(trial::Command),
@@ -287,6 +296,9 @@ impl Noun {
             Self::Usage(command) => command.run(ctx),
             Self::Pricing(command) => command.run(ctx),
             Self::Quota(command) => command.run(ctx),
+            Self::Metrics(command) => command.run(ctx),
+            Self::Trace(command) => command.run(ctx),
+            Self::Alert(command) => command.run(ctx),
             Self::Config(command) => command.run(ctx),
             Self::Test(command) => command.run(ctx),
             Self::Generate(command) => command.run(ctx),

@@ -51,7 +51,7 @@ struct Create {
     /// How long it is valid, such as 30d or 12h
     #[arg(long, value_name = "TIME", value_parser = life)]
     expires: Option<u64>,
-    /// What it opens: tools:read, tools:call, resources, prompts; all of it by default
+    /// What it opens: tools:read, tools:call, resources, prompts, metrics; all of it by default
     #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
     scope: Vec<String>,
 }

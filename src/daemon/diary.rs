@@ -92,6 +92,7 @@ fn told(event: &Event) -> Option<String> {
         Event::Schedule { schedule, run, status, .. } => {
             Some(format!("schedule {schedule}: {run} {}", status.word()))
         }
+        Event::Alert(turn) => Some(turn.told()),
         Event::ListChanged { tools, .. } => Some(format!("tools changed: {tools} in all")),
         Event::Call { .. }
         | Event::Progress { .. }

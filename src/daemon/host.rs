@@ -127,12 +127,14 @@ async fn host(
     let names = Engine::new(store.clone(), clock).with_names_index(paths.names_index());
     let renamed = Arc::new(Notify::new());
     let brought = Arc::new(Notify::new());
+    let realerted = Arc::new(Notify::new());
     let (keeper, retimed) = mpsc::unbounded_channel();
     let followers = after::Followers {
         gateway: world_cell.clone(),
         diary: diary.clone(),
         renamed: renamed.clone(),
         brought: brought.clone(),
+        realerted: realerted.clone(),
         keeper,
     };
     let engine =
@@ -146,6 +148,8 @@ async fn host(
     let jobs = Jobs::new(gateway.clone(), leave, diary.clone(), options.foreground);
     jobs.answer_own_servers();
     jobs.offer_runs();
+    jobs.offer_metrics();
+    tokio::spawn(super::jobs::metrics::keep_tallies(gateway.clone(), gateway.news.subscribe()));
     tokio::spawn(after::keep_diary(diary.clone(), gateway.news.subscribe()));
     let http = match &options.http {
         Some(listening) => Some(jobs.listen(listening.clone()).await?),
@@ -161,6 +165,7 @@ async fn host(
     jobs.take_up_runs().await;
     jobs.take_up_schedules().await;
     tokio::spawn(jobs.clone().keep_schedules(retimed));
+    tokio::spawn(jobs.clone().keep_alerts(realerted));
     let mut tick = tokio::time::interval(TICK);
     let mut idle = Idle::new(Duration::from_millis(gateway.world().shared.settings.gateway.idle_exit_ms));
     let mut trimmed = Instant::now();

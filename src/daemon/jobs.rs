@@ -1,9 +1,12 @@
 //! What the daemon answers on its local socket: store requests through the engine, live requests from the running
 //! world. Plain data in, plain data out; text for people is made elsewhere.
+//! Long because every live request has its arm here.
 
 mod accounts;
+mod alerts;
 mod approvals;
 mod listeners;
+pub mod metrics;
 mod missing;
 mod present;
 mod runs;
@@ -42,6 +45,7 @@ pub struct Jobs {
     gateway: Arc<Gateway>,
     pub runner: Arc<Runner>,
     keeper: schedules::Keeper,
+    watch: alerts::Watch,
     leave: mpsc::Sender<()>,
     started: Timestamp,
     /// Requests being answered on the socket.
@@ -61,8 +65,19 @@ impl Jobs {
         let started = gateway.world().shared.engine.now();
         let runner = Runner::new(gateway.caller.clone(), gateway.events.clone());
         let (present, listening) = (AtomicUsize::new(0), Mutex::default());
-        let keeper = schedules::Keeper::default();
-        Arc::new(Self { gateway, runner, keeper, leave, started, present, listening, diary, foreground })
+        let (keeper, watch) = (schedules::Keeper::default(), alerts::Watch::default());
+        Arc::new(Self {
+            gateway,
+            runner,
+            keeper,
+            watch,
+            leave,
+            started,
+            present,
+            listening,
+            diary,
+            foreground,
+        })
     }
 
     pub fn gateway(&self) -> &Arc<Gateway> {
@@ -124,6 +139,15 @@ impl Jobs {
         let world = self.gateway.world();
         match live {
             Live::Status => Ok(LiveReply::Status(Box::new(self.status()))),
+            Live::Alerts => self.alerts().await.map(LiveReply::Alerts),
+            Live::TestAlert { expression, window_ms } => {
+                self.test_alert(&expression, window_ms).await.map(LiveReply::AlertTested)
+            }
+            Live::Traces(ask) => {
+                self.settle().await;
+                Ok(LiveReply::Traces(self.gateway.caller.measures.spans.told(&ask)))
+            }
+            Live::Metrics => Ok(LiveReply::Metrics(Box::new(self.measure_all().await))),
             Live::Stop => {
                 self.leave();
                 Ok(LiveReply::Done)

@@ -5,8 +5,8 @@ use crate::audit::Event;
 use crate::policy::grant;
 use crate::policy::rules;
 use crate::{
-    catalogue, environments, integrations, memory as memories, policy, schedules, secrets, servers, skills,
-    tools, usage, workflows,
+    alerts, catalogue, environments, integrations, memory as memories, policy, schedules, secrets, servers,
+    skills, tools, usage, workflows,
 };
 
 /// The record of a change; `None` for what is no decision of the user.
@@ -39,6 +39,7 @@ pub fn change(request: &StoreRequest) -> Option<Event> {
         StoreRequest::Install(install) => ("app install", vec![install.server.name.clone()]),
         StoreRequest::Package(deploy) => package(deploy),
         StoreRequest::Usage(request) => usage(request)?,
+        StoreRequest::Alert(request) => alert(request)?,
         StoreRequest::Audit(_) | StoreRequest::App(_) | StoreRequest::Packages(_) => return None,
     };
     Some(Event::Change { what: what.into(), names })
@@ -70,6 +71,9 @@ impl StoreRequest {
             ),
             // The server whose tools they are may come with the first.
             Self::Workflow(request) => request.changes_tools(),
+            Self::Alert(request) => {
+                matches!(request, alerts::Request::Put { .. } | alerts::Request::Delete { .. })
+            }
             Self::Usage(_) | Self::Audit(_) | Self::App(_) | Self::Packages(_) => false,
         }
     }
@@ -82,6 +86,16 @@ fn package(deploy: &Deploy) -> (&'static str, Vec<String>) {
 }
 
 type Said = Option<(&'static str, Vec<String>)>;
+
+fn alert(request: &alerts::Request) -> Said {
+    use alerts::Request;
+    Some(match request {
+        Request::Put { alert, .. } => ("alert create", vec![alert.name.clone()]),
+        Request::Delete { names } => ("alert delete", names.clone()),
+        Request::Silence { names, .. } => ("alert silence", names.clone()),
+        _ => return None,
+    })
+}
 
 /// What is recorded is no decision of the user; what it costs and how much may be used is.
 fn usage(request: &usage::Request) -> Said {

@@ -17,6 +17,17 @@ use zeroize::Zeroizing;
 pub enum Live {
     /// What runs: the daemon, its listeners, its sessions, every server.
     Status,
+    /// Everything that is measured.
+    Metrics,
+    /// Looks at the alerts now.
+    Alerts,
+    /// What the expression of an alert finds now.
+    TestAlert {
+        expression: String,
+        window_ms: u64,
+    },
+    /// The last spans of traces.
+    Traces(crate::metrics::spans::Ask),
     /// Ends the daemon after answering.
     Stop,
     /// Listens for HTTP clients too.
@@ -224,6 +235,10 @@ pub enum RunOrder {
 pub enum LiveReply {
     Done,
     Status(Box<Status>),
+    Metrics(Box<crate::metrics::Snapshot>),
+    Traces(crate::metrics::spans::Told),
+    Alerts(Vec<crate::alerts::Standing>),
+    AlertTested(crate::alerts::rule::Verdict),
     /// The address that is listened on.
     Listening(Listening),
     Listeners(Vec<Listening>),
@@ -300,6 +315,8 @@ pub enum Event {
         state: String,
         detail: Option<String>,
     },
+    /// An alert began to fire, or ceased.
+    Alert(crate::alerts::Turn),
     /// A run of a schedule began or ended.
     Schedule {
         at: Timestamp,

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::policy::rules;
 use crate::store::{Fold, Store, Writer};
 use crate::{
-    apps, audit, catalogue, environments, integrations, memory, packages, policy, schedules, secrets,
+    alerts, apps, audit, catalogue, environments, integrations, memory, packages, policy, schedules, secrets,
     servers, skills, tools, usage, workflows,
 };
 pub use live::{Live, LiveReply};
@@ -121,6 +121,7 @@ impl Engine {
             StoreRequest::Policy(request) => rules::read(tx, request).map(Reply::Policy),
             StoreRequest::Audit(request) => audit::read(tx, request).map(Reply::Audit),
             StoreRequest::Usage(request) => usage::read(tx, request).map(Reply::Usage),
+            StoreRequest::Alert(request) => alerts::read(tx, request).map(Reply::Alert),
             StoreRequest::Integration(request) => integrations::read(tx, request).map(Reply::Integration),
             StoreRequest::Workflow(request) => workflows::read(tx, request).map(Reply::Workflow),
             StoreRequest::Schedule(request) => schedules::read(tx, request).map(Reply::Schedule),
@@ -216,6 +217,7 @@ fn write(tx: &mut Writer, request: StoreRequest) -> Result<Reply> {
         StoreRequest::Policy(request) => rules::write(tx, request).map(Reply::Policy),
         StoreRequest::Audit(request) => audit::write(tx, request).map(Reply::Audit),
         StoreRequest::Usage(request) => usage::write(tx, request).map(Reply::Usage),
+        StoreRequest::Alert(request) => alerts::write(tx, request).map(Reply::Alert),
         StoreRequest::Integration(request) => integrations::write(tx, request).map(Reply::Integration),
         StoreRequest::Workflow(request) => write_workflow(tx, request).map(Reply::Workflow),
         StoreRequest::Schedule(request) => schedules::write(tx, *request).map(Reply::Schedule),

@@ -6,7 +6,7 @@ use super::{Engine, Reply, StoreRequest};
 use crate::error::Result;
 use crate::policy::{self, rules};
 use crate::{
-    catalogue, environments, integrations, memory, paths, schedules, secrets, servers, skills, tools,
+    alerts, catalogue, environments, integrations, memory, paths, schedules, secrets, servers, skills, tools,
 };
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,7 @@ pub enum NameKind {
     Skill,
     Registry,
     Publisher,
+    Alert,
 }
 
 impl NameKind {
@@ -53,6 +54,7 @@ impl NameKind {
             Self::Skill => "skill",
             Self::Registry => "registry",
             Self::Publisher => "publisher",
+            Self::Alert => "alert",
         }
     }
 }
@@ -136,6 +138,13 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
     {
         for integration in all {
             let _ = writeln!(text, "integration\t{}\t{}", integration.name, integration.kind.word());
+        }
+    }
+    if let Reply::Alert(alerts::Reply::Alerts(all)) =
+        engine.call(StoreRequest::Alert(alerts::Request::List))?
+    {
+        for alert in all {
+            let _ = writeln!(text, "alert\t{}\t{}", alert.name, alert.severity.word());
         }
     }
     write_schedules(engine, &mut text)?;

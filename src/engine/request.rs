@@ -6,7 +6,7 @@ use super::live::{Live, LiveReply};
 use crate::clock::Timestamp;
 use crate::policy::rules;
 use crate::{
-    apps, audit, catalogue, environments, integrations, memory, packages, policy, schedules, secrets,
+    alerts, apps, audit, catalogue, environments, integrations, memory, packages, policy, schedules, secrets,
     servers, skills, tools, usage, workflows,
 };
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,7 @@ pub enum StoreRequest {
     Policy(rules::Request),
     Audit(audit::Request),
     Usage(usage::Request),
+    Alert(alerts::Request),
     Integration(integrations::Request),
     Workflow(workflows::Request),
     Schedule(Box<schedules::Request>),
@@ -72,6 +73,7 @@ pub enum Reply {
     Policy(rules::Reply),
     Audit(audit::Reply),
     Usage(usage::Reply),
+    Alert(alerts::Reply),
     Integration(integrations::Reply),
     Workflow(workflows::Reply),
     Schedule(schedules::Reply),
@@ -95,6 +97,7 @@ impl StoreRequest {
             Self::Policy(request) => request.writes(),
             Self::Audit(request) => request.writes(),
             Self::Usage(request) => request.writes(),
+            Self::Alert(request) => request.writes(),
             Self::Integration(request) => request.writes(),
             Self::Workflow(request) => request.writes(),
             Self::Schedule(request) => request.writes(),
@@ -126,6 +129,7 @@ from! {
     Policy rules;
     Audit audit;
     Usage usage;
+    Alert alerts;
     Integration integrations;
     Workflow workflows;
     Skill skills;

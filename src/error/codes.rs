@@ -188,6 +188,11 @@ codes! {
     REGISTRY_EXISTS = "UM1410" "registry_exists" Conflict "A registry of that name exists already.";
     REGISTRY_INVALID = "UM1411" "registry_invalid" Invalid "What the registry holds is no list of skills, or not what its list says.";
     SKILL_TEST_FAILED = "UM1412" "skill_test_failed" Differs "A test of the skill did not come out as it says.";
+    METRIC_NOT_FOUND = "UM1501" "metric_not_found" NotFound "No metric of that name is measured. `umcp metrics show` shows all.";
+    TRACE_NOT_FOUND = "UM1502" "trace_not_found" NotFound "No trace of that id, and none of a run of that id, is kept. The daemon keeps the last 4,000 spans while it lives; `umcp trace list` shows them.";
+    ALERT_NOT_FOUND = "UM1503" "alert_not_found" NotFound "No alert of that name is known. `umcp alert list` shows all.";
+    ALERT_EXISTS = "UM1504" "alert_exists" Conflict "An alert of that name exists already; `--replace` puts another one in its place.";
+    ALERT_INVALID = "UM1505" "alert_invalid" Invalid "The alert is none: its expression cannot be read or names what is not measured, or its window or wait is too long. docs/metrics.md lists the names.";
     VAULT_LOCKED = "UM0711" "vault_locked" Credential "The vault is protected by a passphrase that the asking program does not have. `umcp secret unlock` gives it to the daemon, which keeps the key in locked memory until it ends.";
     VAULT_KEY_MISSING = "UM0712" "vault_key_missing" Credential "What opens the vault, such as its key file, is not there. A new key is never made over existing secrets: put the file back, or delete the secrets one by one and set them anew.";
     VAULT_KEY_WRONG = "UM0713" "vault_key_wrong" Credential "The passphrase or the key file is not the one the vault was closed with.";

@@ -9,6 +9,7 @@ use crate::calls::Params;
 use crate::engine::live::Event;
 use crate::environments::Mode;
 use crate::error::{Error, codes};
+use crate::metrics::trace::Mark;
 use crate::tools::Era;
 use crate::upstream::era::{LEGACY, MODERN, own_info};
 use crate::upstream::message::{self, Answer, code};
@@ -32,6 +33,8 @@ pub struct Incoming<'a> {
     pub params: &'a str,
     /// Where messages of this request go before its answer.
     pub sink: Arc<Outbox>,
+    /// The trace a header said it belongs to.
+    pub trace: Option<Mark>,
 }
 
 /// Who asks: the peer of this request, with what it said about this request.

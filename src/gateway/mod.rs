@@ -23,6 +23,7 @@ use crate::clock::Timestamp;
 use crate::engine::live::Event;
 use crate::environments::Profile;
 use crate::error::Result;
+use crate::metrics::Snapshot;
 use crate::policy::pass::Pass;
 use crate::policy::scope::Scopes;
 use crate::upstream::{View, World};
@@ -57,7 +58,11 @@ pub struct Gateway {
     ends: ends::Ends,
     /// HTTP on the daemon's own socket; made at its first use.
     local_door: OnceLock<Arc<http::Door>>,
+    /// Gathers what is measured.
+    measure: OnceLock<Measure>,
 }
+
+type Measure = Box<dyn Fn() -> Option<Snapshot> + Send + Sync>;
 
 impl Gateway {
     /// A gateway over a world; it hears what happens there from now on.
@@ -78,6 +83,7 @@ impl Gateway {
             entrance,
             ends: ends::Ends::default(),
             local_door: OnceLock::new(),
+            measure: OnceLock::new(),
         });
         let verbs = if gateway.world().shared.settings.gateway.own_tools { own::verbs() } else { Vec::new() };
         gateway.world().shared.list_also(verbs, own::reading());
@@ -150,6 +156,16 @@ impl Gateway {
             // A parked call goes on with the client's next request, and ends what belongs to it itself.
             self.world().leave(session.id);
         }
+    }
+
+    /// Sets who gathers what is measured; once.
+    pub fn measure_by(&self, measure: impl Fn() -> Option<Snapshot> + Send + Sync + 'static) {
+        let _ = self.measure.set(Box::new(measure));
+    }
+
+    /// Everything measured now; `None` while the daemon starts or ends.
+    pub fn measure(&self) -> Option<Snapshot> {
+        self.measure.get().and_then(|measure| measure())
     }
 
     /// Everything the client of a session is shown.

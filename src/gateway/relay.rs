@@ -11,6 +11,7 @@ use super::listener::CallListener;
 use super::session::level_word;
 use crate::calls::{self, Context, Params, Relayed, Reply, results};
 use crate::error::Result;
+use crate::metrics::trace::{Mark, TRACEPARENT};
 use crate::tools::Era;
 use crate::upstream::link::Ask;
 use crate::upstream::message::{self, Answer, code};
@@ -230,6 +231,12 @@ fn listener(
     ))
 }
 
+/// What the request says itself counts before what its header says.
+fn mark(incoming: &Incoming<'_>, params: &Params<'_>) -> Mark {
+    let said = params.meta().text(TRACEPARENT).and_then(|said| Mark::parse(&said));
+    said.or(incoming.trace).map_or_else(Mark::root, |said| said.below())
+}
+
 pub(super) fn context(
     incoming: &Incoming<'_>,
     params: &Params<'_>,
@@ -256,6 +263,8 @@ pub(super) fn context(
         capabilities: asker.peer.capabilities.clone(),
         client_info: asker.peer.info.clone(),
         // A modern server logs only when the request asks for it: a legacy client asked once, for all of them.
+        mark: mark(incoming, params),
+        run: None,
         log_level: asker.level.clone().or_else(|| session.level().map(|level| level_word(level).into())),
     }
 }

@@ -127,7 +127,8 @@ impl Gateway {
     async fn request(self: Arc<Self>, method: &str, params: Option<Bytes>, id: &str, session: Arc<Session>) {
         let params = params.as_deref().and_then(|params| std::str::from_utf8(params).ok()).unwrap_or("{}");
         let sink = session.outbox.clone();
-        let incoming = Incoming { session: session.clone(), id, method, params, sink: sink.clone() };
+        let incoming =
+            Incoming { session: session.clone(), id, method, params, sink: sink.clone(), trace: None };
         let answer = self.handle(incoming).await;
         session.finished(id);
         sink.send(with_break(answer.line(id)));

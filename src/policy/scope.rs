@@ -12,6 +12,7 @@ const WORDS: &[(&str, &str)] = &[
     ("tools:call", "call tools and follow their tasks"),
     ("resources", "see, read and follow resources"),
     ("prompts", "see and use prompts"),
+    ("metrics", "read what umcp counts"),
 ];
 
 /// A set of scopes. Its text is the words in a fixed order, with spaces between, as OAuth writes them.
@@ -21,7 +22,9 @@ pub struct Scopes(u8);
 
 impl Scopes {
     pub const NONE: Self = Self(0);
+    /// The whole protocol. What umcp tells of itself is beside it.
     pub const ALL: Self = Self(0b1111);
+    pub const METRICS: Self = Self(16);
     const READ: Self = Self(1);
     const CALL: Self = Self(2);
     const RESOURCES: Self = Self(4);
@@ -87,7 +90,7 @@ impl Scopes {
                 let error = Error::new(&codes::VALUE_INVALID, format!("`{word}` is no scope"));
                 return Err(match near(word, WORDS.iter().map(|it| it.0)) {
                     Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-                    None => error.hint(format!("scopes are {}", Self::ALL)),
+                    None => error.hint(format!("scopes are {}", Self(0b1_1111))),
                 });
             }
             Ok(Self(set.0 | one.0))
@@ -161,6 +164,8 @@ mod tests {
         assert!(Scopes::ALL.contains(some) && !some.contains(Scopes::ALL));
         assert_eq!(Scopes::parse(["tool:read"]).unwrap_err().hints, ["did you mean `tools:read`?"]);
         assert_eq!(Scopes::known_in("openid tools:call x".split(' ')), Scopes::CALL);
+        assert_eq!(Scopes::parse(["metrics"]).unwrap(), Scopes::METRICS);
+        assert!(!Scopes::ALL.contains(Scopes::METRICS));
         let json = serde_json::to_string(&some).unwrap();
         assert_eq!(json, r#"["tools:read","prompts"]"#);
         assert_eq!(serde_json::from_str::<Scopes>(&json).unwrap(), some);

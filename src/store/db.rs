@@ -9,7 +9,9 @@ use crate::error::{Error, Result, codes};
 use redb::{Database, Durability, ReadOnlyDatabase, ReadableDatabase};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// A database and what lies under it.
 pub struct Live {
@@ -58,6 +60,9 @@ type Opener = Box<dyn Fn() -> Result<Live> + Send + Sync>;
 /// The handle all users of one store share.
 pub struct Core {
     pub place: String,
+    /// Commits since the store was opened, and the microseconds they took together.
+    commits: AtomicU64,
+    commit_us: AtomicU64,
     slot: Mutex<Slot>,
     opener: Option<Opener>,
     writable: bool,
@@ -94,7 +99,8 @@ impl Core {
     pub fn new(place: String, live: Live, opener: Option<Opener>) -> Self {
         let writable = matches!(live.handle(), Handle::ReadWrite(_));
         let slot = Slot { live: Some(Arc::new(live)), failed: false, closed: false };
-        Self { place, slot: Mutex::new(slot), opener, writable }
+        let (commits, commit_us) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { place, commits, commit_us, slot: Mutex::new(slot), opener, writable }
     }
 
     pub fn read<T>(&self, action: impl FnOnce(&Reader) -> Result<T>) -> Result<T> {
@@ -113,15 +119,29 @@ impl Core {
         // A damaged record the caller met says nothing against the handle.
         let mut by_caller = false;
         // Only now: a store that is opened and never written to costs no sync.
+        let began = Instant::now();
+        let mut changed = false;
         let outcome = live.release(&self.place).and_then(|()| {
             write(&self.place, database, |tx| {
-                action(tx).inspect_err(|error| by_caller = error.is(&codes::STORE_DAMAGED))
+                let done = action(tx).inspect_err(|error| by_caller = error.is(&codes::STORE_DAMAGED));
+                changed = tx.changed;
+                done
             })
         });
+        if changed && outcome.is_ok() {
+            self.commits.fetch_add(1, Relaxed);
+            let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.commit_us.fetch_add(took, Relaxed);
+        }
         if !by_caller && outcome.as_ref().is_err_and(needs_reopening) {
             self.slot().failed = true;
         }
         outcome
+    }
+
+    /// Commits since the store was opened, and the microseconds they took together.
+    pub fn commits(&self) -> (u64, u64) {
+        (self.commits.load(Relaxed), self.commit_us.load(Relaxed))
     }
 
     /// A second write on the same thread would wait for the first for ever.

@@ -178,6 +178,16 @@ impl Store {
         self.0.appender.dropped()
     }
 
+    /// Appended records that wait for the writer thread.
+    pub fn waiting(&self) -> usize {
+        self.0.appender.waiting()
+    }
+
+    /// Commits since the store was opened, and the microseconds they took together.
+    pub fn commits(&self) -> (u64, u64) {
+        self.0.core.commits()
+    }
+
     /// Writes what is queued and closes the file for all clones.
     ///
     /// # Errors

@@ -126,6 +126,10 @@ tables! {
     MEMORY_SPACES = "memory_spaces.v1" Text "memory";
     /// Number of the change in hex -> the memories as they were before it.
     MEMORY_CHANGES = "memory_changes.v1" Text "memory";
+    /// Alert name -> rule, and whether it fires.
+    ALERTS = "alerts.v1" Text "alerts";
+    /// When alerts began to fire and ceased.
+    ALERT_TURNS = "alert_turns.v1" Time "alerts";
     /// Secret name -> its sealed value.
     SECRETS = "secrets.v1" Text "secrets";
     /// Slot id -> the vault's key, wrapped by what opens the slot.

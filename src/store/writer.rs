@@ -152,6 +152,11 @@ impl Appender {
         self.shared.state().dropped
     }
 
+    /// Records that wait for the thread.
+    pub fn waiting(&self) -> usize {
+        self.shared.state().waiting.len()
+    }
+
     /// Ends the thread after one last commit; the error is that of records which could not be written.
     pub fn stop(&self) -> Result<()> {
         self.shared.state().stopping = true;

@@ -3,6 +3,7 @@
 mod jwt;
 mod keys;
 mod limits;
+mod metrics;
 mod server;
 mod tls;
 

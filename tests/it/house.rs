@@ -43,21 +43,23 @@ packages                 | error clock ids store documents documents/near archiv
 skills                   | error clock ids store sealing documents documents/near expressions archive
 catalogue                | error clock ids store documents documents/near search
 memory                   | error clock ids store documents documents/near search
+metrics                  | error clock ids store documents documents/near
+alerts                   | error clock ids store documents documents/near expressions
 
-engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows schedules sealing secrets integrations apps packages catalogue memory skills embedding
+engine                   | error clock ids paths store servers tools clients environments policy usage audit workflows schedules sealing secrets integrations apps packages catalogue memory skills metrics alerts embedding
 upstream                 | error clock ids paths glob engine search settings documents/near servers tools environments policy sealing secrets sandbox integrations apps memory skills workflows
-calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows
-gateway                  | error clock ids paths engine upstream calls settings servers tools environments policy usage audit integrations
+calls                    | error clock ids paths engine upstream servers tools policy usage audit workflows metrics
+gateway                  | error clock ids paths engine upstream calls settings servers tools environments policy usage audit integrations metrics
 
 
 daemon                   | error clock ids paths engine
 daemon/door              | error daemon
 daemon/pipes             | error gateway daemon daemon/door
 daemon/teller            | error engine upstream daemon clock calls
-daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments policy usage workflows schedules daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit integrations apps packages memory skills
+daemon/jobs daemon/host  | error clock ids paths engine upstream calls gateway store settings servers tools environments policy usage workflows schedules daemon daemon/door daemon/teller daemon/jobs daemon/host sealing secrets daemon/pipes audit integrations apps packages memory skills metrics alerts
 
 setup                    | error clock ids paths engine store settings documents documents/near ui daemon servers tools clients environments policy usage sealing secrets sandbox integrations apps packages archive skills
-cli                      | error clock ids paths glob engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows schedules setup sealing secrets sandbox integrations apps packages catalogue memory archive skills
+cli                      | error clock ids paths glob engine store settings documents documents/near ui daemon servers tools clients environments policy usage audit workflows schedules setup sealing secrets sandbox integrations apps packages catalogue memory archive skills metrics alerts
 
 
 

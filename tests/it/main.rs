@@ -2,6 +2,7 @@
 // Every function here serves a test; the exemption in clippy.toml reaches only those marked as one.
 #![allow(clippy::unwrap_used)]
 
+mod alert;
 #[cfg(unix)]
 mod app;
 mod audit;
@@ -50,6 +51,7 @@ mod skill;
 mod support;
 mod token;
 mod tool;
+mod trace;
 mod trial;
 mod usage;
 mod workflow;

@@ -279,11 +279,11 @@ async fn perform(runner: &Arc<Runner>, run: &Run, command: Command, timeout: Opt
     let client = format!("workflow:{}", run.workflow);
     let outcome = match command {
         Command::Call { target, arguments, .. } => {
-            let who = Who { client: &client, door: Door::Workflow };
+            let who = Who { client: &client, door: Door::Workflow, run: Some(&run.id) };
             target::outcome(&runner.caller, who, &target, &arguments, timeout).await
         }
         Command::Own { what, values, .. } => {
-            own::outcome(&runner.caller, &client, what, values, timeout).await
+            own::outcome(&runner.caller, (&client, &run.id), what, values, timeout).await
         }
         Command::Workflow { path, name, inputs, .. } => child(runner, run, &path, &name, inputs)
             .await

@@ -15,12 +15,13 @@ const MAX_RESULT: usize = 1 << 20;
 /// Does the step; an error is an outcome too.
 pub async fn outcome(
     caller: &Caller,
-    client: &str,
+    (client, run): (&str, &str),
     own: Own,
     values: Value,
     limit: Option<Duration>,
 ) -> Outcome {
-    let (context, started) = (Context::plain(client, Door::Workflow), Instant::now());
+    let (mut context, started) = (Context::plain(client, Door::Workflow), Instant::now());
+    (context.mark, context.run) = (caller.measures.spans.step(run), Some(run.into()));
     let asked = values.to_string().len();
     let done = steps::run(&caller.world.shared, own, values, limit).await;
     let text = match &done {

@@ -16,6 +16,19 @@ use std::time::Duration;
 pub struct Who<'a> {
     pub client: &'a str,
     pub door: Door,
+    /// The run whose step it is.
+    pub run: Option<&'a str>,
+}
+
+impl Who<'_> {
+    fn context(&self, caller: &Caller) -> Context {
+        let mut context = Context::plain(self.client, self.door);
+        if let Some(run) = self.run {
+            context.mark = caller.measures.spans.step(run);
+            context.run = Some(run.into());
+        }
+        context
+    }
 }
 
 /// Calls `server.tool` and says what came of it; an error of umcp is an outcome too.
@@ -32,11 +45,12 @@ pub async fn outcome(
 
 async fn call(
     caller: &Caller,
-    Who { client, door }: Who<'_>,
+    who: Who<'_>,
     target: &str,
     arguments: &Value,
     timeout: Option<Duration>,
 ) -> Result<Outcome> {
+    let Who { client, door, .. } = who;
     let world = &caller.world;
     let profile = world.profile(None, client, None)?;
     let name = Arc::from(client);
@@ -51,7 +65,7 @@ async fn call(
     let missing =
         || Error::new(&codes::TOOL_NOT_FOUND, format!("no tool named `{target}`")).hint("umcp tool list");
     if let Some(denied) = view.denied(target) {
-        return Err(caller.refuse(denied, &arguments.to_string(), &Context::plain(client, door)));
+        return Err(caller.refuse(denied, &arguments.to_string(), &who.context(caller)));
     }
     let tool = view.target(target).ok_or_else(missing)?;
     // Depth and cancellation of runs within runs are kept by the step that is made for it.
@@ -61,7 +75,7 @@ async fn call(
     }
     let text = format!(r#"{{"name":{},"arguments":{arguments}}}"#, quote(&tool.tool));
     let params = Params::parse(&text)?;
-    let mut context = Context::plain(client, door);
+    let mut context = who.context(caller);
     context.timeout = timeout;
     context.whose.profile = Some(profile.name.as_str().into());
     let reply = caller.call(tool, &params, &context).await?;

@@ -15,6 +15,7 @@ use crate::engine::accounts::{AccountReply, AccountRequest};
 use crate::engine::{self, Live, LiveReply, Reply};
 use crate::error::Result;
 use crate::integrations::{self, Connection, Request};
+pub use check::Health;
 use clap::{Args, Subcommand};
 pub use view::warnings;
 

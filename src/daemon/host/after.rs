@@ -2,6 +2,7 @@
 //! written, the daemon's log gets its line. Nothing here decides; whoever made the change waits for the world alone.
 
 use crate::daemon::diary::Diary;
+use crate::daemon::jobs::metrics::RUNS;
 use crate::engine::live::Event;
 use crate::engine::{Engine, Reply, StoreRequest, Watcher};
 use crate::gateway::Gateway;
@@ -11,6 +12,7 @@ use crate::skills;
 use crate::tools;
 use crate::upstream::{Change, Upstream};
 use crate::usage;
+use crate::workflows;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, broadcast, mpsc};
@@ -27,6 +29,8 @@ pub(super) struct Followers {
     pub renamed: Arc<Notify>,
     /// A memory has a new text.
     pub brought: Arc<Notify>,
+    /// Alerts changed.
+    pub realerted: Arc<Notify>,
     /// The keeper of the schedules is told which of them changed; `None` means all.
     pub keeper: mpsc::UnboundedSender<Option<Vec<String>>>,
 }
@@ -41,6 +45,7 @@ impl Watcher for Followers {
         }
         if let Some(gateway) = self.gateway.get() {
             take_over(gateway, request, reply);
+            tally(gateway, request);
         }
         // Before the answer: what whoever asked does next stands below it.
         if let Some(what) = noted(request) {
@@ -54,6 +59,9 @@ impl Watcher for Followers {
         }
         if matches!(request, StoreRequest::Memory(request) if request.brings_text()) {
             self.brought.notify_one();
+        }
+        if matches!(request, StoreRequest::Alert(request) if request.changes_rules()) {
+            self.realerted.notify_one();
         }
     }
 }
@@ -77,6 +85,7 @@ fn change(request: &StoreRequest, reply: &Reply) -> Option<Change> {
         StoreRequest::Secret(request) => request.changes().map(Change::Secrets),
         StoreRequest::Token(_)
         | StoreRequest::Usage(_)
+        | StoreRequest::Alert(_)
         | StoreRequest::Audit(_)
         | StoreRequest::Workflow(_)
         | StoreRequest::Schedule(_)
@@ -119,6 +128,27 @@ fn take_over(gateway: &Arc<Gateway>, request: &StoreRequest, reply: &Reply) {
     if gateway.hub.count() > 0 && !matches!(request, StoreRequest::Secret(_)) {
         let gateway = gateway.clone();
         tokio::spawn(async move { gateway.world().list_missing().await });
+    }
+}
+
+/// Notes the runs of workflows that begin, and counts those that are over.
+fn tally(gateway: &Gateway, request: &StoreRequest) {
+    let StoreRequest::Workflow(request) = request else { return };
+    let measures = &gateway.caller.measures;
+    match request {
+        workflows::Request::Begin { run, .. } => {
+            measures.spans.begin(&run.id, &run.workflow, run.parent.as_deref(), run.started);
+        }
+        workflows::Request::Record { run, events, at, .. } => {
+            for event in events {
+                if let workflows::journal::Event::Ended { status, failure, .. } = event {
+                    measures.meters.tally(RUNS, status.word());
+                    let code = failure.as_ref().map(|failure| failure.code.clone());
+                    measures.spans.end(run, status.word(), code, *at);
+                }
+            }
+        }
+        _ => {}
     }
 }
 
@@ -226,5 +256,8 @@ fn noted(request: &StoreRequest) -> Option<&'static str> {
         | StoreRequest::Integration(_) => return None,
         StoreRequest::Schedule(request) if request.replans().is_none() => return None,
         StoreRequest::Schedule(_) => "schedules were changed",
+        // What alerts find is told as an event.
+        StoreRequest::Alert(request) if !request.changes_rules() => return None,
+        StoreRequest::Alert(_) => "alerts were changed",
     })
 }

@@ -7,6 +7,7 @@ use crate::engine::Reply;
 use crate::engine::live::{Event, RunRequest, RunSource};
 use crate::error::{Error, Result, codes};
 use crate::ids;
+use crate::metrics::trace::Mark;
 use crate::upstream::builtin::workflows::Asked;
 use crate::workflows::journal::{Event as Happened, Outcome, Status};
 use crate::workflows::machine::is_handler;
@@ -67,10 +68,13 @@ impl Jobs {
 
     /// Runs a workflow for whoever called it as a tool.
     async fn run_asked(&self, asked: Asked) -> Result<Value> {
-        let Asked { name, inputs, told } = asked;
+        let Asked { name, inputs, told, trace } = asked;
         let definition = self.runner.definition(&name).await?;
         let happening = self.runner.follow();
         let id = ids::fresh("wf");
+        if let Some(mark) = trace.as_deref().and_then(Mark::parse) {
+            self.gateway.caller.measures.spans.adopt(&id, mark);
+        }
         let guard = Abandon::new(&self.runner, &id);
         let start = Start {
             definition,

@@ -53,6 +53,11 @@ struct Running {
 }
 
 impl Keeper {
+    /// Schedules with something to come, and runs under way.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.plan().waiting(), self.running().len())
+    }
+
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -366,7 +371,7 @@ impl Jobs {
         Ok(ended)
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.gateway.world().shared.engine.now()
     }
 

@@ -50,6 +50,12 @@ impl Jobs {
             .collect()
     }
 
+    /// As `statuses`, without a look at their processes.
+    pub(super) fn stand(&self, all: &[Arc<Upstream>]) -> Vec<ServerStatus> {
+        let now = self.gateway.world().shared.engine.now();
+        all.iter().map(|upstream| status_of(upstream, now)).collect()
+    }
+
     pub(super) fn sessions(&self) -> Vec<Session> {
         let describe = |session: Arc<gateway::session::Session>| {
             let info: serde_json::Value =
@@ -107,7 +113,7 @@ fn status_of(upstream: &Arc<Upstream>, now: Timestamp) -> ServerStatus {
 }
 
 /// Resident memory of this process in bytes, where the system tells.
-fn own_memory() -> Option<u64> {
+pub(super) fn own_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;

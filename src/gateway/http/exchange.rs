@@ -11,6 +11,7 @@ use crate::calls::Params;
 use crate::gateway::handler::Incoming as Request;
 use crate::gateway::outbox::Outbox;
 use crate::gateway::session::{Arrival, Session};
+use crate::metrics::trace::{Mark, TRACEPARENT};
 use crate::policy::scope::Scopes;
 use crate::upstream::era::LEGACY;
 use crate::upstream::message::{Answer, Envelope, code};
@@ -50,13 +51,15 @@ struct Message {
     kept: Option<Arc<HttpSession>>,
     /// A legacy client that is told at once how to come back.
     primed: bool,
+    /// What its header says of its trace.
+    trace: Option<Mark>,
 }
 
 impl Message {
     fn new(session: Arc<Session>, body: &Bytes, envelope: &Envelope<'_>, modern: bool) -> Self {
         let method = envelope.method.as_deref().unwrap_or_default().to_string();
         let params = envelope.params.map(|params| body.slice_ref(params.get().as_bytes()));
-        Self { session, method, params, modern, own: modern, kept: None, primed: false }
+        Self { session, method, params, modern, own: modern, kept: None, primed: false, trace: None }
     }
 }
 
@@ -111,6 +114,7 @@ impl Door {
             // Clients of former revisions choke on an event without a message.
             message.primed = streams && version.is_some_and(|version| version >= PRIMED_SINCE);
             message.kept = Some(known);
+            message.trace = trace_of(&head.headers);
             return self.take(message, &envelope).await;
         }
         if !is_modern(&head.headers, &envelope) {
@@ -149,6 +153,7 @@ impl Door {
             method: "initialize",
             params: envelope.params_text(),
             sink: outbox,
+            trace: None,
         };
         let answer = self.gateway.handle(incoming).await;
         if !answer.ok {
@@ -212,7 +217,9 @@ impl Door {
         if let Err(answer) = checked {
             return json(StatusCode::BAD_REQUEST, answer.line(id.get()));
         }
-        self.take(Message::new(session, body, envelope, true), envelope).await
+        let mut message = Message::new(session, body, envelope, true);
+        message.trace = trace_of(headers);
+        self.take(message, envelope).await
     }
 
     async fn take(self: &Arc<Self>, message: Message, envelope: &Envelope<'_>) -> Response<Body> {
@@ -342,11 +349,11 @@ async fn whole(mut body: Limited<Incoming>) -> Result<Bytes, Box<dyn std::error:
 
 /// Runs one request to its answer.
 async fn answer(door: Arc<Door>, message: Message, id: String, sink: Arc<Outbox>) -> Answer {
-    let Message { session, method, params, own, .. } = message;
+    let Message { session, method, params, own, trace, .. } = message;
     let _leaving = own.then(|| Leaving { door: door.clone(), session: Some(session.clone()) });
     let _running = Running { session: &session, id: &id };
     let params = params.as_deref().and_then(|params| std::str::from_utf8(params).ok()).unwrap_or("{}");
-    let incoming = Request { session: session.clone(), id: &id, method: &method, params, sink };
+    let incoming = Request { session: session.clone(), id: &id, method: &method, params, sink, trace };
     door.gateway.handle(incoming).await
 }
 
@@ -413,6 +420,11 @@ fn is_modern(headers: &HeaderMap, envelope: &Envelope<'_>) -> bool {
                 || envelope.method.as_deref() == Some("server/discover")
         }
     }
+}
+
+/// What the headers of a request say of the trace it belongs to.
+fn trace_of(headers: &HeaderMap) -> Option<Mark> {
+    checks::get(headers, TRACEPARENT).and_then(Mark::parse)
 }
 
 /// In the modern era some errors of the protocol are errors of HTTP too.

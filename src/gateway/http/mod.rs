@@ -8,6 +8,7 @@ mod entrance;
 mod exchange;
 mod issuers;
 mod metadata;
+mod metrics;
 mod server;
 mod sessions;
 mod streams;
@@ -177,6 +178,9 @@ impl Door {
             },
         };
         let entry = Entry { headers: request.headers(), path: request.uri().path(), from };
+        if entry.path == metrics::PLACE && !foreign {
+            return self.metrics(request.method(), &entry).await;
+        }
         let Some(profile) = profile_of(entry.path) else {
             let described = if foreign { None } else { self.describe(request.method(), &entry) };
             let missing = || plain(StatusCode::NOT_FOUND, "not found; the endpoint is /mcp");

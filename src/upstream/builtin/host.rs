@@ -143,7 +143,8 @@ impl Host {
                 let Value::Object(inputs) = arguments else {
                     return Err(reply::invalid("the inputs of a workflow are an object"));
                 };
-                workflows.call(tool, inputs, (&context.peer, context.meta.get_progress_token())).await
+                let trace = context.meta.get("traceparent").and_then(Value::as_str).map(Into::into);
+                workflows.call(tool, inputs, (&context.peer, context.meta.get_progress_token()), trace).await
             }
             Kit::Kv(kv) => {
                 let (output, change) = kv.call(tool, arguments)?;

@@ -23,6 +23,8 @@ pub struct Asked {
     pub inputs: Map<String, Value>,
     /// Takes a line for everything worth telling.
     pub told: mpsc::UnboundedSender<String>,
+    /// The trace context of the call.
+    pub trace: Option<String>,
 }
 
 /// Runs a workflow to its end and gives its outputs; dropping the future cancels the run.
@@ -56,6 +58,7 @@ impl Workflows {
         name: &str,
         inputs: Map<String, Value>,
         listener: (&Peer<RoleServer>, Option<ProgressToken>),
+        trace: Option<String>,
     ) -> Result<Output> {
         if !self.tools().await?.iter().any(|tool| tool.name == name) {
             return Err(Error::new(&codes::WORKFLOW_NOT_FOUND, format!("no workflow `{name}` is a tool"))
@@ -63,7 +66,7 @@ impl Workflows {
         }
         let (told, mut lines) = mpsc::unbounded_channel();
         let runs = self.shared.runs().ok_or_else(|| Error::bug("workflows are run by the daemon alone"))?;
-        let running = runs(Asked { name: name.into(), inputs, told });
+        let running = runs(Asked { name: name.into(), inputs, told, trace });
         tokio::pin!(running);
         let mut count = 0.0;
         let outputs = loop {

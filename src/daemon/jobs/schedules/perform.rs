@@ -115,7 +115,7 @@ impl Jobs {
 
     async fn call_for(&self, firing: &Firing, target: &str, input: &Value) -> Attempted {
         let client = firing.client();
-        let who = Who { client: &client, door: Door::Schedule };
+        let who = Who { client: &client, door: Door::Schedule, run: None };
         let mut tries = 0;
         loop {
             match target::outcome(&self.gateway.caller, who, target, input, None).await {
