@@ -169,6 +169,8 @@ pub struct Step {
     pub idempotent: bool,
     /// A result is good for this long, in any run.
     pub cache_ms: Option<u64>,
+    /// What tells the other side that two attempts are the same; `None`: the run and the path of the step.
+    pub idempotency_key: Option<Shape>,
     pub action: Action,
 }
 
@@ -181,8 +183,10 @@ pub enum Action {
         at: Position,
         inputs: Shape,
     },
-    /// Runs another workflow to its end; its outputs are the result.
-    Workflow {
+    /// Runs another workflow, or a skill, to its end; its outputs are the result.
+    Run {
+        runs: Runs,
+        /// Of a skill also `name@range`.
         name: String,
         at: Position,
         inputs: Shape,
@@ -233,6 +237,22 @@ pub enum Action {
         catch: Vec<Step>,
         finally: Vec<Step>,
     },
+}
+
+/// What a step runs that has steps of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runs {
+    Workflow,
+    Skill,
+}
+
+impl Runs {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Workflow => "workflow",
+            Self::Skill => "skill",
+        }
+    }
 }
 
 /// What umcp does itself.
@@ -329,7 +349,7 @@ impl Action {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Call { .. } => "tool",
-            Self::Workflow { .. } => "workflow",
+            Self::Run { runs, .. } => runs.word(),
             Self::Own { what, .. } => what.word(),
             Self::Wait(_) => "wait",
             Self::Approval { .. } => "approval",
@@ -364,7 +384,7 @@ impl Action {
     /// The values and conditions of the step itself.
     pub fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a Expression, &'a Range<usize>)) {
         match self {
-            Self::Call { inputs, .. } | Self::Workflow { inputs, .. } | Self::Own { inputs, .. } => {
+            Self::Call { inputs, .. } | Self::Run { inputs, .. } | Self::Own { inputs, .. } => {
                 inputs.visit(visit);
             }
             Self::Wait(Wait::Computed(shape)) => shape.visit(visit),

@@ -6,11 +6,12 @@ use super::{Abandon, Ordered, Runner, Start};
 use super::{cached, own, sealed};
 use crate::engine::live::{self, RunOrder};
 use crate::error::{Error, Result, codes};
+use crate::upstream::steps::skill;
 use crate::usage::Door;
 use crate::workflows::journal::{Event, Failure, Json, Outcome, Path, Status};
 use crate::workflows::machine::{Command, Machine};
-use crate::workflows::model::Workflow;
-use crate::workflows::{self, Entry, Run};
+use crate::workflows::model::{Runs, Workflow};
+use crate::workflows::{self, Definition, Entry, Run};
 use futures_util::future::{AbortHandle, Abortable};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -278,14 +279,14 @@ async fn perform(runner: &Arc<Runner>, run: &Run, command: Command, timeout: Opt
     }
     let client = format!("workflow:{}", run.workflow);
     let outcome = match command {
-        Command::Call { target, arguments, .. } => {
-            let who = Who { client: &client, door: Door::Workflow, run: Some(&run.id) };
+        Command::Call { target, arguments, key, .. } => {
+            let who = Who { client: &client, door: Door::Workflow, run: Some(&run.id), key: &key };
             target::outcome(&runner.caller, who, &target, &arguments, timeout).await
         }
-        Command::Own { what, values, .. } => {
-            own::outcome(&runner.caller, (&client, &run.id), what, values, timeout).await
+        Command::Own { what, values, key, .. } => {
+            own::outcome(&runner.caller, (&client, &run.id), what, values, &key, timeout).await
         }
-        Command::Workflow { path, name, inputs, .. } => child(runner, run, &path, &name, inputs)
+        Command::Run { path, runs, name, inputs, .. } => child(runner, run, &path, (runs, &name), inputs)
             .await
             .unwrap_or_else(|error| Outcome::Failed(failure(&error))),
         Command::Cancel { .. } => Outcome::Cancelled,
@@ -296,8 +297,14 @@ async fn perform(runner: &Arc<Runner>, run: &Run, command: Command, timeout: Opt
     outcome
 }
 
-/// Another workflow, run to its end. After an interruption the same child is taken up.
-async fn child(runner: &Arc<Runner>, run: &Run, path: &str, name: &str, inputs: Value) -> Result<Outcome> {
+/// Another workflow, or the steps of a skill, run to the end. After an interruption the same child is taken up.
+async fn child(
+    runner: &Arc<Runner>,
+    run: &Run,
+    path: &str,
+    (runs, name): (Runs, &str),
+    inputs: Value,
+) -> Result<Outcome> {
     let depth = runner.runs().get(&run.id).map_or(0, |handle| handle.depth) + 1;
     let id = match open_child(runner, run, path).await? {
         (id, true) => id,
@@ -308,8 +315,17 @@ async fn child(runner: &Arc<Runner>, run: &Run, path: &str, name: &str, inputs: 
                     "the inputs of a workflow are a map of names",
                 ));
             };
-            let definition = runner.definition(name).await?;
-            let (by, parent) = (format!("run:{}", run.id), Some(run.id.clone()));
+            let (definition, by) = match runs {
+                Runs::Workflow => (runner.definition(name).await?, format!("run:{}", run.id)),
+                Runs::Skill => match skill(runner, name, inputs.is_empty()).await? {
+                    Skill::Steps(definition) => {
+                        let by = format!("skill:{}", definition.name);
+                        (definition, by)
+                    }
+                    Skill::Text(value) => return Ok(Outcome::Done(Json(value))),
+                },
+            };
+            let parent = Some(run.id.clone());
             let start =
                 Start { definition, inputs, by, parent, id: Some(id.clone()), seed: Vec::new(), depth };
             // Boxed: a run may begin a run.
@@ -334,6 +350,32 @@ async fn child(runner: &Arc<Runner>, run: &Run, path: &str, name: &str, inputs: 
             ))
         }
     })
+}
+
+/// What a step gets that names a skill.
+enum Skill {
+    /// To be run.
+    Steps(Definition),
+    /// Instructions, which whoever reads the step's result follows.
+    Text(Value),
+}
+
+async fn skill(runner: &Arc<Runner>, name: &str, no_inputs: bool) -> Result<Skill> {
+    let shared = &runner.caller.world.shared;
+    let found = skill::find(shared, name).await?;
+    if let Some(text) = found.document {
+        let (name, version) = (found.name, found.version);
+        return Ok(Skill::Steps(Definition { name, version, text, ..Definition::default() }));
+    }
+    if !no_inputs {
+        let message = format!("the skill `{name}` is instructions alone and takes no inputs");
+        return Err(Error::new(&codes::ARGUMENTS_INVALID, message));
+    }
+    let instructions = skill::instructions(shared, &found).await?;
+    let files: Vec<&str> = skill::files(&found).collect();
+    Ok(Skill::Text(serde_json::json!({
+        "name": found.name, "version": found.version, "instructions": instructions, "files": files,
+    })))
 }
 
 /// The child of a step that is under way or done, with `true`; else the id of its next attempt.
