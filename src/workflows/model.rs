@@ -1,5 +1,6 @@
 //! What a workflow is: inputs, a tree of steps, outputs. Pure data with the place of everything that can be wrong.
 //! Read from YAML or JSON by `read`, checked by `check`, walked by `machine`.
+//! Long because the language's types are one tree, and are read together.
 
 use crate::documents::Position;
 use crate::expressions::{Expression, Fault, Scope, Template};
