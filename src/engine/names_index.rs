@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::policy::{self, rules};
 use crate::{
     alerts, catalogue, environments, integrations, memory, paths, schedules, secrets, servers, skills, tools,
+    workflows,
 };
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ pub enum NameKind {
     Registry,
     Publisher,
     Alert,
+    Workflow,
 }
 
 impl NameKind {
@@ -55,6 +57,7 @@ impl NameKind {
             Self::Registry => "registry",
             Self::Publisher => "publisher",
             Self::Alert => "alert",
+            Self::Workflow => "workflow",
         }
     }
 }
@@ -166,6 +169,7 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
         let _ = writeln!(text, "namespace\t{name}\t");
     }
     write_skills(engine, &mut text)?;
+    write_workflows(engine, &mut text)?;
     paths::write_cache(path, text.as_bytes())?;
     write_entries(engine, &entries_file(path))
 }
@@ -217,6 +221,17 @@ fn write_skills(engine: &Engine, text: &mut String) -> Result<()> {
     if let Reply::Skill(skills::Reply::Publishers(all)) = ask(skills::Request::Publishers)? {
         for publisher in all {
             let _ = writeln!(text, "publisher\t{}\t{}", publisher.name, publisher.id);
+        }
+    }
+    Ok(())
+}
+
+fn write_workflows(engine: &Engine, text: &mut String) -> Result<()> {
+    if let Reply::Workflow(workflows::Reply::Definitions(all)) =
+        engine.call(StoreRequest::Workflow(workflows::Request::List))?
+    {
+        for workflow in all {
+            let _ = writeln!(text, "workflow\t{}\t{}", workflow.name, workflow.version);
         }
     }
     Ok(())

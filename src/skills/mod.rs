@@ -319,6 +319,25 @@ pub fn not_found(name: &str, known: &[Skill]) -> Error {
     }
 }
 
+/// The version that a word such as `tone` or `tone@^1.2` means: the one in use where it fits, else the highest that does.
+pub fn choose<'a>(word: &str, known: &'a [Skill]) -> Result<(&'a Skill, &'a Installed)> {
+    let need = Need::parse(word)?;
+    let skill = known.iter().find(|skill| skill.name == need.name);
+    let skill = skill.ok_or_else(|| not_found(&need.name, known))?;
+    let current = skill.current()?;
+    let fitting = skill.versions.iter().rev().find(|it| need.takes(&it.version));
+    match if need.takes(&current.version) { Some(current) } else { fitting } {
+        Some(installed) => Ok((skill, installed)),
+        None => {
+            let there: Vec<&str> = skill.versions.iter().map(|it| it.version.as_str()).collect();
+            let message = format!("no version of {} that is installed fits `{word}`", skill.name);
+            Err(Error::new(&codes::SKILL_NOT_FOUND, message)
+                .hint(format!("umcp skill install '{word}'"))
+                .hint(format!("installed are {}", there.join(", "))))
+        }
+    }
+}
+
 /// A version that has to be installed.
 pub fn known<'a>(skill: &'a Skill, version: &str) -> Result<&'a Installed> {
     skill.version(version).ok_or_else(|| {

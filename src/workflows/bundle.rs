@@ -2,7 +2,7 @@
 //! How that becomes one file is the business of whoever writes it.
 
 use super::Definition;
-use super::model::{Action, Step};
+use super::model::{Action, Runs, Step};
 use super::read;
 use crate::error::Result;
 
@@ -37,7 +37,7 @@ fn visit(
 }
 
 fn runs(step: &Step, names: &mut Vec<String>) {
-    if let Action::Workflow { name, .. } = &step.action {
+    if let Action::Run { runs: Runs::Workflow, name, .. } = &step.action {
         names.push(name.clone());
     }
     let inner = step.action.blocks().into_iter().map(|(_, steps)| steps).chain([step.fallback.as_slice()]);

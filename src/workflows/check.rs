@@ -4,7 +4,7 @@
 
 mod graph;
 
-use super::model::{Action, Shape, Step, Workflow};
+use super::model::{Action, Own, Runs, Shape, Step, Workflow};
 use crate::documents::{self, Position, Source};
 use crate::error::Error;
 use crate::expressions::{Expression, Step as Part};
@@ -30,6 +30,8 @@ pub trait World {
     fn tool(&self, target: &str) -> Result<Option<ToolFacts>, Error>;
     /// Whether there is a workflow of that name; an error with a near match when there is none.
     fn workflow(&self, name: &str) -> Result<(), Error>;
+    /// What a skill takes, by `name` or `name@range`; `None` for one that is instructions alone.
+    fn skill(&self, name: &str) -> Result<Option<ToolFacts>, Error>;
 }
 
 /// What was found.
@@ -182,6 +184,7 @@ impl Checker<'_> {
         if let Some(condition) = &step.condition {
             self.keeps_no_secret(&condition.expression, &condition.at, at);
         }
+        read.extend(self.key(step, names));
         self.target(step);
         let inner = |more: &[&str], together: bool| Place {
             visible: Rc::clone(&names.visible),
@@ -215,6 +218,20 @@ impl Checker<'_> {
             self.nested(steps, &place, &mut read);
         }
         self.until(step, names, &mut read);
+        read
+    }
+
+    /// A key is kept by whoever gets it.
+    fn key(&mut self, step: &Step, names: &Names) -> Vec<(String, Position)> {
+        let mut own: Vec<(Expression, Range<usize>)> = Vec::new();
+        if let Some(key) = &step.idempotency_key {
+            key.visit(&mut |expression, at| own.push((expression.clone(), at.clone())));
+        }
+        let mut read = Vec::new();
+        for (expression, bytes) in &own {
+            self.keeps_no_secret(expression, bytes, step.at);
+            read.extend(self.expression(expression, bytes, step.at, names));
+        }
         read
     }
 
@@ -259,9 +276,27 @@ impl Checker<'_> {
                 }
                 Err(error) => self.findings.errors.push(error.at(self.source.span(*at))),
             },
-            Action::Workflow { name, at, .. } => {
+            Action::Run { runs: Runs::Workflow, name, at, .. } => {
                 if let Err(error) = world.workflow(name) {
                     self.findings.errors.push(error.at(self.source.span(*at)));
+                }
+            }
+            Action::Run { runs: Runs::Skill, name, at, inputs } => match world.skill(name) {
+                Ok(Some(facts)) => self.arguments(name, &facts, inputs, *at),
+                Ok(None) if matches!(inputs, Shape::Map(entries) if entries.is_empty()) => {}
+                Ok(None) => {
+                    let message = format!("the skill `{name}` is instructions alone and takes no inputs");
+                    let hint = format!("let somebody follow it: `agent: claude`, `skill: {name}`");
+                    self.wrong(*at, message, Some(hint));
+                }
+                Err(error) => self.findings.errors.push(error.at(self.source.span(*at))),
+            },
+            Action::Own { what: Own::Agent, inputs: Shape::Map(entries) } => {
+                let skill = entries.iter().find(|(name, _)| name == "skill").map(|(_, skill)| skill);
+                if let Some(Shape::Constant(skill)) = skill
+                    && let Err(error) = world.skill(skill.as_str().unwrap_or_default())
+                {
+                    self.findings.errors.push(error.at(self.source.span(step.at)));
                 }
             }
             _ => {}
@@ -276,20 +311,13 @@ impl Checker<'_> {
         };
         for name in &facts.required {
             if !given.contains(&name.as_str()) {
-                self.wrong(
-                    at,
-                    format!("`{target}` needs the input `{name}`"),
-                    Some(format!("umcp tool show {target}")),
-                );
+                self.wrong(at, format!("`{target}` needs the input `{name}`"), Some(shown(target)));
             }
         }
         for name in given.iter().filter(|_| facts.closed) {
             if !facts.properties.iter().any(|known| known == name) {
                 let near = documents::near(name, facts.properties.iter().map(String::as_str));
-                let hint = near.map_or_else(
-                    || format!("umcp tool show {target}"),
-                    |near| format!("did you mean `{near}`?"),
-                );
+                let hint = near.map_or_else(|| shown(target), |near| format!("did you mean `{near}`?"));
                 self.wrong(at, format!("`{target}` takes no input `{name}`"), Some(hint));
             }
         }
@@ -415,6 +443,14 @@ impl Checker<'_> {
             let hint = "a step without `depends_on` waits for all before it; `parallel: true` or `depends_on` change that";
             self.wrong(steps[circle[0]].at, message, Some(hint.into()));
         }
+    }
+}
+
+/// The command that shows what a tool or a skill takes.
+fn shown(target: &str) -> String {
+    match target.contains('.') && !target.contains('@') {
+        true => format!("umcp tool show {target}"),
+        false => format!("umcp skill info {}", target.split('@').next().unwrap_or(target)),
     }
 }
 

@@ -12,7 +12,7 @@ mod loops;
 mod paths;
 
 use super::journal::{Event, Failure, Json, Outcome, Path, Status};
-use super::model::{Action, Own, Shape, Workflow};
+use super::model::{Action, Own, Runs, Shape, Workflow};
 use crate::clock::Timestamp;
 use crate::expressions::{Fault, Names, Scope};
 pub use paths::is_handler;
@@ -92,9 +92,12 @@ pub enum Command {
         arguments: Value,
         timeout_ms: Option<u64>,
         cache_ms: Option<u64>,
+        /// The same for every attempt of this step in this run.
+        key: String,
     },
-    Workflow {
+    Run {
         path: Path,
+        runs: Runs,
         name: String,
         inputs: Value,
         timeout_ms: Option<u64>,
@@ -105,6 +108,7 @@ pub enum Command {
         values: Value,
         timeout_ms: Option<u64>,
         cache_ms: Option<u64>,
+        key: String,
     },
     /// Stop doing it; nothing is heard of it again.
     Cancel {
@@ -117,7 +121,7 @@ impl Command {
     pub fn starts(&self) -> Option<(&Path, Option<u64>)> {
         match self {
             Self::Call { path, timeout_ms, .. }
-            | Self::Workflow { path, timeout_ms, .. }
+            | Self::Run { path, timeout_ms, .. }
             | Self::Own { path, timeout_ms, .. } => Some((path, *timeout_ms)),
             Self::Cancel { .. } => None,
         }

@@ -1,6 +1,7 @@
 //! The noun `workflow`: documents of steps, kept by name, and the runs of them with their journals.
 //! Here stand the language, the pure run machine and the rows; `calls::runner` does what the machine says.
 
+pub mod argo;
 pub mod bundle;
 pub mod check;
 pub mod journal;
@@ -8,6 +9,7 @@ pub mod machine;
 pub mod model;
 pub mod read;
 pub mod record;
+pub mod sample;
 pub mod schema;
 pub mod start;
 

@@ -1,5 +1,6 @@
 //! What a workflow is: inputs, a tree of steps, outputs. Pure data with the place of everything that can be wrong.
 //! Read from YAML or JSON by `read`, checked by `check`, walked by `machine`.
+//! Long because the language's types are one tree, and are read together.
 
 use crate::documents::Position;
 use crate::expressions::{Expression, Fault, Scope, Template};
@@ -169,6 +170,8 @@ pub struct Step {
     pub idempotent: bool,
     /// A result is good for this long, in any run.
     pub cache_ms: Option<u64>,
+    /// What tells the other side that two attempts are the same; `None`: the run and the path of the step.
+    pub idempotency_key: Option<Shape>,
     pub action: Action,
 }
 
@@ -181,8 +184,10 @@ pub enum Action {
         at: Position,
         inputs: Shape,
     },
-    /// Runs another workflow to its end; its outputs are the result.
-    Workflow {
+    /// Runs another workflow, or a skill, to its end; its outputs are the result.
+    Run {
+        runs: Runs,
+        /// Of a skill also `name@range`.
         name: String,
         at: Position,
         inputs: Shape,
@@ -233,6 +238,22 @@ pub enum Action {
         catch: Vec<Step>,
         finally: Vec<Step>,
     },
+}
+
+/// What a step runs that has steps of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runs {
+    Workflow,
+    Skill,
+}
+
+impl Runs {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Workflow => "workflow",
+            Self::Skill => "skill",
+        }
+    }
 }
 
 /// What umcp does itself.
@@ -329,7 +350,7 @@ impl Action {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Call { .. } => "tool",
-            Self::Workflow { .. } => "workflow",
+            Self::Run { runs, .. } => runs.word(),
             Self::Own { what, .. } => what.word(),
             Self::Wait(_) => "wait",
             Self::Approval { .. } => "approval",
@@ -364,7 +385,7 @@ impl Action {
     /// The values and conditions of the step itself.
     pub fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a Expression, &'a Range<usize>)) {
         match self {
-            Self::Call { inputs, .. } | Self::Workflow { inputs, .. } | Self::Own { inputs, .. } => {
+            Self::Call { inputs, .. } | Self::Run { inputs, .. } | Self::Own { inputs, .. } => {
                 inputs.visit(visit);
             }
             Self::Wait(Wait::Computed(shape)) => shape.visit(visit),

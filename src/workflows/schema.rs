@@ -42,6 +42,8 @@ const ROWS: &[Row] = &[
     ("tool", "Calls a tool: SERVER.TOOL.", text),
     ("app", "Calls a tool of an app: SERVER.TOOL.", text),
     ("with", "The same as inputs.", object),
+    ("skill", "Runs a skill: NAME or NAME@VERSIONS; in an agent step, what the agent follows.", text),
+    ("idempotency_key", "What tells the other side that two attempts are the same call.", text),
     ("workflow", "Runs another workflow.", text),
     ("command", "Runs a program: a list of words, or a command line for the shell.", any),
     ("cwd", "The folder it runs in.", text),

@@ -71,7 +71,7 @@ impl<'a> World<'a> {
                         let outcome = (self.answer)(&path, &arguments, u32::try_from(attempt).unwrap());
                         self.pending.push((path, outcome));
                     }
-                    Command::Workflow { path, .. } | Command::Own { path, .. } => {
+                    Command::Run { path, .. } | Command::Own { path, .. } => {
                         self.pending.push((path, Outcome::Done(Json(Value::Null))))
                     }
                     Command::Cancel { path } => self.pending.retain(|(pending, _)| *pending != path),

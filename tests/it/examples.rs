@@ -79,7 +79,10 @@ fn every_client_has_the_file_that_umcp_would_write() {
 #[test]
 fn every_workflow_is_read_without_a_mistake() {
     let folder = folder("workflows");
-    assert_eq!(names(&folder), ["clocks.yaml", "note.yaml"]);
+    assert_eq!(
+        names(&folder),
+        ["clocks.yaml", "feedback.yaml", "gather.yaml", "note.yaml", "onboarding.yaml"]
+    );
     let schema = jsonschema::validator_for(&umcp::workflows::schema::workflow()).unwrap();
     for name in names(&folder) {
         let text = fs::read_to_string(folder.join(&name)).unwrap();

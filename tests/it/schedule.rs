@@ -121,10 +121,11 @@ fn a_schedule_is_made_shown_changed_held_and_deleted() {
     it has not run yet
     "#);
     assert_snapshot!(sandbox.run(&["schedule", "create", "x", "--skill", "s", "--every", "5m"]).to_string(), @"
-    exit: 2
+    exit: 4
     --- stderr ---
-    error: `--skill` is not taken: a skill with steps is a tool, and scheduled as one [UM0003]
-    hint: --tool skills.s
+    error: no skill named `s` is installed [UM1401]
+    hint: umcp skill search s
+    hint: umcp skill list
     ");
     assert_snapshot!(sandbox.run(&["schedule", "create", "x", "--workflow", "backup-databse", "--every", "5m"]).to_string(), @"
     exit: 4

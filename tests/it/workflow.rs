@@ -1,8 +1,10 @@
 //! `umcp workflow`: documents on the command line, and runs in a real daemon against the fixture server.
 
-mod roadmap;
+mod as_written;
+mod skills;
 mod steps;
 mod tools;
+mod travel;
 
 use crate::support::daemon::{Daemon, UMCP, fixture_server};
 use crate::support::sandbox::Sandbox;
@@ -98,12 +100,11 @@ fn a_document_is_kept_shown_tried_and_deleted() {
     ✓ b
     completed
     "#);
-    assert_snapshot!(sandbox.run(&["workflow", "test", "w"]).to_string(), @r#"
-    exit: 2
-    --- stderr ---
-    error: the input `who` is missing [UM0408]
-    hint: umcp workflow execute w --input who=…
-    "#);
+    let sampled = sandbox.run(&["workflow", "test", "w"]).to_string();
+    assert!(
+        sampled.contains("the input `who` is made up: \"who\"") && sampled.contains("completed"),
+        "{sampled}"
+    );
     assert_snapshot!(sandbox.run(&["workflow", "graph", "w", "--format", "mermaid"]).to_string(), @r#"
     exit: 0
     --- stdout ---

@@ -66,6 +66,7 @@ mod tests {
             arguments,
             timeout_ms: None,
             cache_ms,
+            key: String::new(),
         };
         let one = key(&call("s.t", json!({"a": 1}), Some(1000))).unwrap();
         assert_eq!(one.1, Duration::from_secs(1));

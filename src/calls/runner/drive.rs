@@ -2,8 +2,8 @@
 
 use super::outcome::failure;
 use super::target::{self, Who};
-use super::{Abandon, Ordered, Runner, Start};
-use super::{cached, own, sealed};
+use super::{Ordered, Runner};
+use super::{cached, child, own, sealed};
 use crate::engine::live::{self, RunOrder};
 use crate::error::{Error, Result, codes};
 use crate::usage::Door;
@@ -278,77 +278,24 @@ async fn perform(runner: &Arc<Runner>, run: &Run, command: Command, timeout: Opt
     }
     let client = format!("workflow:{}", run.workflow);
     let outcome = match command {
-        Command::Call { target, arguments, .. } => {
-            let who = Who { client: &client, door: Door::Workflow, run: Some(&run.id) };
+        Command::Call { target, arguments, key, .. } => {
+            let who = Who { client: &client, door: Door::Workflow, run: Some(&run.id), key: &key };
             target::outcome(&runner.caller, who, &target, &arguments, timeout).await
         }
-        Command::Own { what, values, .. } => {
-            own::outcome(&runner.caller, (&client, &run.id), what, values, timeout).await
+        Command::Own { what, values, key, .. } => {
+            own::outcome(&runner.caller, (&client, &run.id), what, values, &key, timeout).await
         }
-        Command::Workflow { path, name, inputs, .. } => child(runner, run, &path, &name, inputs)
-            .await
-            .unwrap_or_else(|error| Outcome::Failed(failure(&error))),
+        Command::Run { path, runs, name, inputs, .. } => {
+            child::run(runner, run, &path, (runs, &name), inputs)
+                .await
+                .unwrap_or_else(|error| Outcome::Failed(failure(&error)))
+        }
         Command::Cancel { .. } => Outcome::Cancelled,
     };
     if let (Some((key, good)), Outcome::Done(Json(value))) = (kept, &outcome) {
         runner.cached.put(key, value, Instant::now() + good);
     }
     outcome
-}
-
-/// Another workflow, run to its end. After an interruption the same child is taken up.
-async fn child(runner: &Arc<Runner>, run: &Run, path: &str, name: &str, inputs: Value) -> Result<Outcome> {
-    let depth = runner.runs().get(&run.id).map_or(0, |handle| handle.depth) + 1;
-    let id = match open_child(runner, run, path).await? {
-        (id, true) => id,
-        (id, false) => {
-            let Value::Object(inputs) = inputs else {
-                return Err(Error::new(
-                    &codes::ARGUMENTS_INVALID,
-                    "the inputs of a workflow are a map of names",
-                ));
-            };
-            let definition = runner.definition(name).await?;
-            let (by, parent) = (format!("run:{}", run.id), Some(run.id.clone()));
-            let start =
-                Start { definition, inputs, by, parent, id: Some(id.clone()), seed: Vec::new(), depth };
-            // Boxed: a run may begin a run.
-            Box::pin(runner.begin(start)).await?;
-            id
-        }
-    };
-    let guard = Abandon::new(runner, &id);
-    let ended = runner.wait(&id).await?;
-    guard.disarm();
-    Ok(match ended.status {
-        Status::Completed => Outcome::Done(Json(serde_json::from_str(&ended.outputs).unwrap_or_default())),
-        Status::Cancelled => {
-            Outcome::Failed(Failure::new("cancelled", "UM0515", format!("the run `{id}` was cancelled")))
-        }
-        _ => {
-            let reason = ended.failure.map_or_else(String::new, |failure| format!(": {}", failure.message));
-            Outcome::Failed(Failure::new(
-                "failed",
-                "UM1003",
-                format!("the run `{id}` is {}{reason}", ended.status.word()),
-            ))
-        }
-    })
-}
-
-/// The child of a step that is under way or done, with `true`; else the id of its next attempt.
-async fn open_child(runner: &Arc<Runner>, run: &Run, path: &str) -> Result<(String, bool)> {
-    let first = format!("{}.{}", run.id, path.replace('/', "."));
-    for attempt in 1_u32.. {
-        let id = if attempt == 1 { first.clone() } else { format!("{first}.{attempt}") };
-        match runner.load(&id).await {
-            Ok((child, _)) if matches!(child.status, Status::Failed | Status::Cancelled) => {}
-            Ok(_) => return Ok((id, true)),
-            Err(error) if error.is(&codes::RUN_NOT_FOUND) => return Ok((id, false)),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(Error::bug("attempts have no end"))
 }
 
 /// The one step an order is about.

@@ -3,6 +3,7 @@
 //! Rule: what a task does is written down before it is done, and what came of it before anything follows.
 
 mod cached;
+mod child;
 mod drive;
 mod outcome;
 mod own;

@@ -18,12 +18,13 @@ pub async fn outcome(
     (client, run): (&str, &str),
     own: Own,
     values: Value,
+    key: &str,
     limit: Option<Duration>,
 ) -> Outcome {
     let (mut context, started) = (Context::plain(client, Door::Workflow), Instant::now());
     (context.mark, context.run) = (caller.measures.spans.step(run), Some(run.into()));
     let asked = values.to_string().len();
-    let done = steps::run(&caller.world.shared, own, values, limit).await;
+    let done = steps::run(&caller.world.shared, own, values, key, limit).await;
     let text = match &done {
         Ok(value) => value.to_string(),
         Err(_) => r#"{"isError":true}"#.into(),

@@ -18,6 +18,8 @@ pub struct Who<'a> {
     pub door: Door,
     /// The run whose step it is.
     pub run: Option<&'a str>,
+    /// What the server can tell a second attempt by; empty: nothing.
+    pub key: &'a str,
 }
 
 impl Who<'_> {
@@ -30,6 +32,9 @@ impl Who<'_> {
         context
     }
 }
+
+/// The key of `_meta` that is the same for every attempt of a step.
+pub const KEY: &str = "umcp/idempotency-key";
 
 /// Calls `server.tool` and says what came of it; an error of umcp is an outcome too.
 pub async fn outcome(
@@ -73,7 +78,11 @@ async fn call(
         return Err(Error::new(&codes::ARGUMENTS_INVALID, format!("`{target}` is a workflow"))
             .hint(format!("a step runs it by `workflow: {}`", tool.tool)));
     }
-    let text = format!(r#"{{"name":{},"arguments":{arguments}}}"#, quote(&tool.tool));
+    let meta = match who.key {
+        "" => String::new(),
+        key => format!(r#","_meta":{{"{KEY}":{}}}"#, quote(key)),
+    };
+    let text = format!(r#"{{"name":{},"arguments":{arguments}{meta}}}"#, quote(&tool.tool));
     let params = Params::parse(&text)?;
     let mut context = who.context(caller);
     context.timeout = timeout;

@@ -14,6 +14,7 @@ use crate::error::{Error, Result, codes};
 use crate::ids;
 use crate::schedules::model::{Missed, Overlap, Schedule, Target, Trigger};
 use crate::schedules::{self, Request, check_name, scope, timetable};
+use crate::skills;
 use crate::tools::arguments;
 use crate::workflows::read::{self, duration};
 use crate::workflows::{self, start};
@@ -76,8 +77,8 @@ struct What {
     /// Run this command, as `umcp command list` names it
     #[arg(long, value_name = "COMMAND", group = "target")]
     command: Option<String>,
-    /// A skill is scheduled as the tool that it is
-    #[arg(long, value_name = "SKILL", group = "target", hide = true)]
+    /// Run this skill; it has steps
+    #[arg(long, value_name = "SKILL", group = "target")]
     skill: Option<String>,
     /// Due as this says: minute hour day month weekday, with seconds in front if six, or @daily and the like
     #[arg(long, value_name = "EXPR", group = "trigger")]
@@ -248,15 +249,13 @@ fn apply(ctx: &Context, schedule: &mut Schedule, what: What, how: How) -> Result
     } else if let Some(text) = what.at {
         schedule.trigger = Trigger::At(timetable::instant(&text, &zone)?);
     }
-    let changes_target = what.workflow.is_some() || what.tool.is_some() || what.command.is_some();
-    let chosen = match (what.workflow, what.tool, what.command, what.skill) {
+    let changes_target =
+        what.workflow.is_some() || what.tool.is_some() || what.command.is_some() || what.skill.is_some();
+    let skill = what.skill.map(|name| skill(ctx, &name)).transpose()?;
+    let chosen = match (what.workflow, what.tool, what.command) {
         (Some(name), ..) => Target::Workflow(name),
         (_, Some(name), ..) => Target::Tool(name),
-        (_, _, Some(name), _) => Target::Command(name),
-        (.., Some(name)) => {
-            let message = "`--skill` is not taken: a skill with steps is a tool, and scheduled as one";
-            return Err(Error::new(&codes::USAGE, message).hint(format!("--tool skills.{name}")));
-        }
+        (_, _, Some(name)) => Target::Command(name),
         _ => schedule.target.clone(),
     };
     how_to(schedule, &how)?;
@@ -264,7 +263,10 @@ fn apply(ctx: &Context, schedule: &mut Schedule, what: What, how: How) -> Result
         check_agent(ctx, agent)?;
     }
     if changes_target || !how.inputs.is_empty() {
-        let (target, schema) = find(ctx, chosen)?;
+        let (target, schema) = match skill {
+            Some(found) => found,
+            None => find(ctx, chosen)?,
+        };
         schedule.target = target;
         if !how.inputs.is_empty() || schedule.input.is_empty() {
             schedule.input = Value::Object(inputs(&how.inputs, &schema)?).to_string();
@@ -344,6 +346,22 @@ fn find(ctx: &Context, target: Target) -> Result<(Target, Value)> {
             Ok((Target::Command(path), found.tool.input.clone()))
         }
     }
+}
+
+/// The tool that a skill with steps is.
+fn skill(ctx: &Context, name: &str) -> Result<(Target, Value)> {
+    let found = match ctx.call(skills::Request::Show { name: name.into() })? {
+        Reply::Skill(skills::Reply::Skill(skill)) => skill,
+        other => return engine::unexpected(&other),
+    };
+    let current = found.current()?;
+    if !current.is_executable() {
+        let message = format!("the skill `{name}` is instructions alone; there is nothing to run");
+        return Err(Error::new(&codes::USAGE, message)
+            .hint("schedule a workflow with a step `agent: claude`, `skill: NAME`"));
+    }
+    let schema = serde_json::from_str(&current.schema).unwrap_or_default();
+    Ok((Target::Tool(format!("{}.{}", skills::SERVER, found.name)), schema))
 }
 
 fn workflow(ctx: &Context, name: &str) -> Result<workflows::model::Workflow> {

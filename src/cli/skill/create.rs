@@ -34,6 +34,7 @@ enum Template {
     /// A text for agents
     Instructions,
     /// Steps that umcp runs, with a test
+    #[value(alias = "basic")]
     Steps,
 }
 

@@ -169,10 +169,14 @@ fn look(ctx: &Context, word: &str) -> Result<(Files, Whole)> {
 
 fn content(ctx: &Context, word: &str) -> Result<Files> {
     if !is_path(word) {
-        let skill = find(ctx, word).map_err(|error| match Path::new(word).is_dir() {
-            true => error.hint(format!("the folder here is `./{word}`")),
-            false => error,
-        })?;
+        let skill = match find(ctx, word) {
+            Ok(skill) => skill,
+            // One that is being written, named from beside it.
+            Err(_) if Path::new(word).join(whole::TEXT).is_file() => {
+                return files::read_folder(Path::new(word));
+            }
+            Err(error) => return Err(error),
+        };
         return files::intact(&ctx.paths, &skill.name, skill.current()?);
     }
     match is_bundle(word) {

@@ -4,13 +4,17 @@ use super::super::context::Context;
 use super::super::known::Known;
 use super::definitions;
 use crate::documents;
+use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
+use crate::skills;
+use crate::skills::model::Skill;
 use crate::ui::{Output, Page, State, text};
 use crate::workflows::check::{self, Findings, ToolFacts, World};
 use crate::workflows::model::Workflow;
 use crate::workflows::read;
 use clap::Args;
 use serde::Serialize;
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// Check workflow files: language, names, order, and the tools' arguments
@@ -78,8 +82,11 @@ pub fn look(ctx: &Context, file: &str, text: &str) -> Result<Result<(Workflow, F
         Ok(workflow) => workflow,
         Err(errors) => return Ok(Err(errors)),
     };
-    let here =
-        Here { known: Known::read(ctx)?, names: definitions(ctx)?.into_iter().map(|it| it.name).collect() };
+    let here = Here {
+        known: Known::read(ctx)?,
+        names: definitions(ctx)?.into_iter().map(|it| it.name).collect(),
+        skills: skills(ctx)?,
+    };
     let findings = check::check(file, text, &mut workflow, Some(&here));
     Ok(Ok((workflow, findings)))
 }
@@ -123,10 +130,31 @@ pub fn count(workflow: &Workflow) -> usize {
     within(&workflow.steps) + within(&workflow.finally)
 }
 
-/// What the store knows of tools and workflows.
+/// What the store knows of tools, workflows and skills.
 struct Here {
     known: Known,
     names: Vec<String>,
+    skills: Vec<Skill>,
+}
+
+fn skills(ctx: &Context) -> Result<Vec<Skill>> {
+    match ctx.call(skills::Request::List)? {
+        Reply::Skill(skills::Reply::Skills(skills)) => Ok(skills),
+        other => engine::unexpected(&other),
+    }
+}
+
+/// What a JSON Schema says of the arguments.
+fn facts(schema: &Value) -> ToolFacts {
+    let names = |key: &str| -> Vec<String> {
+        let value = &schema[key];
+        let list = value
+            .as_array()
+            .map(|list| list.iter().filter_map(|name| name.as_str().map(Into::into)).collect());
+        list.or_else(|| value.as_object().map(|map| map.keys().cloned().collect())).unwrap_or_default()
+    };
+    let closed = schema["additionalProperties"].as_bool() == Some(false);
+    ToolFacts { properties: names("properties"), required: names("required"), closed }
 }
 
 impl World for Here {
@@ -137,16 +165,13 @@ impl World for Here {
             Err(_) if self.known.never_listed().contains(&server) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let schema = found.tool.facts().input_schema;
-        let names = |key: &str| -> Vec<String> {
-            let value = &schema[key];
-            let list = value
-                .as_array()
-                .map(|list| list.iter().filter_map(|name| name.as_str().map(Into::into)).collect());
-            list.or_else(|| value.as_object().map(|map| map.keys().cloned().collect())).unwrap_or_default()
-        };
-        let closed = schema["additionalProperties"].as_bool() == Some(false);
-        Ok(Some(ToolFacts { properties: names("properties"), required: names("required"), closed }))
+        Ok(Some(facts(&found.tool.facts().input_schema)))
+    }
+
+    fn skill(&self, name: &str) -> Result<Option<ToolFacts>, Error> {
+        let (_, installed) = skills::choose(name, &self.skills)?;
+        let schema = serde_json::from_str(&installed.schema).unwrap_or_default();
+        Ok(installed.is_executable().then(|| facts(&schema)))
     }
 
     fn workflow(&self, name: &str) -> Result<(), Error> {

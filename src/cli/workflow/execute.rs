@@ -7,7 +7,8 @@ use crate::engine::live::{Event, Live, LiveReply, RunRequest, RunSource};
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
 use crate::workflows::journal::Status;
-use crate::workflows::{Run, read, start};
+use crate::workflows::model::Workflow;
+use crate::workflows::{Run, read, sample, start};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Run a workflow and see it to its end
 ///
 /// Without --detach the run is shown as it goes on; Ctrl-C leaves it running. Inputs are NAME=VALUE, typed by the
-/// workflow's own declaration, or a JSON or YAML file.
+/// workflow's own declaration, or a JSON or YAML file; a terminal is asked for those that are missing.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  umcp workflow execute onboarding --input email=ada@example.org\n  umcp workflow execute ./onboarding.yaml --inputs inputs.yaml --detach"
@@ -55,6 +56,7 @@ impl Execute {
             };
             inputs.insert(name.into(), start::typed(&workflow, name, value));
         }
+        ask_missing(ctx, &workflow, &mut inputs)?;
         // Checked here, so that a mistake starts nothing.
         start::inputs(&workflow, inputs.clone())?;
         let inputs = Value::Object(inputs).to_string();
@@ -64,6 +66,29 @@ impl Execute {
         };
         begin(ctx, source, CLIENT, self.detach)
     }
+}
+
+/// Asks for what the run cannot begin without, where there is somebody to ask.
+fn ask_missing(ctx: &Context, workflow: &Workflow, inputs: &mut Map<String, Value>) -> Result<()> {
+    if !ctx.ui.can_ask() {
+        return Ok(());
+    }
+    for input in &workflow.inputs {
+        if !sample::is_missing(input, inputs) {
+            continue;
+        }
+        let question = match input.description.as_str() {
+            "" => input.name.clone(),
+            about => format!("{} ({about})", input.name),
+        };
+        let flag = format!("--input {}=…", input.name);
+        let word = match input.secret {
+            true => ctx.ui.password(&question, &flag)?,
+            false => ctx.ui.input(&question, None, &flag)?,
+        };
+        inputs.insert(input.name.clone(), start::typed(workflow, &input.name, &word));
+    }
+    Ok(())
 }
 
 /// Inputs from a file; `-` is JSON on stdin.

@@ -162,7 +162,7 @@ pub fn target(step: &Step) -> String {
     use crate::workflows::model::Action;
     match &step.action {
         Action::Call { target, .. } => target.clone(),
-        Action::Workflow { name, .. } => name.clone(),
+        Action::Run { name, .. } => name.clone(),
         _ => String::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! `umcp workflow`: documents of steps, and the runs of them. One file per group of verbs.
 
+mod argo;
 mod check;
 mod execute;
 mod graph;

@@ -27,12 +27,14 @@ enum Format {
     Yaml,
     /// An archive of it and of the workflows it runs
     Zip,
+    /// A CronWorkflow for Argo on Kubernetes, which runs it and those it runs with umcp in a pod
+    Argo,
 }
 
 /// Write a workflow to a file, alone or with those it runs
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  umcp workflow export onboarding --output onboarding.yaml\n  umcp workflow export onboarding --format zip"
+    after_help = "Examples:\n  umcp workflow export onboarding --output onboarding.yaml\n  umcp workflow export onboarding --format zip\n  umcp workflow export onboarding --format argo --cron \"0 2 * * *\" --image registry.example/umcp:1"
 )]
 pub struct Export {
     #[arg(value_name = "WORKFLOW")]
@@ -45,6 +47,8 @@ pub struct Export {
     /// Write over a file that is there
     #[arg(long)]
     replace: bool,
+    #[command(flatten)]
+    cluster: super::argo::Cluster,
 }
 
 #[derive(Serialize)]
@@ -65,6 +69,14 @@ impl Export {
             };
         }
         let all = bundle::gather(&self.name, &mut |name| find(ctx, name))?;
+        if self.format == Format::Argo {
+            let text = self.cluster.manifest(ctx, &all)?;
+            let names = all.iter().map(|one| one.name.clone()).collect();
+            return match &self.output {
+                None => ctx.ui.raw(&text),
+                Some(file) => self.write(ctx, file, text.as_bytes(), names),
+            };
+        }
         let paths: Vec<String> = all.iter().map(|one| format!("{}.yaml", one.name)).collect();
         let files: Vec<archive::Packed<'_>> =
             paths.iter().zip(&all).map(|(path, one)| (path.as_str(), false, one.text.as_bytes())).collect();

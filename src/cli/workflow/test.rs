@@ -8,7 +8,7 @@ use crate::error::{Error, Result, codes};
 use crate::workflows::journal::{Event, Failure, Json, Outcome, Status};
 use crate::workflows::machine::{Command, Machine};
 use crate::workflows::model::Workflow;
-use crate::workflows::start;
+use crate::workflows::{sample, start};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
@@ -21,7 +21,8 @@ const MOST: usize = 100_000;
 /// Try a workflow without calling anything
 ///
 /// Steps that call a tool get their results from --mock: a map of step ids to results, `{error: text}` for a failure.
-/// A step without one gets null. Waits are over at once, and approvals are given.
+/// What was not said is made up: inputs, which is told, and results with the fields that are read of them. Where a decision
+/// needs a result that is made up, the run stops and says so. Waits are over at once, and approvals are given.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  umcp workflow test onboarding.yaml --dry-run --input email=a@b.c\n  umcp workflow test onboarding.yaml --mock results.yaml"
@@ -54,6 +55,10 @@ impl Test {
                 .ok_or_else(|| Error::new(&codes::USAGE, format!("`{word}` is no NAME=VALUE")))?;
             inputs.insert(name.into(), start::typed(&workflow, name, value));
         }
+        for (name, sample) in sample::inputs(&workflow, &inputs) {
+            ctx.ui.note(&format!("the input `{name}` is made up: {sample}"));
+            inputs.insert(name, sample);
+        }
         try_out(ctx, workflow, inputs, &mocks)
     }
 }
@@ -67,13 +72,23 @@ pub fn dry_run(ctx: &Context, text: &str, inputs: Map<String, Value>) -> Result<
 fn try_out(ctx: &Context, workflow: Workflow, inputs: Map<String, Value>, mocks: &Value) -> Result<()> {
     let inputs = start::inputs(&workflow, inputs)?;
     let now = ctx.clock.now();
+    let mut results = sample::results(&workflow);
+    results.extend(mocks.as_object().into_iter().flatten().map(|(id, result)| (id.clone(), result.clone())));
+    let is_made_up = sample::calls(&workflow).iter().any(|id| mocks.get(id).is_none());
     let machine = Machine::new(Arc::new(workflow), "test", inputs, now);
-    let (status, outputs, failure) = imagine(machine, now, mocks, &mut |at, event| {
+    let (status, outputs, failure) = imagine(machine, now, &results.into(), &mut |at, event| {
         ctx.ui.line(event, &line_of(event, at));
     })?;
     match failure {
         None if status == Status::Completed => {
             ctx.ui.finish_stream(&json!({"ok": true, "status": status, "outputs": outputs}));
+            Ok(())
+        }
+        // What is made up is of no type that somebody can rely on.
+        Some(failure) if is_made_up && failure.class == "expression" => {
+            ctx.ui
+                .finish_stream(&json!({"ok": true, "status": "unknown", "outputs": {}, "failure": failure}));
+            ctx.ui.note(&format!("{}; results that decide it are given with --mock FILE", failure.message));
             Ok(())
         }
         failure => {
@@ -123,7 +138,7 @@ pub fn imagine(
                     let outcome = mocked(mocks, &path);
                     pending.push_back((path, outcome));
                 }
-                Command::Workflow { path, name, inputs, .. } => {
+                Command::Run { path, name, inputs, .. } => {
                     tell(now, &Seen::Call { path: path.clone(), target: name, arguments: inputs });
                     let outcome = mocked(mocks, &path);
                     pending.push_back((path, outcome));

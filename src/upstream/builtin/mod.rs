@@ -26,6 +26,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use host::{Host, Kit};
 pub use memory::CALLER;
+pub(in crate::upstream) use skills::bytes as skill_file;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

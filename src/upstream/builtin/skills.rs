@@ -176,27 +176,11 @@ impl Skills {
         Ok(front::read(whole::TEXT, &String::from_utf8_lossy(&bytes))?.body)
     }
 
-    /// A file of a skill, as it was installed.
     async fn bytes(&self, name: &str, current: &Installed, path: &str) -> Result<Vec<u8>> {
-        let Some(shared) = &self.shared else { return Err(Error::bug("a skill without a world")) };
-        let file = current.files.iter().find(|file| file.path == path);
-        let file = file.ok_or_else(|| {
-            let others: Vec<&str> = current.files.iter().map(|file| file.path.as_str()).collect();
-            reply::refused(format!("the skill `{name}` has no file `{path}`"))
-                .hint(format!("it has {}", others.join(", ")))
-        })?;
-        let place = shared.paths.data.join("skills").join(name).join(&current.version).join(&file.path);
-        let (sha256, size) = (file.sha256.clone(), file.size);
-        let changed =
-            Error::new(&codes::SKILL_CHANGED, format!("`{path}` of the skill `{name}` was changed"))
-                .hint(format!("umcp skill verify {name}"));
-        let read = move || {
-            let same = std::fs::symlink_metadata(&place).is_ok_and(|it| it.is_file() && it.len() == size);
-            let bytes = if same { std::fs::read(&place).ok() } else { None };
-            bytes.filter(|bytes| crate::ids::digest(bytes) == sha256).ok_or(changed)
-        };
-        let done = tokio::task::spawn_blocking(read).await;
-        done.map_err(|error| Error::bug("reading a file did not end").because(error))?
+        match &self.shared {
+            Some(shared) => bytes(shared, name, current, path).await,
+            None => Err(Error::bug("a skill without a world")),
+        }
     }
 
     pub async fn prompts(&self) -> Result<Vec<Prompt>> {
@@ -289,6 +273,27 @@ impl Skills {
         }
         Ok(Some(found).filter(|found| !found.is_empty()))
     }
+}
+
+/// A file of a skill, as it was installed.
+pub async fn bytes(shared: &Shared, name: &str, current: &Installed, path: &str) -> Result<Vec<u8>> {
+    let file = current.files.iter().find(|file| file.path == path);
+    let file = file.ok_or_else(|| {
+        let others: Vec<&str> = current.files.iter().map(|file| file.path.as_str()).collect();
+        reply::refused(format!("the skill `{name}` has no file `{path}`"))
+            .hint(format!("it has {}", others.join(", ")))
+    })?;
+    let place = shared.paths.data.join("skills").join(name).join(&current.version).join(&file.path);
+    let (sha256, size) = (file.sha256.clone(), file.size);
+    let changed = Error::new(&codes::SKILL_CHANGED, format!("`{path}` of the skill `{name}` was changed"))
+        .hint(format!("umcp skill verify {name}"));
+    let read = move || {
+        let same = std::fs::symlink_metadata(&place).is_ok_and(|it| it.is_file() && it.len() == size);
+        let bytes = if same { std::fs::read(&place).ok() } else { None };
+        bytes.filter(|bytes| crate::ids::digest(bytes) == sha256).ok_or(changed)
+    };
+    let done = tokio::task::spawn_blocking(read).await;
+    done.map_err(|error| Error::bug("reading a file did not end").because(error))?
 }
 
 /// Cancels a run when nobody waits for it any more.

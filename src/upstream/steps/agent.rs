@@ -2,7 +2,7 @@
 //! What the program may do is set up in the program itself; umcp adds nothing to it.
 
 use super::command::finished;
-use super::{Shared, folder, named, plain};
+use super::{Shared, folder, named, plain, skill};
 use crate::error::{Error, Result, codes};
 use crate::upstream::process::Spec;
 use serde::Deserialize;
@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(1800);
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     agent: String,
-    prompt: Value,
+    prompt: Option<Value>,
+    skill: Option<String>,
     model: Option<String>,
     cwd: Option<String>,
     #[serde(default)]
@@ -37,7 +38,12 @@ pub(super) async fn run(shared: &Arc<Shared>, asked: Asked, limit: Option<Durati
         // It signs in with what lies in the user's home, and has guards of its own.
         confinement: None,
     };
-    let (stdout, _) = finished(shared, spec, plain(&asked.prompt), limit.unwrap_or(PATIENCE)).await?;
+    let mut prompt = asked.prompt.as_ref().map(plain).unwrap_or_default();
+    if let Some(name) = &asked.skill {
+        let skill = skill::find(shared, name).await?;
+        prompt = format!("{}\n\n{prompt}", skill::instructions(shared, &skill).await?).trim_end().into();
+    }
+    let (stdout, _) = finished(shared, spec, prompt, limit.unwrap_or(PATIENCE)).await?;
     answer(&asked.agent, &stdout)
 }
 

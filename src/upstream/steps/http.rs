@@ -25,8 +25,21 @@ pub(super) struct Asked {
     allow_private: bool,
 }
 
-pub(super) async fn run(shared: &Arc<Shared>, asked: Asked, limit: Option<Duration>) -> Result<Value> {
+/// The header by which a service tells that two requests are the same one.
+const KEY: &str = "Idempotency-Key";
+
+pub(super) async fn run(
+    shared: &Arc<Shared>,
+    asked: Asked,
+    key: &str,
+    limit: Option<Duration>,
+) -> Result<Value> {
     let mut headers = named(shared, "header", asked.fixed_headers, asked.headers).await?;
+    // What only reads may come twice; and a header that the document gives is the one that counts.
+    let reads = ["GET", "HEAD", "OPTIONS"].contains(&asked.method.as_str());
+    if !reads && !headers.keys().any(|name| name.eq_ignore_ascii_case(KEY)) {
+        headers.insert(KEY.into(), key.into());
+    }
     let mut url = reqwest::Url::parse(asked.url.trim()).map_err(|error| {
         Error::new(&codes::ARGUMENTS_INVALID, format!("`{}` is no address", asked.url)).because(error)
     })?;

@@ -1,9 +1,11 @@
-//! What steps of workflows do that is no tool of a server: run a program, send a request, ask an agent's program.
+//! What steps of workflows do that is no tool of a server: run a program, send a request, ask an agent's program; and
+//! what a skill is that a step names.
 //! The values are complete; what they may hold was decided when the document was read. Nothing is recorded here.
 
 mod agent;
 mod command;
 mod http;
+pub mod skill;
 
 use super::Shared;
 use crate::error::{Error, Result, codes};
@@ -15,14 +17,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Does one step to its end. Dropping the future ends what it started.
+/// Does one step to its end; `key` is the same for every attempt of it. Dropping the future ends what it started.
 ///
 /// # Errors
 /// `UPSTREAM_ERROR` where the program or the other side reports a failure.
-pub async fn run(shared: &Arc<Shared>, own: Own, values: Value, limit: Option<Duration>) -> Result<Value> {
+pub async fn run(
+    shared: &Arc<Shared>,
+    own: Own,
+    values: Value,
+    key: &str,
+    limit: Option<Duration>,
+) -> Result<Value> {
     let done = match own {
         Own::Command => command::run(shared, read(values)?, limit).await,
-        Own::Http => http::run(shared, read(values)?, limit).await,
+        Own::Http => http::run(shared, read(values)?, key, limit).await,
         Own::Agent => agent::run(shared, read(values)?, limit).await,
     };
     // A program may repeat the key it was given.

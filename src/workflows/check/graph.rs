@@ -44,6 +44,9 @@ pub(super) fn gather(step: &Step, read: &mut Vec<(String, Position)>) {
         note(&until.expression);
     }
     step.action.visit(&mut |expression, _| note(expression));
+    if let Some(key) = &step.idempotency_key {
+        key.visit(&mut |expression, _| note(expression));
+    }
     let inner = step.action.blocks().into_iter().map(|(_, steps)| steps).chain([step.fallback.as_slice()]);
     for step in inner.flatten() {
         gather(step, read);

@@ -2,8 +2,10 @@
 
 use super::{Command, Machine, Next, Phase};
 use crate::clock::Timestamp;
+use crate::ids;
 use crate::workflows::journal::{Event, Failure, Json, Outcome};
 use crate::workflows::model::{Action, Step, Wait};
+use crate::workflows::read::steps::{LONGEST_KEY, keyed};
 use serde_json::Value;
 
 impl Machine {
@@ -83,6 +85,7 @@ impl Machine {
                     arguments,
                     timeout_ms: step.timeout_ms,
                     cache_ms: step.cache_ms,
+                    key: self.key(step, prefix, path)?,
                 }
             }
             Action::Own { what: own, inputs } => {
@@ -93,12 +96,14 @@ impl Machine {
                     values,
                     timeout_ms: step.timeout_ms,
                     cache_ms: step.cache_ms,
+                    key: self.key(step, prefix, path)?,
                 }
             }
-            Action::Workflow { name, inputs, .. } => {
+            Action::Run { runs, name, inputs, .. } => {
                 let inputs = self.render(inputs, prefix, &what)?;
-                Command::Workflow {
+                Command::Run {
                     path: path.into(),
+                    runs: *runs,
                     name: name.clone(),
                     inputs,
                     timeout_ms: step.timeout_ms,
@@ -110,6 +115,16 @@ impl Machine {
         self.note(Event::Started { path: path.into(), attempt }, next);
         next.commands.push(command);
         Ok(())
+    }
+
+    /// What an attempt is recognized by: what the step says, else the run and the path, which no other step has.
+    fn key(&self, step: &Step, prefix: &str, path: &str) -> Result<String, Failure> {
+        if let Some(shape) = &step.idempotency_key {
+            let value = self.render(shape, prefix, &format!("the `idempotency_key` of `{}`", step.id))?;
+            return keyed(&value).map_err(|why| Failure::new("invalid", "UM1003", why));
+        }
+        let own = format!("{}/{path}", self.base["run"]["id"].as_str().unwrap_or_default());
+        Ok(if own.len() > LONGEST_KEY { ids::digest(own.as_bytes()) } else { own })
     }
 
     fn until(&self, wait: &Wait, prefix: &str, what: &str, now: Timestamp) -> Result<Timestamp, Failure> {

@@ -100,12 +100,14 @@ impl Reader<'_> {
                 None => self.hint_last(format!("agents are {}", AGENTS.join(", "))),
             }
         }
-        let Some(prompt) = node.get("prompt") else {
-            self.wrong(node.at, format!("the step `{id}` needs a `prompt`"));
+        let skill = self.word(node, "skill");
+        if skill.is_none() && node.get("prompt").is_none() {
+            self.wrong(node.at, format!("the step `{id}` needs a `prompt`, or a `skill` to follow"));
             return None;
-        };
-        let mut fields =
-            vec![("agent".to_string(), Shape::Constant(agent.into())), ("prompt".into(), self.shape(prompt))];
+        }
+        let mut fields = vec![("agent".to_string(), Shape::Constant(agent.into()))];
+        fields.extend(skill.map(|skill| ("skill".to_string(), Shape::Constant(skill.into()))));
+        self.own_field(node, "prompt", &mut fields);
         self.own_field(node, "model", &mut fields);
         self.own_field(node, "cwd", &mut fields);
         self.named(node, "env", &mut fields);

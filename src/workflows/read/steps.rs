@@ -1,14 +1,16 @@
-//! The steps of a document. A step says what it does by one key (`tool`, `app`, `workflow`, `command`, `http`, `agent`, `wait`,
-//! `approval`, `set`)
+//! The steps of a document. A step says what it does by one key (`tool`, `app`, `skill`, `workflow`, `command`, `http`, `agent`,
+//! `wait`, `approval`, `set`)
 //! or by `type` (`conditional`, `switch`, `parallel`, `foreach`, `repeat`, `try`).
 
 use super::{MAX_NESTING, MAX_STEPS, Reader, is_name};
 use crate::documents::{self, Node, Position, Value as Held};
-use crate::workflows::model::{Action, Backoff, CONCURRENCY, Formula, Join, Retry, Shape, Step, Wait};
+use crate::workflows::model::{
+    Action, Backoff, CONCURRENCY, Formula, Join, Own, Retry, Runs, Shape, Step, Wait,
+};
 use serde_json::Value;
 
 /// Keys every step takes.
-pub(in crate::workflows) const COMMON: [&str; 12] = [
+pub(in crate::workflows) const COMMON: [&str; 13] = [
     "id",
     "name",
     "description",
@@ -21,15 +23,18 @@ pub(in crate::workflows) const COMMON: [&str; 12] = [
     "continue_on_error",
     "idempotent",
     "cache",
+    "idempotency_key",
 ];
 /// What a step may do, with the keys that go with it.
-pub(in crate::workflows) const KINDS: [(&str, &[&str]); 15] = [
+pub(in crate::workflows) const KINDS: [(&str, &[&str]); 16] = [
     ("tool", &["tool", "inputs", "with"]),
     ("app", &["app", "inputs", "with"]),
     ("workflow", &["workflow", "inputs", "with"]),
     ("command", &["command", "cwd", "stdin", "env"]),
     ("http", &["http", "method", "headers", "query", "body", "allow_private"]),
-    ("agent", &["agent", "prompt", "model", "cwd", "env"]),
+    // Before `skill`, which may also be what the agent follows.
+    ("agent", &["agent", "prompt", "skill", "model", "cwd", "env"]),
+    ("skill", &["skill", "inputs", "with"]),
     ("wait", &["wait"]),
     ("approval", &["approval", "message"]),
     ("set", &["set"]),
@@ -43,8 +48,9 @@ pub(in crate::workflows) const KINDS: [(&str, &[&str]); 15] = [
 /// What `error_handling` takes.
 pub(in crate::workflows) const ERROR_HANDLING: [&str; 7] =
     ["strategy", "max_attempts", "backoff", "delay", "max_delay", "retry_on", "fallback"];
-/// Kinds of the language that this engine does not run yet.
-const LATER: [&str; 1] = ["skill"];
+
+/// Longest idempotency key, in bytes: what services that keep them take.
+pub(in crate::workflows) const LONGEST_KEY: usize = 255;
 
 impl Reader<'_> {
     /// A list of steps.
@@ -88,8 +94,10 @@ impl Reader<'_> {
         {
             self.wrong(cache.at, "only a step that calls something has a result to `cache`");
         }
+        let idempotency_key = self.idempotency_key(node, &action);
         Some(Step {
             cache_ms,
+            idempotency_key,
             at: node.at,
             condition: node.get("if").and_then(|condition| self.formula(condition, "if")),
             depends_on: self.depends_on(node),
@@ -103,6 +111,26 @@ impl Reader<'_> {
             action,
             id,
         })
+    }
+
+    /// The key of a step whose call another side can recognize.
+    fn idempotency_key(&mut self, node: &Node, action: &Action) -> Option<Shape> {
+        let key = node.get("idempotency_key")?;
+        if !matches!(action, Action::Call { .. } | Action::Own { what: Own::Http, .. }) {
+            self.wrong(key.at, "only a step that calls a tool or sends a request has an `idempotency_key`");
+            return None;
+        }
+        let shape = self.shape(key);
+        match &shape {
+            Shape::Constant(value) => {
+                if let Err(why) = keyed(value) {
+                    self.wrong(key.at, why);
+                }
+            }
+            Shape::Text(_) => {}
+            _ => drop(self.wrong(key.at, format!("`idempotency_key` is a text, not {}", key.word()))),
+        }
+        Some(shape)
     }
 
     fn id(&mut self, node: &Node) -> String {
@@ -137,12 +165,6 @@ impl Reader<'_> {
         }
         if let Some(found) = KINDS.iter().find(|(name, _)| node.get(name).is_some()) {
             return Some(found);
-        }
-        let later = LATER.iter().find_map(|word| Some((*word, node.get(word)?.at)));
-        if let Some((word, at)) = later {
-            self.wrong(at, format!("`{word}` steps are not run by this version of umcp"))
-                .hint_last("reach it through a server: `tool: SERVER.TOOL`");
-            return None;
         }
         let near = node.entries().iter().find_map(|(key, _)| {
             documents::near(&key.name, KINDS.iter().map(|(name, _)| *name)).map(|near| (key.clone(), near))
@@ -204,9 +226,10 @@ impl Reader<'_> {
                 }
                 Action::Call { target, at, inputs: self.with(node) }
             }
-            "workflow" => {
+            "workflow" | "skill" => {
                 let at = node.get(kind).map_or(node.at, |name| name.at);
-                Action::Workflow { name: self.word(node, kind)?, at, inputs: self.with(node) }
+                let runs = if kind == "skill" { Runs::Skill } else { Runs::Workflow };
+                Action::Run { runs, name: self.word(node, kind)?, at, inputs: self.with(node) }
             }
             "command" | "http" | "agent" => self.own(kind, node, id)?,
             "wait" => Action::Wait(self.wait(node.get("wait")?)),
@@ -347,5 +370,21 @@ impl Reader<'_> {
             retry.on = items.iter().filter_map(Node::scalar).collect();
         }
         (retry, self.nested(node, "fallback", depth), strategy.as_deref() == Some("continue"))
+    }
+}
+
+/// The text of a key; HTTP carries it in a header.
+///
+/// # Errors
+/// What is wrong with it, as a fragment.
+pub(in crate::workflows) fn keyed(value: &Value) -> Result<String, String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return Err(format!("an idempotency key is a text, not {value}")),
+    };
+    match text.bytes().all(|byte| byte.is_ascii_graphic()) && (1..=LONGEST_KEY).contains(&text.len()) {
+        true => Ok(text),
+        false => Err(format!("an idempotency key has 1 to {LONGEST_KEY} plain characters and no blanks")),
     }
 }

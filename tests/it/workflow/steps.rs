@@ -100,12 +100,11 @@ fn what_cannot_be_right_is_refused_before_it_runs() {
         ),
         ("command: []", "`command` is a command line or a list of words", ""),
         ("agent: cladue, prompt: x", "`cladue` is no agent that umcp can ask", "did you mean `claude`?"),
-        ("agent: claude", "the step `a` needs a `prompt`", ""),
+        ("agent: claude", "the step `a` needs a `prompt`, or a `skill` to follow", ""),
         ("http: {method: GET}", "the step `a` needs a `url`", ""),
         ("http: \"https://a.example\", method: FETCH", "`FETCH` is no method", "GET"),
         ("http: {url: \"https://a.example\"}, method: GET", "`method` belongs into the map of `http`", ""),
         ("http: \"https://a.example\", headers: x", "`headers` is a map of names", ""),
-        ("skill: x", "`skill` steps are not run by this version of umcp", ""),
     ] {
         let text = format!("name: w\ninputs: {{x: {{default: 1}}}}\nsteps: [{{id: a, {step}}}]\n");
         let errors = umcp::workflows::read::read("w.yaml", &text).unwrap_err();

@@ -115,7 +115,9 @@ impl Jobs {
 
     async fn call_for(&self, firing: &Firing, target: &str, input: &Value) -> Attempted {
         let client = firing.client();
-        let who = Who { client: &client, door: Door::Schedule, run: None };
+        // The same for every attempt of one due instant.
+        let key = firing.key();
+        let who = Who { client: &client, door: Door::Schedule, run: None, key: &key };
         let mut tries = 0;
         loop {
             match target::outcome(&self.gateway.caller, who, target, input, None).await {

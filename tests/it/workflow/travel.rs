@@ -1,54 +1,9 @@
-//! The YAML and the commands of the roadmap's workflow pages, as they stand there, and what leaves and comes back.
+//! Calls that become a workflow, and workflows that leave and come back.
 
 use super::{daemon, until};
 use crate::support::daemon::{Daemon, UMCP};
-use crate::support::peers::say;
 use crate::support::sandbox::Sandbox;
 use serde_json::{Value, json};
-use std::path::Path;
-use umcp::workflows::{check, read};
-
-fn seed() -> Option<String> {
-    let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/seeds/universal-mcp-roadmap.md");
-    let text = std::fs::read_to_string(&seed).ok();
-    if text.is_none() {
-        say!("skipped: no roadmap at {}", seed.display());
-    }
-    text
-}
-
-/// The YAML blocks of the page on workflows. Skills are called as tools here: this reads the language.
-fn blocks(text: &str) -> Vec<String> {
-    let page = text.split("### Phase C").nth(1).and_then(|rest| rest.split("### Phase D").next());
-    let blocks =
-        page.unwrap_or_default().split("```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next());
-    blocks
-        .filter(|block| block.contains("steps:") && block.contains("- id:"))
-        .map(|block| block.replace(" skill: ", " tool: skills."))
-        .collect()
-}
-
-#[test]
-fn every_block_of_the_roadmap_is_read() {
-    let Some(text) = seed() else { return };
-    let blocks = blocks(&text);
-    assert!(blocks.len() >= 4, "{blocks:?}");
-    for block in blocks {
-        // Those that show only steps get the head they leave out.
-        let inputs = "inputs: {feedback: any, payload: any}\n";
-        let head = if block.contains("name: ") && !block.starts_with("steps") { "" } else { "name: block\n" };
-        let block = format!("{head}{}{block}\n", if head.is_empty() { "" } else { inputs });
-        let found = read::read("block.yaml", &block);
-        let errors = match found {
-            Ok(mut workflow) => check::check("block.yaml", &block, &mut workflow, None).errors,
-            Err(errors) => errors,
-        };
-        // The page shows no template, and says that there are such.
-        let wrong: Vec<_> =
-            errors.iter().filter(|error| error.message != "there is no template `welcome`").collect();
-        assert!(wrong.is_empty(), "{block}\n{wrong:?}");
-    }
-}
 
 fn umcp(daemon: &Daemon, words: &[&str]) -> (bool, String) {
     let ran = std::process::Command::new(UMCP)
@@ -109,6 +64,30 @@ fn workflows_leave_with_those_they_run_and_come_back() {
     assert_eq!(here.json(&["workflow", "import", "no.zip"])["ok"], false);
     let text = here.run(&["workflow", "export", "child"]).stdout;
     assert_eq!(text, "name: child\nsteps: [{id: a, set: 1}]\n");
+    let cluster = ["workflow", "export", "parent", "--format", "argo"];
+    assert_eq!(here.json(&cluster)["error"]["code"], "UM0003");
+    let six = here.json(&[&cluster[..], &["--cron", "0 0 2 * * *"]].concat());
+    assert_eq!(six["error"]["code"], "UM0104", "{six}");
+    let said =
+        here.run(&[&cluster[..], &["--cron", "0 2 * * *", "--timezone", "Europe/Berlin"]].concat()).stdout;
+    assert!(said.contains("kind: CronWorkflow") && said.contains("  child.yaml: |2\n"), "{said}");
+    here.json(&[
+        "schedule",
+        "create",
+        "nightly",
+        "--workflow",
+        "parent",
+        "--cron",
+        "30 3 * * *",
+        "--timezone",
+        "UTC",
+        "--overlap",
+        "replace",
+        "--no-start",
+    ]);
+    let said = here.run(&cluster).stdout;
+    assert!(said.contains("    - \"30 3 * * *\"\n") && said.contains("concurrencyPolicy: Replace"), "{said}");
+    here.json(&["schedule", "delete", "nightly", "--yes"]);
     let template = here.run(&["workflow", "template", "basic"]).stdout;
     here.file("basic.yaml", &template);
     assert_eq!(here.json(&["workflow", "template"])["data"].as_array().unwrap().len(), 4);
