@@ -10,6 +10,7 @@ use crate::upstream::message::{Answer, member, quote};
 use crate::usage::quota::{self, Action, Quota, Standing, Used};
 use crate::usage::report::Report;
 use crate::usage::sums::Dims;
+use crate::usage::user::People;
 use crate::usage::{self, Call, Class, Detail, price};
 use jiff::tz::TimeZone;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,7 @@ pub struct Quotas {
 struct State {
     meters: Vec<Meter>,
     book: Option<price::Current>,
+    people: People,
 }
 
 /// One quota, and what is used of it.
@@ -96,7 +98,7 @@ impl Quotas {
             engine::Reply::Usage(usage::Reply::Quotas(standings)) => standings,
             other => return engine::unexpected(&other),
         };
-        let book = engine.store().read(price::current)?;
+        let (book, people) = engine.store().read(|tx| Ok((price::current(tx)?, People::read(tx)?)))?;
         let mut state = self.state();
         let mut meters: Vec<Meter> = standings.into_iter().map(Meter::new).collect();
         for meter in &mut meters {
@@ -110,7 +112,7 @@ impl Quotas {
             }
         }
         self.any.store(!meters.is_empty(), Ordering::Relaxed);
-        *state = State { meters, book };
+        *state = State { meters, book, people };
         Ok(())
     }
 
@@ -122,6 +124,7 @@ impl Quotas {
         let mut state = self.state();
         for report in reports {
             let Ok((at, mut call)) = report.clone().into_call(now) else { continue };
+            state.people.account(&mut call);
             if let Some(book) = &state.book {
                 book.complete(at, &mut call);
             }
@@ -143,7 +146,8 @@ impl Quotas {
         arguments: usize,
         context: &Context,
     ) -> Result<Ticket<'q>> {
-        let call = call_of(subject, arguments, context);
+        let mut call = call_of(subject, arguments, context);
+        self.state().people.account(&mut call);
         let dims = Dims::of(&call);
         let mut waited = 0;
         loop {
@@ -295,7 +299,7 @@ mod tests {
     }
 
     fn quotas(meters: Vec<Meter>) -> Quotas {
-        Quotas { any: AtomicBool::new(true), state: Mutex::new(State { meters, book: None }) }
+        Quotas { any: AtomicBool::new(true), state: Mutex::new(State { meters, ..State::default() }) }
     }
 
     fn call(client: &str) -> Call {

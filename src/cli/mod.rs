@@ -53,6 +53,7 @@ mod transport;
 mod trial;
 mod undo;
 mod usage;
+mod user;
 mod version;
 mod workflow;
 
@@ -235,6 +236,9 @@ enum Noun {
     Trace(trace::Command),
     #[command(alias = "alerts")]
     Alert(alert::Command),
+    /// Say whom calls are accounted to
+    #[command(alias = "users")]
+    User(user::Command),
     /// Show and change settings
     Config(config::Command),
     Test(trial::Command),
@@ -299,6 +303,7 @@ impl Noun {
             Self::Metrics(command) => command.run(ctx),
             Self::Trace(command) => command.run(ctx),
             Self::Alert(command) => command.run(ctx),
+            Self::User(command) => command.run(ctx),
             Self::Config(command) => command.run(ctx),
             Self::Test(command) => command.run(ctx),
             Self::Generate(command) => command.run(ctx),

@@ -124,7 +124,7 @@ impl Set {
 /// Delete prices
 #[derive(Debug, Args)]
 struct Delete {
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "PRICE", required = true)]
     names: Vec<String>,
 }
 

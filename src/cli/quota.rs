@@ -148,7 +148,7 @@ impl Set {
 /// Delete quotas
 #[derive(Debug, Args)]
 struct Delete {
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "QUOTA", required = true)]
     names: Vec<String>,
 }
 
@@ -156,7 +156,7 @@ struct Delete {
 #[derive(Debug, Args)]
 struct Check {
     /// Only these
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "QUOTA")]
     names: Vec<String>,
 }
 

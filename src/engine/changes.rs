@@ -74,7 +74,8 @@ impl StoreRequest {
             Self::Alert(request) => {
                 matches!(request, alerts::Request::Put { .. } | alerts::Request::Delete { .. })
             }
-            Self::Usage(_) | Self::Audit(_) | Self::App(_) | Self::Packages(_) => false,
+            Self::Usage(request) => request.renames(),
+            Self::Audit(_) | Self::App(_) | Self::Packages(_) => false,
         }
     }
 }
@@ -99,7 +100,7 @@ fn alert(request: &alerts::Request) -> Said {
 
 /// What is recorded is no decision of the user; what it costs and how much may be used is.
 fn usage(request: &usage::Request) -> Said {
-    use usage::{Request, price, quota};
+    use usage::{Request, price, quota, user};
     Some(match request {
         Request::Price(price::Request::Put { book, replace, .. }) => {
             let names = book.prices.iter().map(|price| price.name.clone()).collect();
@@ -108,6 +109,8 @@ fn usage(request: &usage::Request) -> Said {
         Request::Price(price::Request::Delete { names, .. }) => ("pricing delete", names.clone()),
         Request::Quota(quota::Request::Put { quota, .. }) => ("quota set", vec![quota.name.clone()]),
         Request::Quota(quota::Request::Delete { names, .. }) => ("quota delete", names.clone()),
+        Request::User(user::Request::Put { user, .. }) => ("user create", vec![user.name.clone()]),
+        Request::User(user::Request::Delete { names }) => ("user delete", names.clone()),
         _ => return None,
     })
 }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::policy::{self, rules};
 use crate::{
     alerts, catalogue, environments, integrations, memory, paths, schedules, secrets, servers, skills, tools,
-    workflows,
+    usage, workflows,
 };
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,9 @@ pub enum NameKind {
     Publisher,
     Alert,
     Workflow,
+    Price,
+    Quota,
+    User,
 }
 
 impl NameKind {
@@ -58,6 +61,9 @@ impl NameKind {
             Self::Publisher => "publisher",
             Self::Alert => "alert",
             Self::Workflow => "workflow",
+            Self::Price => "price",
+            Self::Quota => "quota",
+            Self::User => "user",
         }
     }
 }
@@ -170,6 +176,7 @@ fn write(engine: &Engine, path: &Path) -> Result<()> {
     }
     write_skills(engine, &mut text)?;
     write_workflows(engine, &mut text)?;
+    write_usage(engine, &mut text)?;
     paths::write_cache(path, text.as_bytes())?;
     write_entries(engine, &entries_file(path))
 }
@@ -235,6 +242,24 @@ fn write_workflows(engine: &Engine, text: &mut String) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn write_usage(engine: &Engine, text: &mut String) -> Result<()> {
+    engine.store().read(|tx| {
+        for user in usage::user::read(tx, &usage::user::Request::List)? {
+            let _ = writeln!(text, "user\t{}\t", user.name);
+        }
+        for quota in usage::quota::all(tx)? {
+            let _ = writeln!(text, "quota\t{}\t{}", quota.name, quota.action.word());
+        }
+        if let usage::price::Reply::Book { book, .. } = usage::price::read(tx, &usage::price::Request::Show)?
+        {
+            for price in book.prices {
+                let _ = writeln!(text, "price\t{}\t", price.name);
+            }
+        }
+        Ok(())
+    })
 }
 
 fn write_schedules(engine: &Engine, text: &mut String) -> Result<()> {

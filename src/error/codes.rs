@@ -176,6 +176,9 @@ codes! {
     QUOTA_NOT_FOUND = "UM1203" "quota_not_found" NotFound "No quota of that name is known. `umcp quota list` shows all.";
     QUOTA_INVALID = "UM1204" "quota_invalid" Invalid "The quota is none: it has no name or no limit, or goes by what is not known before a call is made.";
     QUOTA_EXCEEDED = "UM1205" "quota_exceeded" Refused "A quota of the user is used up, and the call was not made. The message says which one, and when it begins anew. `umcp quota list` shows all quotas.";
+    USER_NOT_FOUND = "UM1206" "user_not_found" NotFound "No user of that name is known. `umcp user list` shows all.";
+    USER_INVALID = "UM1207" "user_invalid" Invalid "The user is none: it has no name, or one that is too long.";
+    USER_EXISTS = "UM1208" "user_exists" Conflict "There is a user of that name already. `--replace` writes over it.";
     SKILL_NOT_FOUND = "UM1401" "skill_not_found" NotFound "No skill of that name or version is installed, or no registry offers it. `umcp skill list` shows what is installed, `umcp skill search` what could be.";
     SKILL_EXISTS = "UM1402" "skill_exists" Conflict "That version of the skill is installed already, with other content. `--replace` puts the new one in its place.";
     SKILL_INVALID = "UM1403" "skill_invalid" Invalid "The folder or archive is no skill that can be taken: a SKILL.md with `name` and `description`, plain files, and what its skill.yaml says in order. `umcp skill validate PATH` shows every mistake.";

@@ -99,6 +99,8 @@ pub struct Gateway {
     pub own_tools: bool,
     /// Records of calls that are kept.
     pub keep_calls: u64,
+    /// Records of calls before so many days go.
+    pub keep_call_days: u32,
     /// HTTP requests of one address within a minute; 0 is no bound.
     pub address_rate: u32,
     /// HTTP requests with one key within a minute; 0 is no bound.
@@ -187,7 +189,8 @@ impl Default for Gateway {
             first_list_ms: 10_000,
             body_limit: 32 << 20,
             own_tools: true,
-            keep_calls: 100_000,
+            keep_calls: 1_000_000,
+            keep_call_days: 400,
             address_rate: 0,
             client_rate: 0,
             authorization: Authorization::Tokens,

@@ -119,6 +119,7 @@ settings! {
     gateway.body_limit Unit::Bytes, 1_024..=1_073_741_824, "Largest body of an HTTP request.";
     gateway.own_tools Unit::Flag, 0..=1, "Whether clients see umcp's own tools.";
     gateway.keep_calls Unit::Count, 0..=100_000_000, "Records of calls that are kept.";
+    gateway.keep_call_days Unit::Count, 1..=36_500, "Records of calls that are older, in days, go.";
     gateway.address_rate Unit::Count, 0..=1_000_000, "HTTP requests of one address within a minute; 0 is no bound.";
     gateway.client_rate Unit::Count, 0..=1_000_000, "HTTP requests with one key within a minute; 0 is no bound.";
     gateway.authorization WAYS_IN, 0..=2, "What opens the HTTP endpoint beside keys: nothing (tokens), signed tokens of trusted issuers (jwt), or tokens that umcp gives to clients you allow (server).";

@@ -180,6 +180,25 @@ impl Reader {
         self.walk(series, Some(low), Some(high), false, visit)
     }
 
+    /// Shows `visit` the records after a position and before `until`, oldest first, until it says `false`. A damaged one
+    /// comes as the error that names it, so that the rest can still be used.
+    pub fn scan_after<R: Row>(
+        &self,
+        series: &Series<R>,
+        after: Option<Position>,
+        until: Timestamp,
+        mut visit: impl FnMut(Position, Result<R>) -> Result<bool>,
+    ) -> Result<()> {
+        let (low, high) = (after.map(Position::key), Position::start(until).key());
+        if low.is_some_and(|low| low >= high) {
+            return Ok(());
+        }
+        let low = low.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(&key[..]));
+        self.view(series.name)?.walk((low, Bound::Excluded(&high[..])), false, |key, bytes| {
+            visit(Position::from_key(series.name, key)?, codec::decode(series.name, key, bytes))
+        })
+    }
+
     fn walk<R: Row>(
         &self,
         series: &Series<R>,
@@ -344,6 +363,13 @@ impl Writer {
         let bytes = codec::encode(&position.key(), row)?;
         self.changed |= self.reader.view(series.name)?.insert(&position.key(), &bytes)?;
         Ok(())
+    }
+
+    /// Removes the record at exactly `position`; whether there was one.
+    pub fn take<R: Row>(&mut self, series: &Series<R>, position: Position) -> Result<bool> {
+        let removed = self.reader.view(series.name)?.remove(&position.key())?;
+        self.changed |= removed;
+        Ok(removed)
     }
 
     /// Adds many records at once, sorted by table and time first.

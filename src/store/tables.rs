@@ -60,6 +60,10 @@ tables! {
     POLICY = "policy.v1" Text "policy";
     /// One record per call.
     CALLS = "calls.v1" Time "usage";
+    /// Position of the first record in hex and a letter -> a part of many records of a day that is over, as columns.
+    SEALED = "sealed.v1" Text "usage";
+    /// Number of the day in hex -> where its sealed records stand.
+    SEALED_DAYS = "sealed_days.v1" Text "usage";
     /// Unit of time, its number and what is told apart -> what the records of that time add up to.
     ROLLUPS = "rollups.v1" Text "usage";
     /// One row: how far the sums reach back.

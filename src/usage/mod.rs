@@ -2,7 +2,9 @@
 //! what the records add up to, and what they cost.
 //! Records are appended off the call's path by the store's writer thread, which completes and sums them (`rollup`).
 
+pub mod forecast;
 pub mod insight;
+pub mod log;
 pub mod money;
 pub mod period;
 pub mod price;
@@ -11,7 +13,9 @@ pub mod quota;
 pub mod record;
 pub mod report;
 pub mod rollup;
+pub mod sealed;
 pub mod sums;
+pub mod user;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -51,12 +55,16 @@ pub enum Request {
     Rebuild,
     /// Reckons the costs of records anew by the prices of today.
     Recalculate { from: Timestamp, until: Timestamp },
-    /// Keeps the newest `keep` records, and the sums that are not too old.
-    Trim { keep: u64, now: Timestamp },
+    /// Seals days that are over, a piece at a time: from `after`, where the step before ended.
+    Seal { now: Timestamp, after: Option<crate::store::Position> },
+    /// Keeps the newest `keep` records of those since `since`, and the sums that are not too old.
+    Trim { keep: u64, since: Timestamp, now: Timestamp },
     /// What things cost.
     Price(price::Request),
     /// How much may be used.
     Quota(quota::Request),
+    /// Whom calls are accounted to.
+    User(user::Request),
 }
 
 /// A record with its time.
@@ -96,18 +104,31 @@ pub enum Reply {
     Checked(Checked),
     /// How many rows or records.
     Rebuilt(u64),
+    Sealed(sealed::Sealing),
     Trimmed(u64),
     Price(price::Reply),
     Quotas(Vec<quota::Standing>),
+    /// All of them.
+    Users(Vec<user::User>),
 }
 
 impl Request {
+    /// Whether a name comes or goes that can be completed.
+    pub fn renames(&self) -> bool {
+        self.writes() && matches!(self, Self::Price(_) | Self::Quota(_) | Self::User(_))
+    }
+
     /// Whether the request changes the store.
     pub fn writes(&self) -> bool {
         match self {
-            Self::Trim { .. } | Self::Record { .. } | Self::Rebuild | Self::Recalculate { .. } => true,
+            Self::Seal { .. }
+            | Self::Trim { .. }
+            | Self::Record { .. }
+            | Self::Rebuild
+            | Self::Recalculate { .. } => true,
             Self::Price(request) => request.writes(),
             Self::Quota(request) => request.writes(),
+            Self::User(request) => request.writes(),
             Self::History { .. }
             | Self::Counts { .. }
             | Self::Query(_)
@@ -119,17 +140,18 @@ impl Request {
 
 /// Completes records: who is behind them, by which model, and what they cost.
 struct Completer {
+    people: user::People,
     book: Option<price::Current>,
 }
 
 impl Completer {
     fn read(tx: &Reader) -> Result<Self> {
-        Ok(Self { book: price::current(tx)? })
+        Ok(Self { people: user::People::read(tx)?, book: price::current(tx)? })
     }
 
     /// Whether that changed the record.
     fn complete(&self, at: Timestamp, call: &mut Call) -> bool {
-        let attributed = call.attribute();
+        let attributed = call.attribute() | self.people.account(call);
         let Some(book) = &self.book else { return attributed };
         book.complete(at, call);
         true
@@ -146,7 +168,7 @@ pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
                     && (!failed || call.class != Class::Ok)
             };
             let mut entries = Vec::new();
-            newest(tx, *since, |at, call| {
+            log::newest(tx, *since, |at, call| {
                 if fits(&call) {
                     entries.push(Entry { at, call });
                 }
@@ -162,22 +184,39 @@ pub fn read(tx: &Reader, request: &Request) -> Result<Reply> {
         Request::Check => rollup::differences(tx).map(Reply::Checked),
         Request::Price(request) => price::read(tx, request).map(Reply::Price),
         Request::Quota(request) => quota::read(tx, request).map(Reply::Quotas),
-        Request::Trim { .. } | Request::Record { .. } | Request::Rebuild | Request::Recalculate { .. } => {
-            Err(Error::bug("a write was handed to `usage::read`"))
-        }
+        Request::User(request) => user::read(tx, request).map(Reply::Users),
+        Request::Seal { .. }
+        | Request::Trim { .. }
+        | Request::Record { .. }
+        | Request::Rebuild
+        | Request::Recalculate { .. } => Err(Error::bug("a write was handed to `usage::read`")),
     }
 }
 
 fn counts(tx: &Reader, since: Timestamp) -> Result<Reply> {
     let mut counts = std::collections::BTreeMap::<(String, String), (u64, u64)>::new();
-    newest(tx, Some(since), |_, call| {
+    let mut add = |server: &str, tool: &str, calls: u64, failed: u64| {
+        let count = counts.entry((server.into(), tool.into())).or_default();
+        *count = (count.0 + calls, count.1 + failed);
+    };
+    tx.each(&CALLS, since, Timestamp(u64::MAX), |_, call| {
         if call.detail.entity == Entity::Tool && call.door != Door::Report {
-            let count = counts.entry((call.server, call.tool)).or_default();
-            count.0 += 1;
-            count.1 += u64::from(call.class != Class::Ok);
+            add(&call.server, &call.tool, 1, u64::from(call.class != Class::Ok));
         }
-        true
+        Ok(true)
     })?;
+    for head in sealed::heads(tx, since, Timestamp(u64::MAX))? {
+        sealed::open(tx, &head, |records| {
+            let mut block = std::collections::HashMap::<(&str, &str), (u64, u64)>::new();
+            for row in (0..records.len()).filter(|row| records.position(*row).at >= since) {
+                let Some((server, tool, failed)) = records.called(row)? else { continue };
+                let count = block.entry((server, tool)).or_default();
+                *count = (count.0 + 1, count.1 + u64::from(failed));
+            }
+            block.into_iter().for_each(|((server, tool), (calls, failed))| add(server, tool, calls, failed));
+            Some(Ok(()))
+        })?;
+    }
     let count = |((server, tool), (calls, failed))| Count { server, tool, calls, failed };
     Ok(Reply::Counts(counts.into_iter().map(count).collect()))
 }
@@ -190,11 +229,12 @@ fn records(
     limit: u32,
 ) -> Result<Reply> {
     let mut records = Records { entries: Vec::new(), next: None };
-    tx.each(&CALLS, after.map_or(from, |after| after.at.max(from)), until, |position, call| {
+    log::each(tx, after.map_or(from, |after| after.at.max(from)), until, |position, call| {
         if after.is_some_and(|after| position <= after) || !filter.hits_call(&call) {
             return Ok(true);
         }
-        if records.entries.len() >= limit as usize {
+        // One that came late may stand where another one was sealed.
+        if records.entries.len() >= limit as usize && records.next != Some(position) {
             return Ok(false);
         }
         records.entries.push(Entry { at: position.at, call });
@@ -207,30 +247,11 @@ fn records(
     Ok(Reply::Records(records))
 }
 
-/// Shows `visit` the records, newest first, until it says `false`. Reads in pages, so that a long history
-/// is never in memory as a whole.
-fn newest(
-    tx: &Reader,
-    since: Option<Timestamp>,
-    mut visit: impl FnMut(Timestamp, Call) -> bool,
-) -> Result<()> {
-    let mut before = None;
-    loop {
-        let page = tx.last(&CALLS, 512, since, before)?;
-        let Some((oldest, _)) = page.last() else { return Ok(()) };
-        before = Some(*oldest);
-        for (position, call) in page {
-            if !visit(position.at, call) {
-                return Ok(());
-            }
-        }
-    }
-}
-
 /// Answers a request that changes the store.
 pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
     match request {
-        Request::Trim { keep, now } => rollup::trim(tx, keep, now).map(Reply::Trimmed),
+        Request::Seal { now, after } => rollup::seal(tx, now, after).map(Reply::Sealed),
+        Request::Trim { keep, since, now } => rollup::trim(tx, keep, since, now).map(Reply::Trimmed),
         Request::Rebuild => rollup::rebuild(tx).map(Reply::Rebuilt),
         Request::Recalculate { from, until } => rollup::recalculate(tx, from, until).map(Reply::Rebuilt),
         Request::Record { reports, now } => {
@@ -244,6 +265,7 @@ pub fn write(tx: &mut Writer, request: Request) -> Result<Reply> {
         }
         Request::Price(request) => price::write(tx, request).map(Reply::Price),
         Request::Quota(request) => quota::write(tx, request).map(Reply::Quotas),
+        Request::User(request) => user::write(tx, request).map(Reply::Users),
         Request::History { .. }
         | Request::Counts { .. }
         | Request::Query(_)

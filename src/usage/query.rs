@@ -2,8 +2,10 @@
 //! Days are taken whole where a stretch covers them, then hours, then minutes, so that a year is few rows.
 //! Rule: neighbouring stretches share their edge; no record is in two, and none between them is lost.
 
-use super::record::{CALLS, Call};
+use super::log;
+use super::record::Call;
 use super::rollup::{self, Grain};
+use super::sealed::{self, Day};
 use super::sums::{Dimension, Dims, Sums};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -75,17 +77,59 @@ pub fn answer(tx: &Reader, query: &Query) -> Result<Vec<Point>> {
     let parts = !query.group_by.is_empty() || !query.filter.fits.is_empty();
     for (number, pair) in edges.windows(2).enumerate() {
         for stretch in cover(pair[0], pair[1]) {
-            rollup::visit(tx, stretch, parts, &mut |_, dims, sums| points.add(number, dims, sums))?;
+            match stretch.0 {
+                Grain::Day if parts => days(tx, &mut points, number, (stretch.1, stretch.2))?,
+                _ => rollup::visit(tx, stretch, parts, &mut |_, dims, sums| points.add(number, dims, sums))?,
+            }
         }
     }
     Ok(points.done())
+}
+
+/// Whole days by parts: from their sealed records where that is quicker than from their sums, or the sums do not tell
+/// everything apart.
+fn days(
+    tx: &Reader,
+    points: &mut Points<'_>,
+    number: usize,
+    (mut from, until): (Timestamp, Timestamp),
+) -> Result<()> {
+    let sums = |points: &mut Points<'_>, from, until| {
+        let add = &mut |_, dims: &Dims, sums: &Sums| points.add(number, dims, sums);
+        rollup::visit(tx, (Grain::Day, from, until), true, add)
+    };
+    for (start, day) in sealed::days(tx, from, until)? {
+        if start < from || start >= until || !is_read(tx, start, &day)? {
+            continue;
+        }
+        sums(points, from, start)?;
+        for head in &day.blocks {
+            let Query { group_by, filter, .. } = points.query;
+            for (key, sums) in sealed::scan::block(tx, head, filter, group_by)? {
+                points.groups[number].entry(key).or_default().add(&sums);
+            }
+        }
+        from = Timestamp(start.0.saturating_add(Grain::Day.length()));
+    }
+    sums(points, from, until)
+}
+
+/// Records that are read from a block in the time of one sum.
+const RECORDS_OF_A_SUM: u64 = 32;
+
+/// Whether the blocks of a day are to be read: they hold all of its records.
+fn is_read(tx: &Reader, start: Timestamp, day: &Day) -> Result<bool> {
+    let Some(total) = rollup::total(tx, Grain::Day, start)? else { return Ok(false) };
+    let rows = day.rows();
+    let quicker = u64::from(total.kinds).saturating_mul(RECORDS_OF_A_SUM) >= rows;
+    Ok(total.sums.records == rows && (total.is_full() || quicker))
 }
 
 /// A store from before there were sums.
 fn of_records(tx: &Reader, query: &Query) -> Result<Vec<Point>> {
     let mut points = Points::new(query, &query.edges);
     for (number, pair) in query.edges.windows(2).enumerate() {
-        tx.each(&CALLS, pair[0], pair[1], |_, call| {
+        log::each(tx, pair[0], pair[1], |_, call| {
             points.add(number, &Dims::of(&call), &Sums::of(&call));
             Ok(true)
         })?;

@@ -292,19 +292,26 @@ fn not_found(tx: &Reader, name: &str) -> Error {
     }
 }
 
+/// All quotas, by name.
+pub fn all(tx: &Reader) -> Result<Vec<Quota>> {
+    let read = |(_, stored): (String, Stored)| {
+        serde_json::from_str(&stored.json).map_err(|error| {
+            Error::new(&codes::STORE_NEWER, "a quota was written by a newer umcp").because(error)
+        })
+    };
+    tx.all(&QUOTAS)?.into_iter().map(read).collect()
+}
+
 /// All quotas, by name, with what is used of them.
 fn standings(tx: &Reader, now: Timestamp) -> Result<Vec<Standing>> {
-    let rows = tx.all(&QUOTAS)?;
-    if rows.is_empty() {
+    let quotas = all(tx)?;
+    if quotas.is_empty() {
         // Most have none, and every start asks; the zone is read from the disk.
         return Ok(Vec::new());
     }
     let zone = TimeZone::system();
     let mut standings = Vec::new();
-    for (_, stored) in rows {
-        let quota: Quota = serde_json::from_str(&stored.json).map_err(|error| {
-            Error::new(&codes::STORE_NEWER, "a quota was written by a newer umcp").because(error)
-        })?;
+    for quota in quotas {
         let (from, until) = quota.per.around(now, &zone);
         let query = Query { edges: vec![from, until], group_by: Vec::new(), filter: quota.filter() };
         let sums = answer(tx, &query)?.first().map(super::query::Point::total).unwrap_or_default();

@@ -2,12 +2,14 @@
 //! Long because writing, making anew, trimming and proving the sums rest on the same keys.
 //! Rule: what the kept records of a time say and what its sums say is the same, to the last digit; `differences` proves it.
 
-use super::record::{CALLS, Call};
+use super::log;
+use super::record::{CALLS, Call, Cost};
+use super::sealed::{self, Extent, Sealing};
 use super::sums::{Dims, Sums};
 use crate::clock::Timestamp;
 use crate::error::{Result, codes};
 use crate::ids;
-use crate::store::{Reader, Record, Row, Table, Writer, tables};
+use crate::store::{Position, Reader, Record, Row, Table, Writer, tables};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
@@ -167,6 +169,7 @@ fn begin(tx: &mut Writer) -> Result<()> {
 
 /// Makes all sums anew that the kept records reach; how many rows.
 pub fn rebuild(tx: &mut Writer) -> Result<u64> {
+    sealed::find_anew(tx)?;
     let state = readable(tx.get(&STATE, KEY))?.unwrap_or_default();
     let cube = of_records(tx, state)?;
     for (grain, from) in Grain::ALL.into_iter().zip(state.comparable()) {
@@ -198,7 +201,7 @@ impl State {
 fn of_records(tx: &Reader, state: State) -> Result<Cube> {
     let from = state.comparable();
     let mut cube = Cube::new();
-    tx.each(&CALLS, Timestamp(0), Timestamp(u64::MAX), |position, call| {
+    log::each(tx, Timestamp(0), Timestamp(u64::MAX), |position, call| {
         gather(&mut cube, position.at, Dims::of(&call), &Sums::of(&call));
         Ok(true)
     })?;
@@ -250,17 +253,31 @@ fn part_key(unit: &str, dims: &Dims) -> String {
     format!("{unit}/{}", ids::hex(&ids::sha256(&[&digest])[..12]))
 }
 
-/// Keeps the newest `keep` records, and the sums that are not too old; how many records went.
-pub fn trim(tx: &mut Writer, keep: u64, now: Timestamp) -> Result<u64> {
+/// Seals records of days that are over; sums that do not exist yet are made first.
+pub fn seal(tx: &mut Writer, now: Timestamp, after: Option<Position>) -> Result<Sealing> {
     begin(tx)?;
-    let removed = tx.trim_to(&CALLS, keep)?;
+    sealed::seal(tx, now, after)
+}
+
+/// Keeps the newest `keep` records of those since `since`, and the sums that are not too old; how many records went.
+/// Of a block all records go or none.
+pub fn trim(tx: &mut Writer, keep: u64, since: Timestamp, now: Timestamp) -> Result<u64> {
+    begin(tx)?;
+    let held = sealed::extent(tx)?.records;
+    let excess = (held + tx.count(&CALLS)?).saturating_sub(keep);
+    let mut removed = sealed::trim(tx, excess, since)?;
+    if removed == held {
+        removed += tx.trim_before(&CALLS, since)? + tx.trim_to(&CALLS, keep)?;
+    }
     let mut state = tx.get(&STATE, KEY)?.unwrap_or_default();
     if removed > 0 {
-        let mut oldest = None;
+        let sealed = sealed::heads(tx, Timestamp(0), now)?.first().map(|head| head.first.at);
+        let mut open = None;
         tx.each(&CALLS, Timestamp(0), Timestamp(u64::MAX), |position, _| {
-            oldest = Some(position.at);
+            open = Some(position.at);
             Ok(false)
         })?;
+        let oldest = [sealed, open].into_iter().flatten().min();
         state.records_from = state.records_from.max(oldest.unwrap_or(now));
     }
     for grain in Grain::ALL {
@@ -335,6 +352,9 @@ pub struct Difference {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
     pub records: u64,
+    /// Those of them that are sealed.
+    #[serde(default)]
+    pub sealed: Extent,
     /// Minutes, hours and days compared.
     pub units: u64,
     pub differences: Vec<Difference>,
@@ -344,7 +364,8 @@ pub struct Checked {
 pub fn differences(tx: &Reader) -> Result<Checked> {
     let Some(state) = tx.get(&STATE, KEY)? else { return Ok(Checked::default()) };
     let mut cube = of_records(tx, state)?;
-    let mut checked = Checked { records: tx.count(&CALLS)?, ..Checked::default() };
+    let sealed = sealed::extent(tx)?;
+    let mut checked = Checked { records: tx.count(&CALLS)? + sealed.records, sealed, ..Checked::default() };
     for (grain, from) in Grain::ALL.into_iter().zip(state.comparable()) {
         let mut units: BTreeMap<Timestamp, (Option<Rollup>, HashMap<Dims, Sums>)> = BTreeMap::new();
         let end = format!("{}~", grain.key(Timestamp(u64::MAX)));
@@ -378,40 +399,66 @@ pub fn differences(tx: &Reader) -> Result<Checked> {
     Ok(checked)
 }
 
+/// The total of one unit.
+pub(super) fn total(tx: &Reader, grain: Grain, start: Timestamp) -> Result<Option<Rollup>> {
+    tx.get(&ROLLUPS, &grain.key(start))
+}
+
+impl Rollup {
+    /// Whether some parts of the total were summed together.
+    pub(super) fn is_full(&self) -> bool {
+        self.kinds >= KINDS
+    }
+}
+
+/// How much costs changed, and how many records have one now that had none, by unit and what is told apart.
+type Moves = BTreeMap<(Grain, Timestamp, Dims), (i128, i64)>;
+
 /// Reckons the costs of records anew, and puts the differences into the sums; how many records changed. Costs that were
 /// reported stay.
 pub fn recalculate(tx: &mut Writer, from: Timestamp, until: Timestamp) -> Result<u64> {
     begin(tx)?;
     let book = super::price::current(tx)?;
-    let mut changed = Vec::new();
-    for (position, call) in tx.range(&CALLS, from, until)? {
-        let mut new = call.clone();
-        if new.detail.cost.is_some_and(|cost| cost.version.is_none()) {
-            continue;
+    let (mut changed, mut moves) = (0, Moves::new());
+    let mut reckon = |position: Position, call: &mut Call| {
+        let old = call.detail.cost;
+        if old.is_some_and(|cost| cost.version.is_none()) {
+            return false;
         }
-        new.detail.cost = book.as_ref().and_then(|book| book.cost(position.at, &new));
-        if new != call {
-            tx.replace(&CALLS, position, &new)?;
-            changed.push((position.at, call, new));
+        call.detail.cost = book.as_ref().and_then(|book| book.cost(position.at, call));
+        if call.detail.cost == old {
+            return false;
         }
-    }
-    for (at, old, new) in &changed {
+        changed += 1;
+        let pico = |cost: Option<Cost>| cost.map_or(0, |cost| cost.pico.0);
+        let priced = i64::from(call.detail.cost.is_some()) - i64::from(old.is_some());
         for grain in Grain::ALL {
-            move_sums(tx, &grain.key(grain.floor(*at)), old, new)?;
+            let sums = moves.entry((grain, grain.floor(position.at), Dims::of(call))).or_default();
+            sums.0 += pico(call.detail.cost) - pico(old);
+            sums.1 += priced;
+        }
+        true
+    };
+    for (position, mut call) in tx.range(&CALLS, from, until)? {
+        if reckon(position, &mut call) {
+            tx.replace(&CALLS, position, &call)?;
         }
     }
-    Ok(changed.len() as u64)
+    sealed::change(tx, from, until, |position, call| Ok(reckon(position, call)))?;
+    for ((grain, start, dims), (pico, priced)) in moves {
+        move_sums(tx, &grain.key(start), &dims, pico, priced)?;
+    }
+    Ok(changed)
 }
 
-/// Takes the cost of a record out of the sums of a unit and puts the new one in.
-fn move_sums(tx: &mut Writer, unit: &str, old: &Call, new: &Call) -> Result<()> {
-    let (taken, given) = (Sums::of(old), Sums::of(new));
+/// Puts the change of costs into the sums of a unit.
+fn move_sums(tx: &mut Writer, unit: &str, dims: &Dims, pico: i128, priced: i64) -> Result<()> {
     let Some(mut total) = tx.get(&ROLLUPS, unit)? else { return Ok(()) };
     let correct = |sums: &mut Sums| {
-        sums.cost.0 += given.cost.0 - taken.cost.0;
-        sums.priced = (sums.priced + given.priced).saturating_sub(taken.priced);
+        sums.cost.0 += pico;
+        sums.priced = sums.priced.saturating_add_signed(priced);
     };
-    let own = part_key(unit, &Dims::of(old));
+    let own = part_key(unit, dims);
     let key = if tx.get(&ROLLUPS, &own)?.is_some() { own } else { part_key(unit, &Dims::rest()) };
     if let Some(mut part) = tx.get(&ROLLUPS, &key)? {
         correct(&mut part.sums);

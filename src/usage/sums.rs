@@ -124,7 +124,7 @@ impl Dims {
     }
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     text.chars().take(LONGEST).collect()
 }
 
@@ -154,24 +154,41 @@ pub struct Sums {
 
 impl Sums {
     pub fn of(call: &Call) -> Self {
+        let mut sums = Self::default();
+        sums.count(call);
+        sums
+    }
+
+    /// Adds one record.
+    pub fn count(&mut self, call: &Call) {
         let tokens = call.tokens_by_way();
-        Self {
-            records: 1,
-            failed: u64::from(call.class != Class::Ok),
-            cached: u64::from(call.cached),
-            input_tokens: tokens.input,
-            output_tokens: tokens.output,
-            estimated: u64::from(call.detail.tokens.is_none()),
-            api_calls: call.api_calls(),
-            request_bytes: call.request_bytes,
-            result_bytes: call.result_bytes,
-            storage_bytes: call.detail.storage_bytes,
-            compute_us: call.compute_us(),
-            duration_us: call.duration_us,
-            slowest_us: call.duration_us,
-            cost: call.detail.cost.map_or(Pico(0), |cost| cost.pico),
-            priced: u64::from(call.detail.cost.is_some()),
-            steps: vec![(step(call.duration_us), 1)],
+        let pairs = [
+            (&mut self.records, 1),
+            (&mut self.failed, u64::from(call.class != Class::Ok)),
+            (&mut self.cached, u64::from(call.cached)),
+            (&mut self.input_tokens, tokens.input),
+            (&mut self.output_tokens, tokens.output),
+            (&mut self.estimated, u64::from(call.detail.tokens.is_none())),
+            (&mut self.api_calls, call.api_calls()),
+            (&mut self.request_bytes, call.request_bytes),
+            (&mut self.result_bytes, call.result_bytes),
+            (&mut self.storage_bytes, call.detail.storage_bytes),
+            (&mut self.compute_us, call.compute_us()),
+            (&mut self.duration_us, call.duration_us),
+            (&mut self.priced, u64::from(call.detail.cost.is_some())),
+        ];
+        for (sum, more) in pairs {
+            *sum = sum.saturating_add(more);
+        }
+        self.slowest_us = self.slowest_us.max(call.duration_us);
+        self.cost += call.detail.cost.map_or(Pico(0), |cost| cost.pico);
+        self.took(step(call.duration_us), 1);
+    }
+
+    fn took(&mut self, step: u16, count: u64) {
+        match self.steps.binary_search_by_key(&step, |it| it.0) {
+            Ok(at) => self.steps[at].1 = self.steps[at].1.saturating_add(count),
+            Err(at) => self.steps.insert(at, (step, count)),
         }
     }
 
@@ -196,12 +213,7 @@ impl Sums {
         }
         self.slowest_us = self.slowest_us.max(other.slowest_us);
         self.cost += other.cost;
-        for (step, count) in &other.steps {
-            match self.steps.binary_search_by_key(step, |it| it.0) {
-                Ok(at) => self.steps[at].1 = self.steps[at].1.saturating_add(*count),
-                Err(at) => self.steps.insert(at, (*step, *count)),
-            }
-        }
+        other.steps.iter().for_each(|(step, count)| self.took(*step, *count));
     }
 
     pub fn tokens(&self) -> u64 {

@@ -2,7 +2,8 @@
 
 use crate::support::daemon::{Daemon, fixture_server};
 use crate::support::mcp::{Era, Mcp, agreeable, everything};
-use crate::support::sandbox::Sandbox;
+use crate::support::peers::say;
+use crate::support::sandbox::{NOW, Sandbox};
 use crate::support::wire::Door;
 use serde_json::{Value, json};
 use umcp::engine::Reply;
@@ -70,6 +71,130 @@ fn the_commands_of_the_plan_run_as_written() {
     }
 }
 
+/// The lines of the roadmap that say `usage`, with the program's own name.
+#[test]
+fn every_usage_line_of_the_roadmap_runs() {
+    let seed =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/seeds/universal-mcp-roadmap.md");
+    let Ok(text) = std::fs::read_to_string(&seed) else {
+        say!("skipped: no roadmap at {}", seed.display());
+        return;
+    };
+    let sandbox = reported();
+    let lines: Vec<&str> =
+        text.lines().filter_map(|line| line.trim().strip_prefix("universal-mcp usage ")).collect();
+    assert!(lines.len() >= 4, "{lines:?}");
+    for line in lines {
+        let arguments: Vec<&str> = ["usage"].into_iter().chain(line.split_whitespace()).collect();
+        let output = sandbox.run(&arguments);
+        assert!(output.code == 0 && !output.stdout.is_empty(), "{line}: {output}");
+    }
+    assert!(sandbox.home().join("usage.csv").exists());
+}
+
+#[test]
+fn invoices_and_reports_are_exact_on_every_paper() {
+    let sandbox = reported();
+    let user = ["user", "create", "user_123", "--about", "Ann (Müller), room 7"];
+    assert_eq!(sandbox.run(&user).code, 0);
+    let invoice = ["usage", "invoice", "--user", "user_123", "--number", "2026-7"];
+    let data = &sandbox.json(&invoice)["data"];
+    assert_eq!(
+        (&data["total_usd"], &data["due_usd"], &data["to"]),
+        (&json!("1.5225"), &json!("1.52"), &json!("user_123, Ann (Müller), room 7"))
+    );
+    assert_eq!(data["lines"][1]["cost_usd"], "0.0225");
+    let paper = sandbox.run(&invoice).stdout;
+    assert!(paper.contains("# Invoice 2026-7") && paper.contains("| $1.5225 |"), "{paper}");
+    for (verb, parts) in [
+        (&invoice[..], ["(Invoice 2026-7)", "($1.5225)", "(To: user_123, Ann \\(M\\374ller\\), room 7)"]),
+        (&["usage", "report"][..], ["(sentiment-analysis)", "($0.0225)", " re f"]),
+    ] {
+        let pdf = sandbox.run(&[verb, &["--format", "pdf"]].concat()).stdout;
+        assert!(pdf.starts_with("%PDF-1.4") && pdf.ends_with("%%EOF\n"), "{pdf}");
+        parts.iter().for_each(|part| assert!(pdf.contains(part), "{part}: {pdf}"));
+    }
+    let output = sandbox.run(&["usage", "export", "--format", "xlsx", "--output", "usage.xlsx"]);
+    assert_eq!(output.code, 0, "{output}");
+    let book = std::fs::read(sandbox.home().join("usage.xlsx")).unwrap();
+    let entries = umcp::archive::entries(&book).unwrap();
+    let sheet = String::from_utf8(entries.last().unwrap().read(&book).unwrap()).unwrap();
+    assert!(sheet.matches("<row>").count() == 4 && sheet.contains(">=1+1</t>"), "{sheet}");
+    let output = sandbox.run(&["usage", "export", "--format", "xlsx"]);
+    assert!(output.code == 3 && output.stderr.contains("--output usage.xlsx"), "{output}");
+    let output = sandbox.run(&["usage", "export", "--format", "parquet", "--output", "x"]);
+    assert!(output.code == 3 && output.stderr.contains("csv, json, jsonl and xlsx"), "{output}");
+    assert!(!sandbox.home().join("x").exists());
+}
+
+#[test]
+fn calls_are_accounted_to_users() {
+    let sandbox = reported();
+    assert_eq!(sandbox.run(&["user", "create", "ann", "--client", "cursor", "--key", "lap*"]).code, 0);
+    for (more, expected) in [
+        (&["--client", "cursor"][..], "ann"),
+        (&["--client", "codex"], ""),
+        (&["--client", "codex", "--user", "laptop"], "ann"),
+    ] {
+        let recorded = sandbox.json(&[&["usage", "record", "git.push"], more].concat());
+        let text = recorded.to_string();
+        assert_eq!(text.contains("\"ann\""), !expected.is_empty(), "{text}");
+    }
+    assert_eq!(sandbox.json(&["usage", "summary", "--user", "ann"])["data"]["records"], 2);
+    let output = sandbox.run(&["user"]);
+    assert!(output.stdout.contains("lap*") && output.stdout.contains("cursor"), "{output}");
+    assert_eq!(sandbox.run(&["__complete", "user", "delete", "a"]).stdout, "ann\n");
+    assert_eq!(sandbox.run(&["user", "create", "ann"]).code, 5);
+    assert_eq!(sandbox.run(&["user", "delete", "anna"]).code, 4);
+    assert_eq!(sandbox.run(&["user", "delete", "ann"]).code, 0);
+    assert_eq!(sandbox.json(&["user", "list"])["data"]["users"], json!([]));
+    sandbox.run(&["quota", "set", "spend", "--calls", "5"]);
+    assert_eq!(sandbox.run(&["__complete", "quota", "delete", "s"]).stdout, "spend\tblock\n");
+    assert_eq!(sandbox.run(&["__complete", "pricing", "delete", "s"]).stdout, "sentiment\n");
+}
+
+#[test]
+fn sealing_that_is_killed_loses_nothing() {
+    let sandbox = reported();
+    let open = || {
+        let now = umcp::clock::Timestamp::parse(NOW).unwrap();
+        let root = sandbox.home().parent().unwrap().join("umcp");
+        let places = umcp::paths::Paths::in_folder(&root, sandbox.home());
+        umcp::store::Store::open(&places.store(), now).unwrap()
+    };
+    const CALLS: u64 = 12_000;
+    let old = umcp::clock::Timestamp::parse("2025-12-30T10:00:00Z").unwrap();
+    let store = open();
+    store
+        .write(|tx| {
+            let found = tx.last(&usage::CALLS, 1, None, None)?;
+            for number in 0..CALLS {
+                let at = umcp::clock::Timestamp(old.0 + number * 10_000_000);
+                tx.push(&usage::CALLS, at, &found[0].1)?;
+            }
+            rollup::rebuild(tx)
+        })
+        .unwrap();
+    store.close().unwrap();
+    for wait in [2, 10, 25, 60, 120, 200] {
+        let mut child = sandbox.start(&["usage", "seal"]);
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let checked = sandbox.json(&["usage", "check"]);
+        assert_eq!(checked["data"]["records"], CALLS + 3, "{checked}");
+        assert_eq!(checked["data"]["differences"], json!([]));
+    }
+    assert_eq!(sandbox.run(&["usage", "seal"]).code, 0);
+    let checked = sandbox.json(&["usage", "check"]);
+    let data = &checked["data"];
+    assert_eq!((&data["records"], &data["sealed"]["records"]), (&json!(CALLS + 3), &json!(CALLS)), "{data}");
+    let answer = sandbox.json(&["usage", "breakdown", "--group-by", "tool", "--period", "2025-12-30"]);
+    assert_eq!(answer["data"]["total"]["records"], 5040, "{answer}");
+    let last = sandbox.run(&["tool", "history", "--limit", "5"]);
+    assert_eq!(last.code, 0, "{last}");
+}
+
 #[test]
 fn people_can_read_it_too() {
     let sandbox = reported();
@@ -83,6 +208,9 @@ fn people_can_read_it_too() {
         (&["usage", "insights"], "stands out"),
         (&["usage", "anomalies"], "no day"),
         (&["usage", "check"], "agree"),
+        (&["usage", "seal"], "sealed 0 records"),
+        (&["usage", "invoice"], "Amount due"),
+        (&["user", "list"], "no users"),
         (&["usage", "live", "--interval", "100ms", "--count", "1"], "in all"),
         (&["pricing", "list"], "sentiment"),
         (&["pricing", "show"], "0.01"),

@@ -6,8 +6,8 @@ use super::super::known::{Known, is_one_of};
 use crate::clock::Timestamp;
 use crate::engine::live::{Live, LiveReply};
 use crate::engine::{self, Reply};
-use crate::environments::{DEFAULT, Mode};
-use crate::error::Result;
+use crate::environments::{self, DEFAULT, Mode, Profile};
+use crate::error::{Error, Result, codes};
 use crate::ui::{Cell, Column, Output, Page, Table, text};
 use crate::usage::{self, Count};
 use clap::Args;
@@ -22,6 +22,12 @@ pub struct Budget {
     /// Only tools of this server, one by one
     #[arg(long, short, value_name = "SERVER")]
     server: Option<String>,
+    /// Choose the tools that fit into so many tokens: those called most for what they cost first
+    #[arg(long, value_name = "TOKENS")]
+    fit: Option<u64>,
+    /// Make a profile of the tools that were chosen
+    #[arg(long, value_name = "NAME", requires = "fit")]
+    save: Option<String>,
     /// Count calls of so many days
     #[arg(long, value_name = "N", default_value_t = 30)]
     days: u64,
@@ -36,8 +42,21 @@ struct Report {
     modes: Vec<ModeLine>,
     servers: Vec<Line>,
     tools: Vec<Line>,
+    /// What `--fit` chose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fit: Option<Fit>,
     #[serde(skip)]
     one_by_one: bool,
+}
+
+#[derive(Serialize)]
+struct Fit {
+    limit: u64,
+    tokens: u64,
+    tools: Vec<String>,
+    /// Calls of the last days to tools that were left out.
+    calls_left_out: u64,
+    profile: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -80,6 +99,8 @@ impl Budget {
             })
             .collect();
         tools.sort_by_key(|(_, line)| std::cmp::Reverse(line.tokens));
+        let fit = self.fit.map(|limit| fit(limit, tools.iter().map(|(_, line)| line)));
+        let fit = fit.map(|chosen| self.save(ctx, chosen)).transpose()?;
         let modes = modes(ctx)?;
         if modes.is_empty() && !tools.is_empty() {
             ctx.ui
@@ -91,9 +112,45 @@ impl Budget {
             full_tokens: tools.iter().map(|(_, line)| line.tokens).sum(),
             servers: by_server(&tools),
             tools: tools.into_iter().map(|(_, line)| line).collect(),
+            fit,
             one_by_one: self.server.is_some(),
         })
     }
+
+    /// Makes the profile that was asked for.
+    fn save(&self, ctx: &Context, mut fit: Fit) -> Result<Fit> {
+        let Some(name) = &self.save else { return Ok(fit) };
+        if fit.tools.is_empty() {
+            let message = format!("no tool fits into {} tokens", fit.limit);
+            return Err(Error::new(&codes::VALUE_INVALID, message).hint("umcp tool budget"));
+        }
+        let profile = Profile { name: name.clone(), include: fit.tools.clone(), ..Profile::default() };
+        ctx.call(environments::Request::Create { profile })?;
+        fit.profile = Some(name.clone());
+        Ok(fit)
+    }
+}
+
+/// The tools with the most calls for their tokens, as long as they fit. Tools that nobody called only take room, unless
+/// none was called at all: then the small ones are chosen.
+fn fit<'l>(limit: u64, tools: impl Iterator<Item = &'l Line>) -> Fit {
+    let mut tools: Vec<&Line> = tools.collect();
+    let any = tools.iter().any(|line| line.calls > 0);
+    let worth = |line: &Line| u128::from(line.calls) * 1_000_000 / u128::from(line.tokens.max(1));
+    tools.sort_by(|left, right| {
+        (worth(right), left.tokens, &left.name).cmp(&(worth(left), right.tokens, &right.name))
+    });
+    let mut fit = Fit { limit, tokens: 0, tools: Vec::new(), calls_left_out: 0, profile: None };
+    for line in tools.into_iter().filter(|line| line.calls > 0 || !any) {
+        if fit.tokens + line.tokens <= limit {
+            fit.tokens += line.tokens;
+            fit.tools.push(line.name.clone());
+        } else {
+            fit.calls_left_out += line.calls;
+        }
+    }
+    fit.tools.sort();
+    fit
 }
 
 /// The lists as clients get them, umcp's own tools included.
@@ -130,6 +187,24 @@ fn by_server(tools: &[(String, Line)]) -> Vec<Line> {
     lines
 }
 
+impl Fit {
+    fn show(&self, page: &mut Page) {
+        let (tools, tokens) = (text::plural(self.tools.len(), "tool"), text::number(self.tokens));
+        page.text(format!("fit into {} tokens: {tools}, {tokens} tokens", text::number(self.limit)));
+        for tool in &self.tools {
+            page.bullet(tool.clone());
+        }
+        if self.calls_left_out > 0 {
+            page.text(format!("calls to tools that did not fit: {}", text::number(self.calls_left_out)));
+        }
+        match &self.profile {
+            Some(profile) => page.text(format!("made the profile {profile}")),
+            None => page.text("--save NAME makes a profile of them"),
+        };
+        page.blank();
+    }
+}
+
 impl Output for Report {
     const KIND: &'static str = "tool.budget/1";
 
@@ -147,6 +222,9 @@ impl Output for Report {
             table.row([Cell::from(&line.name), figure(line.tools), figure(line.tokens), figure(line.calls)]);
         }
         page.table(table);
+        if let Some(fit) = &self.fit {
+            fit.show(page);
+        }
         let unused: Vec<&Line> = self.tools.iter().filter(|line| line.calls == 0).collect();
         let unused_tokens: u64 = unused.iter().map(|line| line.tokens).sum();
         if !self.tools.is_empty() {
@@ -171,5 +249,24 @@ impl Output for Report {
 
     fn ids(&self) -> Vec<String> {
         self.tools.iter().map(|line| line.name.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_called_most_for_its_tokens_fits_first() {
+        let line = |name: &str, tokens, calls| Line { name: name.into(), tools: 1, tokens, calls };
+        let chosen = |limit, lines: &[Line]| {
+            let fit = fit(limit, lines.iter());
+            (fit.tools.join(" "), fit.tokens, fit.calls_left_out)
+        };
+        let lines = [line("a", 100, 10), line("b", 500, 60), line("c", 50, 1), line("d", 10, 0)];
+        assert_eq!(chosen(1000, &lines), ("a b c".into(), 650, 0));
+        assert_eq!(chosen(160, &lines), ("a c".into(), 150, 60));
+        assert_eq!(chosen(0, &lines), (String::new(), 0, 71));
+        assert_eq!(chosen(60, &[line("x", 50, 0), line("y", 10, 0), line("z", 5, 0)]), ("y z".into(), 15, 0));
     }
 }

@@ -1,8 +1,9 @@
-//! `umcp usage export`: the records themselves, as CSV, JSON or JSON Lines.
+//! `umcp usage export`: the records themselves, as CSV, JSON, JSON Lines or a workbook.
 //! Rule: a text from outside never becomes a formula in somebody's spreadsheet.
 
 use super::super::context::Context;
 use super::scope::Scope;
+use super::sheet::Sheet;
 use crate::engine::{self, Reply};
 use crate::error::{Error, Result, codes};
 use crate::paths::io_error;
@@ -37,6 +38,9 @@ enum Format {
     Csv,
     Json,
     Jsonl,
+    Xlsx,
+    #[value(hide = true)]
+    Parquet,
 }
 
 /// One record as others read it.
@@ -124,6 +128,7 @@ impl<'a> From<&'a Entry> for Row<'a> {
 impl Export {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let window = self.scope.window(ctx, "all")?;
+        self.check(ctx)?;
         let Some(path) = &self.output else {
             // With `--json` stdout holds one document.
             let format = if ctx.ui.is_json() { Format::Json } else { self.format };
@@ -157,6 +162,11 @@ impl Export {
         })?;
         let mut file = BufWriter::new(file);
         let failed = |error: std::io::Error| io_error("write", path, &error);
+        if self.format == Format::Xlsx {
+            let (book, records) = self.book(ctx, window)?;
+            file.write_all(&book).and_then(|()| file.flush()).map_err(failed)?;
+            return ctx.ui.show(&Saved { file: path.display().to_string(), records });
+        }
         let mut writer = Written { text: head(self.format), format: self.format, first: true };
         let mut records = 0;
         self.each(ctx, window, &mut |entry| {
@@ -167,6 +177,36 @@ impl Export {
         writer.end();
         file.write_all(writer.text.as_bytes()).and_then(|()| file.flush()).map_err(failed)?;
         ctx.ui.show(&Saved { file: path.display().to_string(), records })
+    }
+
+    /// Refuses what cannot be written, before anything is.
+    fn check(&self, ctx: &Context) -> Result<()> {
+        if self.format == Format::Parquet {
+            let message = "`parquet` is not written; the formats are csv, json, jsonl and xlsx";
+            return Err(Error::new(&codes::VALUE_INVALID, message).hint(
+                "umcp usage export --format jsonl --output usage.jsonl, which makers of Parquet read",
+            ));
+        }
+        if self.format == Format::Xlsx && self.output.is_none() && !ctx.ui.is_json() {
+            return Err(Error::new(&codes::VALUE_INVALID, "a workbook is written to a file only")
+                .hint("umcp usage export --format xlsx --output usage.xlsx"));
+        }
+        Ok(())
+    }
+
+    fn book(&self, ctx: &Context, window: usage::period::Window) -> Result<(Vec<u8>, usize)> {
+        let (mut sheet, mut records) = (Sheet::new(), 0);
+        self.each(ctx, window, &mut |entry| {
+            let value = value(entry)?;
+            let fields = value.as_object().into_iter().flatten();
+            if records == 0 {
+                let heads: Vec<_> = fields.clone().map(|(key, _)| key.clone().into()).collect();
+                sheet.row(heads.iter())?;
+            }
+            records += 1;
+            sheet.row(fields.map(|(_, value)| value))
+        })?;
+        Ok((sheet.finish()?, records))
     }
 
     fn each(
@@ -210,7 +250,7 @@ struct Written {
 
 fn head(format: Format) -> String {
     match format {
-        Format::Csv | Format::Jsonl => String::new(),
+        Format::Csv | Format::Jsonl | Format::Xlsx | Format::Parquet => String::new(),
         Format::Json => "[".into(),
     }
 }
@@ -233,7 +273,8 @@ impl Written {
                 self.text.push_str(if self.first { "\n" } else { ",\n" });
                 self.text.push_str(&value.to_string());
             }
-            Format::Jsonl => self.text.push_str(&format!("{value}\n")),
+            // Workbooks are made by `book`.
+            Format::Jsonl | Format::Xlsx | Format::Parquet => self.text.push_str(&format!("{value}\n")),
         }
         self.first = false;
         Ok(())

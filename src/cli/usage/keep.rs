@@ -1,4 +1,5 @@
-//! `umcp usage check` and `recalculate`: whether sums and records agree, and costs by the prices of today.
+//! `umcp usage check`, `recalculate` and `seal`: whether sums and records agree, costs by the prices of today, and days
+//! that are over.
 
 use super::super::context::Context;
 use crate::engine::{self, Reply};
@@ -61,7 +62,7 @@ impl Output for Shown {
     const KIND: &'static str = "usage.check/1";
 
     fn human(&self, page: &mut Page) {
-        let Checked { records, units, differences } = &self.checked;
+        let Checked { records, sealed, units, differences } = &self.checked;
         for it in differences.iter().take(20) {
             let unit = match it.unit {
                 Grain::Minute => "minute",
@@ -80,6 +81,11 @@ impl Output for Shown {
                 text::number(*units)
             );
             page.mark(State::Ok, said);
+        }
+        if sealed.records > 0 {
+            let (bytes, each) = (text::bytes(sealed.bytes), sealed.bytes as f64 / sealed.records as f64);
+            let count = text::number(sealed.records);
+            page.text(format!("{count} of them are sealed: {bytes}, {each:.1} bytes each"));
         }
     }
 }
@@ -116,5 +122,46 @@ impl Output for Recalculated {
     fn human(&self, page: &mut Page) {
         let count = usize::try_from(self.changed).unwrap_or(usize::MAX);
         page.text(format!("{} with another cost", text::plural(count, "record")));
+    }
+}
+
+/// Seal the records of days that are over
+///
+/// The daemon does so by itself. A sealed record takes about a tenth of the room and is found as before.
+#[derive(Debug, Args)]
+pub struct Seal {}
+
+#[derive(Serialize)]
+struct Sealed {
+    records: u64,
+    bytes: u64,
+}
+
+impl Seal {
+    pub fn run(self, ctx: &Context) -> Result<()> {
+        let (now, mut after) = (ctx.clock.now(), None);
+        let mut sealed = Sealed { records: 0, bytes: 0 };
+        loop {
+            match ctx.call(usage::Request::Seal { now, after })? {
+                Reply::Usage(usage::Reply::Sealed(step)) => {
+                    sealed.records += step.records;
+                    sealed.bytes += step.bytes;
+                    after = step.next;
+                }
+                other => return engine::unexpected(&other),
+            }
+            if after.is_none() {
+                return ctx.ui.show(&sealed);
+            }
+        }
+    }
+}
+
+impl Output for Sealed {
+    const KIND: &'static str = "usage.seal/1";
+
+    fn human(&self, page: &mut Page) {
+        let count = usize::try_from(self.records).unwrap_or(usize::MAX);
+        page.text(format!("sealed {} in {}", text::plural(count, "record"), text::bytes(self.bytes)));
     }
 }

@@ -3,12 +3,17 @@
 mod breakdown;
 mod export;
 mod figures;
+mod forecast;
 mod insights;
+mod invoice;
 mod keep;
 mod live;
+mod paper;
+mod pdf;
 mod record;
 mod report;
 mod scope;
+mod sheet;
 mod summary;
 mod trends;
 
@@ -38,11 +43,14 @@ enum Verb {
     Live(live::Live),
     Export(export::Export),
     Report(report::Report),
+    Invoice(invoice::Invoice),
     Insights(insights::Insights),
+    Forecast(forecast::Forecasted),
     Anomalies(insights::Anomalies),
     Record(Box<record::Record>),
     Recalculate(keep::Recalculate),
     Check(keep::Check),
+    Seal(keep::Seal),
 }
 
 impl Command {
@@ -56,11 +64,14 @@ impl Command {
             Verb::Live(verb) => verb.run(ctx),
             Verb::Export(verb) => verb.run(ctx),
             Verb::Report(verb) => verb.run(ctx),
+            Verb::Invoice(verb) => verb.run(ctx),
             Verb::Insights(verb) => verb.run(ctx),
+            Verb::Forecast(verb) => verb.run(ctx),
             Verb::Anomalies(verb) => verb.run(ctx),
             Verb::Record(verb) => verb.run(ctx),
             Verb::Recalculate(verb) => verb.run(ctx),
             Verb::Check(verb) => verb.run(ctx),
+            Verb::Seal(verb) => verb.run(ctx),
         }
     }
 }

@@ -157,7 +157,9 @@ fn count(gateway: &Gateway, request: &usage::Request) {
     let (quotas, engine) = (&gateway.caller.quotas, &gateway.world().shared.engine);
     match request {
         // A store that cannot be read is told to the next one who asks it.
-        usage::Request::Quota(_) | usage::Request::Price(_) => drop(quotas.reload(engine)),
+        usage::Request::Quota(_) | usage::Request::Price(_) | usage::Request::User(_) => {
+            drop(quotas.reload(engine))
+        }
         usage::Request::Record { reports, now } => quotas.report(reports, *now),
         _ => {}
     }

@@ -3,7 +3,7 @@
 
 use super::Jobs;
 use crate::clock::Timestamp;
-use crate::engine::StoreRequest;
+use crate::engine::{Engine, Reply, StoreRequest};
 use crate::{audit, memory, schedules, usage, workflows};
 
 /// Runs of workflows that are kept when they are over.
@@ -16,13 +16,17 @@ impl Jobs {
     pub fn trim(&self) {
         let shared = &self.gateway.world().shared;
         let (keep, keep_audit) = (shared.settings.gateway.keep_calls, shared.settings.audit.keep_records);
+        let call_days = u64::from(shared.settings.gateway.keep_call_days);
         let (keep_rows, keep_days) =
             (shared.settings.schedules.keep_runs, shared.settings.schedules.keep_days);
         let (engine, accounts) = (shared.engine.clone(), shared.accounts.clone());
         tokio::task::spawn_blocking(move || {
             accounts.warn();
             // What cannot be trimmed now is trimmed the next time.
-            let _ = engine.call(StoreRequest::Usage(usage::Request::Trim { keep, now: engine.now() }));
+            seal(&engine);
+            let now = engine.now();
+            let since = Timestamp(now.0.saturating_sub(call_days * DAY));
+            let _ = engine.call(StoreRequest::Usage(usage::Request::Trim { keep, since, now }));
             let _ = engine.call(StoreRequest::Workflow(workflows::Request::TrimRuns { keep: KEEP_RUNS }));
             let before = Timestamp(engine.now().0.saturating_sub(u64::from(keep_days) * DAY));
             let rows = schedules::Request::Trim { keep: keep_rows.into(), before };
@@ -36,5 +40,18 @@ impl Jobs {
                 let _ = engine.call(StoreRequest::Audit(purge));
             }
         });
+    }
+}
+
+/// Seals the days that are over, in steps, so that calls can be recorded in between.
+fn seal(engine: &Engine) {
+    let (now, mut after) = (engine.now(), None);
+    while let Ok(Reply::Usage(usage::Reply::Sealed(step))) =
+        engine.call(StoreRequest::Usage(usage::Request::Seal { now, after }))
+    {
+        after = step.next;
+        if after.is_none() {
+            break;
+        }
     }
 }

@@ -71,6 +71,12 @@ impl Sandbox {
         document
     }
 
+    /// Starts the program and does not wait for it.
+    pub fn start(&self, arguments: &[&str]) -> std::process::Child {
+        let mut command = self.command(arguments, &[]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_umcp"));
         command
