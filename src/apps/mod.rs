@@ -6,6 +6,7 @@ pub mod exec;
 pub mod file;
 pub mod model;
 pub mod openapi;
+pub mod pages;
 pub mod request;
 pub mod shipped;
 pub mod template;

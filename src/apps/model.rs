@@ -2,6 +2,7 @@
 //! Pure data. How files become apps is in `commands` and `openapi`; how an action is run is the business of `upstream`.
 //! Long because every field of a definition stands here.
 
+use super::pages::Pages;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use serde::{Deserialize, Serialize};
@@ -304,6 +305,9 @@ pub struct Http {
     /// JSON pointer to the part of the answer that is the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
+    /// How a list that comes in pages is followed; `None` takes the first page alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages: Option<Pages>,
 }
 
 /// A named value of a request; left out when a placeholder has no value.

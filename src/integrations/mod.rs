@@ -3,6 +3,7 @@
 //! those lie in the vault, under the names of `model.rs`.
 
 pub mod choose;
+pub mod document;
 pub mod life;
 pub mod model;
 pub mod oauth1;

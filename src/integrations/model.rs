@@ -193,11 +193,11 @@ impl Integration {
             &endpoints.revoke,
             &endpoints.test,
             &endpoints.temporary,
-            &self.client_metadata,
         ];
         for address in all.into_iter().flatten() {
             check_address(address)?;
         }
+        self.client_metadata.as_deref().map_or(Ok(()), super::document::check)?;
         let header = &self.key_place.header;
         if header.is_empty() || !header.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return Err(Error::new(&codes::VALUE_INVALID, format!("`{header}` is no name of a header")));

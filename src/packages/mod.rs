@@ -2,11 +2,16 @@
 //! It decides and remembers; what runs the managers' programs is `setup::packages`.
 
 pub mod cargo;
+pub mod composer;
 pub mod failure;
+pub mod gem;
+pub mod go;
 pub mod lock;
 pub mod mcpb;
 pub mod model;
 pub mod npm;
+pub mod nuget;
+pub mod oci;
 pub mod program;
 pub mod pypi;
 pub mod recipe;
@@ -78,7 +83,14 @@ pub fn check(reference: &Reference, version: &str, digest: &str, pins: &str) -> 
             let (commit, _) = recipe::read_pins(pins)?;
             digest == format!("git:{commit}") && commit.starts_with(version)
         }
-        _ => false,
+        Manager::Go => go::holds(reference, version, digest, pins),
+        Manager::Gem => gem::holds(reference, version, digest, pins),
+        Manager::Composer => {
+            let found = composer::resolved(reference, pins)?;
+            found.version == version && found.digest == digest
+        }
+        Manager::Nuget => nuget::read(reference, pins)? == (version.into(), digest.into()),
+        Manager::Oci => oci::read(reference, pins)?.ends_with(&format!("@{digest}")),
     };
     match is_same {
         true => Ok(()),

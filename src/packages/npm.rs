@@ -69,7 +69,7 @@ pub fn newest(answer: &str) -> Result<String> {
 }
 
 /// Objects in the order of their keys, so that equal trees are equal texts.
-fn sorted(value: &Value) -> Value {
+pub(super) fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();

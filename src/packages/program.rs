@@ -39,6 +39,20 @@ pub fn choose<'a>(programs: &'a [String], package: &str, wanted: Option<&str>) -
     }
 }
 
+/// How a program that is missing is got.
+pub fn advice(program: &str) -> String {
+    let (name, page) = match program {
+        "npm" | "node" => ("Node.js", "https://nodejs.org"),
+        "cargo" => ("Rust", "https://rustup.rs"),
+        "go" => ("Go", "https://go.dev/doc/install"),
+        "gem" => ("Ruby", "https://www.ruby-lang.org/en/downloads"),
+        "composer" => ("PHP and Composer", "https://getcomposer.org/download"),
+        "dotnet" => ("the .NET SDK", "https://dotnet.microsoft.com/download"),
+        _ => return format!("install `{program}` and try again"),
+    };
+    format!("install {name}: {page}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,12 +7,17 @@ use serde_json::Value;
 /// Where the files of a repository lie below its version's folder.
 pub const FILES: &str = "repository";
 
+/// Holds the id of the image that was built, below the version's folder.
+pub const IMAGE: &str = "image";
+
 /// What is known where a repository is built.
 pub struct Site<'a> {
     /// The text of a file at its root.
     pub read: &'a dyn Fn(&str) -> Option<String>,
     /// Whether a program is on this machine.
     pub has: &'a dyn Fn(&str) -> bool,
+    /// The program that builds images, and what it is to call this one.
+    pub image: (&'static str, &'a str),
 }
 
 /// How a repository is built.
@@ -22,6 +27,8 @@ pub enum Recipe {
     Python,
     Rust,
     Go,
+    /// By its Dockerfile.
+    Image,
 }
 
 /// A command in the folder of the version.
@@ -45,7 +52,7 @@ impl Command {
 }
 
 impl Recipe {
-    pub const ALL: [Self; 4] = [Self::Node, Self::Python, Self::Rust, Self::Go];
+    pub const ALL: [Self; 5] = [Self::Node, Self::Python, Self::Rust, Self::Go, Self::Image];
 
     pub fn word(self) -> &'static str {
         match self {
@@ -53,6 +60,7 @@ impl Recipe {
             Self::Python => "python",
             Self::Rust => "rust",
             Self::Go => "go",
+            Self::Image => "image",
         }
     }
 
@@ -71,16 +79,11 @@ impl Recipe {
         if has("go.mod") {
             return Ok(Self::Go);
         }
-        let error = Error::new(
-            &codes::PACKAGE_INVALID,
-            "the repository has no package.json, pyproject.toml, Cargo.toml or go.mod at its root",
-        );
-        Err(match has("Dockerfile") {
-            true => {
-                error.hint("docker build -t NAME .").hint("umcp server add NAME -- docker run -i --rm NAME")
-            }
-            false => error.hint("umcp server add NAME -- COMMAND"),
-        })
+        if has("Dockerfile") {
+            return Ok(Self::Image);
+        }
+        let message = "the repository has no package.json, pyproject.toml, Cargo.toml, go.mod or Dockerfile at its root";
+        Err(Error::new(&codes::PACKAGE_INVALID, message).hint("umcp server add NAME -- COMMAND"))
     }
 
     /// The commands that build it: by its lock file, where it has one.
@@ -94,6 +97,10 @@ impl Recipe {
                 vec![Command::new("cargo", &format!("install --path repository --root .{locked}"), false)]
             }
             Self::Go => vec![Command::new("go", "build -trimpath -o ../bin/ ./...", true)],
+            Self::Image => {
+                let (program, name) = at.image;
+                vec![Command::new(program, &format!("build --iidfile ../{IMAGE} --tag {name} ."), true)]
+            }
         }
     }
 
@@ -173,6 +180,16 @@ pub fn python_name(report: &str) -> Result<String> {
     asked.and_then(|item| item["metadata"]["name"].as_str()).map(String::from).ok_or_else(odd)
 }
 
+/// The image that was built, as the program that built it has written.
+pub fn image_id(text: &str) -> Result<String> {
+    let id = text.trim();
+    let hash = id.strip_prefix("sha256:").unwrap_or(id);
+    match hash.len() == 64 && hash.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
+        true => Ok(id.into()),
+        false => Err(Error::new(&codes::PACKAGE_INVALID, "the build did not say which image it has made")),
+    }
+}
+
 /// What is pinned of a repository: the commit, and how it is built.
 pub fn pins(commit: &str, recipe: Recipe) -> String {
     format!("commit {commit}\nrecipe {}\n", recipe.word())
@@ -203,7 +220,11 @@ mod tests {
         let lines = |files: &[(&str, &str)], scripts: bool| {
             let read = |name: &str| files.iter().find(|it| it.0 == name).map(|it| it.1.to_string());
             let recipe = Recipe::detect(&read).map_err(|error| error.hints.join(" | "))?;
-            let at = Site { read: &read, has: &|program| files.contains(&(program, "is here")) };
+            let at = Site {
+                read: &read,
+                has: &|program| files.contains(&(program, "is here")),
+                image: ("podman", "umcp-build/notes:0a"),
+            };
             Ok::<_, String>(recipe.commands(&at, scripts).iter().map(Command::line).collect::<Vec<_>>())
         };
         let pip = |what: &str| {
@@ -249,10 +270,14 @@ mod tests {
             ),
             (&[("npm-shrinkwrap.json", ""), ("package.json", "{}")], true, vec![format!("npm ci {quiet}")]),
             (&[("go.mod", "")], false, vec!["go build -trimpath -o ../bin/ ./...".into()]),
+            (
+                &[("Dockerfile", "")],
+                false,
+                vec!["podman build --iidfile ../image --tag umcp-build/notes:0a .".into()],
+            ),
         ] {
             assert_eq!(lines(files, scripts).unwrap(), expected);
         }
-        assert!(lines(&[("Dockerfile", "")], false).unwrap_err().contains("docker build"));
         assert!(lines(&[], false).is_err());
     }
 
@@ -277,6 +302,9 @@ mod tests {
         for bad in ["", "commit HEAD\nrecipe go\n", "commit --upload-pack=x\nrecipe go\n"] {
             assert!(read_pins(bad).is_err(), "{bad}");
         }
+        let id = format!("sha256:{}", "0a".repeat(32));
+        assert_eq!(image_id(&format!("{id}\n")).unwrap(), id);
+        assert!(image_id("--privileged").is_err());
         let report =
             r#"{"install": [{"metadata": {"name": "dep"}}, {"requested": true, "metadata": {"name": "x"}}]}"#;
         assert_eq!(python_name(report).unwrap(), "x");

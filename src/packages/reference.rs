@@ -60,6 +60,11 @@ impl Manager {
         }
     }
 
+    /// Whether code of the package may run while it is installed: it is compiled here, or may compile.
+    pub fn is_built(self) -> bool {
+        matches!(self, Self::Cargo | Self::Go | Self::Gem | Self::Github | Self::Git)
+    }
+
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|manager| manager.word() == word)
     }

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod graphql;
+mod pages;
 mod shipped;
 
 use crate::command::{told, umcp};

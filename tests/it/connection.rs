@@ -3,6 +3,7 @@
 //! Long because every test stands on the same stage: provider, server, daemon and browser.
 
 mod apps;
+mod document;
 
 use crate::support::daemon::{Daemon, UMCP, server, stdio};
 use crate::support::http;

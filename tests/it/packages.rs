@@ -3,6 +3,9 @@
 
 mod bundle;
 mod cargo;
+mod images;
+mod managers;
+mod project;
 mod registry;
 mod repository;
 
@@ -43,16 +46,24 @@ fn a_package_is_named_or_refused_with_what_to_say() {
     --- stderr ---
     looking up npm:notes ...
     error: `npm` is not found on PATH [UM0454]
-    hint: install `npm` and try again
+    hint: install Node.js: https://nodejs.org
     ");
     assert_snapshot!(sandbox.run(&["install", "gem:notes"]), @"
     exit: 9
     --- stderr ---
     looking up gem:notes ...
-    error: umcp does not install packages of `gem` itself [UM0454]
-    hint: gem install notes
-    hint: umcp server add NAME -- PROGRAM
+    error: `gem` is not found on PATH [UM0454]
+    hint: install Ruby: https://www.ruby-lang.org/en/downloads
     ");
+    for (reference, said) in [
+        ("go:example.com/notes", "hint: install Go: https://go.dev/doc/install"),
+        ("composer:acme/notes", "hint: install PHP and Composer: https://getcomposer.org/download"),
+        ("nuget:Acme.Notes", "hint: install the .NET SDK: https://dotnet.microsoft.com/download"),
+        ("oci:acme/notes", "error: neither `docker` nor `podman` is found on PATH [UM0454]"),
+    ] {
+        let output = sandbox.run(&["install", reference]);
+        assert!(output.code == 9 && output.stderr.contains(said), "{reference}: {output}");
+    }
     assert_snapshot!(sandbox.run(&["update", "notes"]), @"
     exit: 4
     --- stderr ---

@@ -2,6 +2,7 @@
 
 use super::check;
 use crate::apps::model::{Backoff, Body, Definition, Field, Http, Retry, Scheme, Style};
+use crate::apps::pages::{self, By, Pages};
 use crate::apps::template;
 use crate::documents::{Node, Source};
 use crate::error::Result;
@@ -41,6 +42,22 @@ pub struct HttpFile {
     auth: Option<Auth>,
     retry: Option<RetryFile>,
     result: Option<String>,
+    pages: Option<PagesFile>,
+}
+
+/// How many pages of a list a call takes: as `Link` says, unless one of the others is given.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PagesFile {
+    max: u32,
+    /// JSON pointer to the address of the next page.
+    next: Option<String>,
+    /// JSON pointer to a word for `query`.
+    cursor: Option<String>,
+    query: Option<String>,
+    /// Query parameter that counts pages.
+    page: Option<String>,
+    first: Option<u32>,
 }
 
 /// How a request is signed.
@@ -131,6 +148,10 @@ impl HttpFile {
             let error = source.invalid(at("result").at, "`result` is a JSON pointer and begins with `/`");
             return Err(error.hint("result: /data/items"));
         }
+        let pages = match self.pages {
+            None => None,
+            Some(pages) => Some(pages.read(source, at("pages"), &method)?),
+        };
         for (key, _) in at("headers").entries() {
             check_header(source, key)?;
         }
@@ -172,11 +193,38 @@ impl HttpFile {
             retry,
             graphql: false,
             result: self.result.filter(|pointer| !pointer.is_empty()),
+            pages,
         })
     }
 
     fn has_body(&self) -> bool {
         self.json.is_some() || self.form.is_some() || self.multipart.is_some() || self.body.is_some()
+    }
+}
+
+impl PagesFile {
+    fn read(self, source: &Source<'_>, node: &Node, method: &str) -> Result<Pages> {
+        let refuse = |why: String, hint: &str| Err(source.invalid(node.at, why).hint(hint));
+        if method != "GET" || !(1..=pages::MOST).contains(&self.max) {
+            let why = format!("`pages` is for a GET request, with a `max` of 1 to {}", pages::MOST);
+            return refuse(why, "pages: {max: 5}");
+        }
+        let by = match (self.next, self.cursor, self.query, self.page, self.first) {
+            (None, None, None, None, None) => By::Link,
+            (Some(pointer), None, None, None, None) => By::Address(pointer),
+            (None, Some(pointer), Some(query), None, None) => By::Cursor { pointer, query },
+            (None, None, None, Some(query), first) => By::Number { query, first: first.unwrap_or(1) },
+            _ => {
+                let why = "`pages` has either `next`, or `cursor` and `query`, or `page`, or none of them";
+                return refuse(why.into(), "pages: {max: 5, cursor: /next_cursor, query: cursor}");
+            }
+        };
+        match &by {
+            By::Address(pointer) | By::Cursor { pointer, .. } if !pointer.starts_with('/') => {
+                refuse(format!("`{pointer}` is no JSON pointer"), "pages: {max: 5, next: /links/next}")
+            }
+            _ => Ok(Pages { max: self.max, by }),
+        }
     }
 }
 

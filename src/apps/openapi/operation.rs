@@ -6,6 +6,7 @@ use super::schema::Schemas;
 use super::security::Security;
 use super::{Options, body, parameters, text};
 use crate::apps::model::{Action, Field, Hints, Http, Style, Tool};
+use crate::apps::pages::{By, Pages};
 use crate::error::{Error, Result, codes};
 use serde_json::{Map, Value, json};
 
@@ -14,6 +15,8 @@ pub const NO_SERVER: &str = "the document names no server";
 const TIMEOUT_MS: u64 = 30_000;
 const LIMIT: u64 = 1 << 20;
 const DESCRIPTION: usize = 500;
+/// Pages of a list that are taken by themselves.
+const PAGES: u32 = 5;
 /// Arguments of one tool; more than that no model fills in rightly.
 const MAX_ARGUMENTS: usize = 200;
 
@@ -111,6 +114,7 @@ pub fn convert_one(
             method: verb.to_ascii_uppercase(),
             url: address(shared, path, item, operation)?,
             auth: shared.security.sets(operation)?,
+            pages: pages(verb, operation),
             ..Http::default()
         },
         properties: Map::new(),
@@ -197,6 +201,15 @@ fn description(path: &str, verb: &str, operation: &Value) -> String {
         words.insert(0, "Deprecated.".into());
     }
     words.join(" ")
+}
+
+/// Pages that a call takes of an operation whose answers are said to name the next one.
+fn pages(verb: &str, operation: &Value) -> Option<Pages> {
+    let good =
+        operation["responses"].as_object().into_iter().flatten().filter(|(code, _)| code.starts_with('2'));
+    let mut headers = good.filter_map(|(_, response)| response["headers"].as_object()).flat_map(Map::keys);
+    let links = verb == "get" && headers.any(|name| name.eq_ignore_ascii_case("link"));
+    links.then_some(Pages { max: PAGES, by: By::Link })
 }
 
 /// What a verb promises.

@@ -4,7 +4,9 @@ use crate::cli::context::Context;
 use crate::cli::{secret, server};
 use crate::error::{Error, Result, codes};
 use crate::packages::mcpb::{Answers, Manifest, Wish};
+use crate::packages::oci;
 use crate::sealing::Secret;
+use std::collections::BTreeMap;
 
 /// Answers, and the secrets among them that are not in the vault yet.
 pub struct Given {
@@ -54,6 +56,25 @@ pub fn ask(ctx: &Context, name: &str, manifest: Option<&Manifest>, words: &[Stri
         if values.len() > 1 && wish.sensitive {
             let message = format!("`{key}` is sensitive and takes one value");
             return Err(Error::new(&codes::VALUE_INVALID, message).hint(format!("--set {key}=secret://NAME")));
+        }
+    }
+    Ok(given)
+}
+
+/// What is said of an image; the variables that are set are handed on into it.
+pub fn of_image(words: &[String], env: &BTreeMap<String, String>) -> Result<Given> {
+    let mut given = Given { values: Answers::new(), secrets: Vec::new() };
+    for word in words {
+        let (key, value) =
+            server::pairs("--set", std::slice::from_ref(word))?.pop_first().unwrap_or_default();
+        oci::check(&key, &value)?;
+        given.values.entry(key).or_default().push(value);
+    }
+    for name in env.keys() {
+        oci::check("env", name)?;
+        let names = given.values.entry("env".into()).or_default();
+        if !names.contains(name) {
+            names.push(name.clone());
         }
     }
     Ok(given)

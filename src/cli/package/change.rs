@@ -17,11 +17,15 @@ use serde::Serialize;
 pub struct Uninstall {
     #[arg(value_name = "SERVER", required = true)]
     names: Vec<String>,
+    /// Take them out of the `umcp.lock` of the project one is in, too
+    #[arg(long)]
+    project: bool,
 }
 
 impl Uninstall {
     pub fn run(self, ctx: &Context) -> Result<()> {
         let entries = known::some(ctx, &self.names)?;
+        let project = self.project.then(|| known::project_lock(ctx, false)).transpose()?;
         let question = format!("Uninstall {} with its settings?", self.names.join(", "));
         if !ctx.ui.confirm(&question, false, "--yes")? {
             return Err(Error::new(&codes::NOT_CONFIRMED, "nothing was uninstalled"));
@@ -31,6 +35,9 @@ impl Uninstall {
             other => return engine::unexpected(&other),
         }
         known::write_lock(ctx)?;
+        if let Some(path) = project {
+            known::keep_in_project(ctx, &path, &self.names)?;
+        }
         let gone: Vec<Installed> = entries.iter().flat_map(|entry| entry.package.installs.clone()).collect();
         known::clear(ctx, &gone)?;
         let changed = |entry: &Entry| Changed { name: entry.server.name.clone(), version: None, from: None };

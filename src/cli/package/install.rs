@@ -19,13 +19,14 @@ use std::path::Path;
 
 /// Install a server from a package, at an exact version
 ///
-/// REFERENCE says whose package it is: `npm:NAME`, `pypi:NAME`, `cargo:NAME`, with `@VERSION` (PyPI: `==VERSION`) for another than the
-/// newest; `mcpb:FILE` or `mcpb:URL` for a bundle, `github:OWNER/REPO` or
+/// REFERENCE says whose package it is: `npm:NAME`, `pypi:NAME`, `cargo:NAME`, `go:PACKAGE`, `gem:NAME`, `composer:VENDOR/NAME`,
+/// `nuget:NAME`, with `@VERSION` (PyPI: `==VERSION`) for another than the
+/// newest; `oci:IMAGE` for an image; `mcpb:FILE` or `mcpb:URL` for a bundle, `github:OWNER/REPO` or
 /// `git:URL` for a repository. The package's manager installs it into a folder of its own, from versions and digests that `umcp.lock` keeps; its server
 /// is started from there, without asking any registry. What follows `--` are arguments of the server.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  umcp install npm:@modelcontextprotocol/server-everything\n  umcp install pypi:mcp-server-time==2026.10.19 --name clock\n  umcp install npm:@modelcontextprotocol/server-filesystem -- ~/notes"
+    after_help = "Examples:\n  umcp install npm:@modelcontextprotocol/server-everything\n  umcp install pypi:mcp-server-time==2026.10.19 --name clock\n  umcp install npm:@modelcontextprotocol/server-filesystem -- ~/notes\n  umcp install gem:mcp-notes --project"
 )]
 pub struct Install {
     #[arg(value_name = "REFERENCE")]
@@ -42,12 +43,15 @@ pub struct Install {
     /// Set a variable for the server; values may hold ${VAR} and secret://NAME
     #[arg(long, value_name = "K=V")]
     env: Vec<String>,
-    /// Answer what a bundle wants to know; what it calls sensitive goes to the vault
+    /// Answer what a bundle wants to know; what it calls sensitive goes to the vault. Of an image: env, volume, network
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
     /// Put it in the place of a server of the same name
     #[arg(long)]
     replace: bool,
+    /// Keep it in the `umcp.lock` of the project one is in, too, to be committed with it
+    #[arg(long)]
+    project: bool,
     /// Look up the version and show what would be installed
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -71,7 +75,10 @@ impl Install {
             return ctx.ui.show(&plan);
         }
         self.consent(ctx, &plan)?;
-        let answers = answers::ask(ctx, &name, manifest.as_ref(), &self.set)?;
+        let answers = match reference.manager {
+            Manager::Oci => answers::of_image(&self.set, &pairs("--env", &self.env)?)?,
+            _ => answers::ask(ctx, &name, manifest.as_ref(), &self.set)?,
+        };
         let mut package = Package {
             reference: reference.to_string(),
             scripts: self.scripts,
@@ -89,6 +96,11 @@ impl Install {
             let _ = known::clear(ctx, std::slice::from_ref(&installed));
         }
         let (installed, error) = done?;
+        if self.project {
+            let path = known::project_lock(ctx, true)?;
+            known::keep_in_project(ctx, &path, std::slice::from_ref(&name))?;
+            ctx.ui.note(&format!("pinned in {}", path.display()));
+        }
         let done = Done::new(plan, &installed, error, self.scripts);
         for finding in &done.findings {
             ctx.ui.warn(finding);
@@ -130,11 +142,17 @@ impl Install {
             ctx.ui.note(&format!("it is published, and pinned better so: umcp install {published}"));
         }
         let question = if !plan.recipe.is_empty() {
+            let (note, verb) = match plan.is_built {
+                true => {
+                    ("it is built here, by commands that may run code of it and of all it needs:", "Build")
+                }
+                false => ("it is installed by:", "Install"),
+            };
             if !ctx.ui.is_json() {
-                ctx.ui.note("it is built here, by commands that may run code of it and of all it needs:");
+                ctx.ui.note(note);
                 plan.recipe.iter().for_each(|line| ctx.ui.note(&format!("  {line}")));
             }
-            format!("Build {} {}?", plan.reference, plan.version)
+            format!("{verb} {} {}?", plan.reference, plan.version)
         } else if self.scripts && !plan.scripted.is_empty() {
             format!("Let {} run programs of their own?", plan.scripted.join(", "))
         } else {
@@ -209,6 +227,9 @@ struct Plan {
     /// Commands that build it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     recipe: Vec<String>,
+    /// Whether these may run code of it.
+    #[serde(skip)]
+    is_built: bool,
     /// The same package at an index.
     #[serde(skip_serializing_if = "Option::is_none")]
     published: Option<String>,
@@ -224,6 +245,7 @@ impl Plan {
             dependencies: resolved.dependencies,
             scripted: resolved.scripted.clone(),
             recipe: resolved.recipe.clone(),
+            is_built: reference.manager.is_built(),
             published: resolved.published.clone(),
         }
     }
@@ -239,7 +261,7 @@ impl Output for Plan {
             ("comes with", text::plural(self.dependencies, "package")),
         ]);
         for line in &self.recipe {
-            page.text(format!("built by: {line}"));
+            page.text(format!("{} by: {line}", if self.is_built { "built" } else { "installed" }));
         }
         if let Some(published) = &self.published {
             page.mark(State::Ok, format!("published, and pinned better, as {published}"));

@@ -18,6 +18,8 @@ use crate::tools::{Catalogue, Tool, lint as rules, pins};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+const LOCK: &str = "umcp.lock";
+
 /// A package that is installed, and the entry that runs it.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -134,7 +136,7 @@ pub fn deploy(ctx: &Context, server: Server, replace: bool, package: Package) ->
 }
 
 pub fn lock_file(ctx: &Context) -> PathBuf {
-    ctx.paths.config.join("umcp.lock")
+    ctx.paths.config.join(LOCK)
 }
 
 /// How a package stands now, as a lock file says it.
@@ -173,6 +175,47 @@ pub fn read_lock(path: &Path) -> Result<Lock> {
     }
     let text = std::fs::read_to_string(path).map_err(|error| io_error("read", path, &error))?;
     lock::read(path, &text)
+}
+
+/// The lock file of the project one is in: the nearest one above; for a new one, the top of its repository, else the
+/// folder one is in.
+pub fn project_lock(ctx: &Context, is_new: bool) -> Result<PathBuf> {
+    let here = std::env::current_dir().map_err(|error| io_error("find", Path::new("."), &error))?;
+    let own = ctx.paths.config.join(LOCK);
+    let found = here.ancestors().map(|folder| folder.join(LOCK)).find(|path| path.is_file() && *path != own);
+    let top = || here.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(&here);
+    match found {
+        Some(path) => Ok(path),
+        None if is_new => Ok(top().join(LOCK)),
+        None => {
+            let message = format!("no project with an `{LOCK}` is at `{}` or above", here.display());
+            let error = Error::new(&codes::PACKAGE_NOT_FOUND, message);
+            Err(error.hint("umcp install REFERENCE --project"))
+        }
+    }
+}
+
+/// What a project's lock file names, and which of it is installed.
+pub fn of_project(ctx: &Context, path: &Path) -> Result<Vec<String>> {
+    let lock = read_lock(path)?;
+    let known = all(ctx)?;
+    Ok(lock.packages.into_keys().filter(|name| known.iter().any(|it| it.server.name == *name)).collect())
+}
+
+/// Writes into a project's lock file how these stand now; what is installed no more goes from it.
+pub fn keep_in_project(ctx: &Context, path: &Path, names: &[String]) -> Result<()> {
+    let mut lock = match path.exists() {
+        true => read_lock(path)?,
+        false => Lock { lockfile: lock::FORMAT, packages: BTreeMap::new() },
+    };
+    let known = all(ctx)?;
+    for name in names {
+        match known.iter().find(|entry| entry.server.name == *name) {
+            Some(entry) => lock.packages.insert(name.clone(), locked(ctx, entry)?),
+            None => lock.packages.remove(name),
+        };
+    }
+    write_atomic(path, lock::write(&lock)?.as_bytes())
 }
 
 /// Removes versions from disk that no package has any more.

@@ -27,14 +27,18 @@ enum Verb {
     Show,
     /// Compare what is installed with `umcp.lock` and the files on disk
     #[command(alias = "check")]
-    Verify,
+    Verify {
+        /// With the lock file of the project one is in; what it does not name does not count
+        #[arg(long)]
+        project: bool,
+    },
 }
 
 impl Command {
     pub fn run(self, ctx: &Context) -> Result<()> {
         match self.verb.unwrap_or(Verb::Show) {
             Verb::Show => show(ctx),
-            Verb::Verify => verify(ctx),
+            Verb::Verify { project } => verify(ctx, project),
         }
     }
 }
@@ -106,13 +110,15 @@ impl Output for Rows {
     }
 }
 
-fn verify(ctx: &Context) -> Result<()> {
-    let (path, entries) = (known::lock_file(ctx), known::all(ctx)?);
+fn verify(ctx: &Context, is_project: bool) -> Result<()> {
+    let path = if is_project { known::project_lock(ctx, false)? } else { known::lock_file(ctx) };
+    let mut entries = known::all(ctx)?;
     // Without packages there need not be a file.
     let wanted = match path.exists() || !entries.is_empty() {
         true => known::read_lock(&path)?.packages,
         false => Default::default(),
     };
+    entries.retain(|entry| !is_project || wanted.contains_key(&entry.server.name));
     let mut packages = Vec::new();
     for entry in &entries {
         let name = &entry.server.name;
@@ -135,7 +141,7 @@ fn verify(ctx: &Context) -> Result<()> {
             differences: vec![differs("package", "not installed", "installed")],
         });
     }
-    conclude(ctx, packages, "umcp sync")
+    conclude(ctx, packages, if is_project { "umcp sync --project" } else { "umcp sync" })
 }
 
 pub fn differs(what: &str, is: &str, wanted: &str) -> Difference {

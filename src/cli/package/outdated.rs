@@ -3,7 +3,7 @@
 use super::known;
 use crate::cli::context::Context;
 use crate::error::Result;
-use crate::packages::Reference;
+use crate::packages::{Manager, Reference};
 use crate::ui::{Cell, Column, Output, Page, State, Table};
 use clap::Args;
 use serde::Serialize;
@@ -32,7 +32,12 @@ impl Outdated {
             let scripts = entry.package.scripts;
             let label = format!("looking up {}", entry.server.name);
             let found = known::work(ctx, &label, |installer| {
-                let latest = installer.newest(&Reference { version: None, ..reference.clone() }, scripts)?;
+                let any = match reference.manager {
+                    // No tag of an image is newer than another.
+                    Manager::Oci => reference.clone(),
+                    _ => Reference { version: None, ..reference.clone() },
+                };
+                let latest = installer.newest(&any, scripts)?;
                 let wanted = match &reference.version {
                     Some(_) => installer.newest(&reference, scripts)?,
                     None => latest.clone(),

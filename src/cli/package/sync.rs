@@ -5,7 +5,7 @@ use super::lock::{difference_lines, differs};
 use crate::cli::context::Context;
 use crate::error::{Error, Result, codes};
 use crate::packages::lock::{Difference, Locked};
-use crate::packages::{self, Installed, Manager, Package};
+use crate::packages::{self, Installed, Package};
 use crate::servers::{self, Server, model::Transport};
 use crate::setup::packages::{Wanted, entry, is_intact, remove};
 use crate::tools::pins;
@@ -21,11 +21,16 @@ use std::path::PathBuf;
 /// that differs from the file is refused with the exit code 13. Without it, other versions are switched to those of
 /// the file.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  umcp sync --frozen\n  umcp sync ./umcp.lock")]
+#[command(
+    after_help = "Examples:\n  umcp sync --frozen\n  umcp sync ./umcp.lock\n  umcp sync --frozen --project"
+)]
 pub struct Sync {
     /// The lock file; umcp's own if left out
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+    /// The lock file of the project one is in; what it does not name is left alone
+    #[arg(long, conflicts_with = "file")]
+    project: bool,
     /// Refuse what differs instead of switching to the file's version
     #[arg(long)]
     frozen: bool,
@@ -43,7 +48,11 @@ struct Outcome {
 
 impl Sync {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        let path = self.file.clone().unwrap_or_else(|| known::lock_file(ctx));
+        let path = match (&self.file, self.project) {
+            (Some(file), _) => file.clone(),
+            (None, true) => known::project_lock(ctx, false)?,
+            (None, false) => known::lock_file(ctx),
+        };
         let lock = known::read_lock(&path)?;
         let entries = known::all(ctx)?;
         let mut outcomes = Vec::new();
@@ -51,7 +60,8 @@ impl Sync {
             let entry = entries.iter().find(|entry| entry.server.name == *name);
             outcomes.push(self.one(ctx, name, wanted, entry)?);
         }
-        for entry in entries.iter().filter(|entry| !lock.packages.contains_key(&entry.server.name)) {
+        let others = entries.iter().filter(|entry| !lock.packages.contains_key(&entry.server.name));
+        for entry in others.filter(|_| !self.project) {
             let name = entry.server.name.clone();
             match self.frozen {
                 true => outcomes.push(Outcome {
@@ -63,7 +73,10 @@ impl Sync {
                 false => ctx.ui.warn(&format!("{name} is installed and not in {}", path.display())),
             }
         }
-        if self.file.is_some() || outcomes.iter().any(|it| it.state != "same" && it.state != "differs") {
+        if self.file.is_some()
+            || self.project
+            || outcomes.iter().any(|it| it.state != "same" && it.state != "differs")
+        {
             known::write_lock(ctx)?;
         }
         let bad: Vec<&str> =
@@ -111,8 +124,7 @@ impl Sync {
             scripts: wanted.scripts,
             answers: wanted.answers.clone(),
         };
-        let is_built = matches!(on_disk.reference.manager, Manager::Cargo | Manager::Github | Manager::Git);
-        if wanted.scripts || is_built {
+        if wanted.scripts || on_disk.reference.manager.is_built() {
             let question = format!("Let programs of {} run while it is being installed?", wanted.reference);
             if !ctx.ui.confirm(&question, false, "--yes")? {
                 return Err(Error::new(&codes::NOT_CONFIRMED, "nothing was installed"));

@@ -25,6 +25,9 @@ pub struct Update {
     /// Only these packages
     #[arg(value_name = "SERVER")]
     names: Vec<String>,
+    /// Those of the project one is in, and keep its `umcp.lock` with them
+    #[arg(long)]
+    project: bool,
     /// Show what would change and leave all as it is
     #[arg(long)]
     check: bool,
@@ -60,7 +63,14 @@ struct Change {
 
 impl Update {
     pub fn run(self, ctx: &Context) -> Result<()> {
-        let entries = known::some(ctx, &self.names)?;
+        let project = self.project.then(|| known::project_lock(ctx, false)).transpose()?;
+        let entries = match &project {
+            Some(path) if self.names.is_empty() => match known::of_project(ctx, path)?.as_slice() {
+                [] => Vec::new(),
+                names => known::some(ctx, names)?,
+            },
+            _ => known::some(ctx, &self.names)?,
+        };
         if self.to.is_some() && entries.len() != 1 {
             return Err(
                 Error::new(&codes::USAGE, "`--to` is for one package").hint("umcp update NAME --to VERSION")
@@ -89,6 +99,10 @@ impl Update {
                     });
                 }
             }
+        }
+        if let Some(path) = project.filter(|_| !self.check) {
+            let names: Vec<String> = outcomes.iter().map(|it| it.name.clone()).collect();
+            known::keep_in_project(ctx, &path, &names)?;
         }
         self.conclude(ctx, outcomes)
     }
@@ -146,12 +160,12 @@ impl Update {
             }
             return Ok(outcome);
         }
-        if self.check && !resolved.recipe.is_empty() {
+        if self.check && reference.manager.is_built() {
             // Only a build could tell more, and a check runs no code of a stranger.
             outcome.state = "available";
             return Ok(outcome);
         }
-        if !resolved.recipe.is_empty() {
+        if reference.manager.is_built() {
             if !ctx.ui.is_json() {
                 resolved.recipe.iter().for_each(|line| ctx.ui.note(&format!("to be built by: {line}")));
             }

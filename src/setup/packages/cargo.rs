@@ -36,6 +36,8 @@ pub fn run(folder: &Path, name: &str, wanted: Option<&str>) -> Result<Run> {
     let entries = std::fs::read_dir(&bin).map_err(|error| io_error("read", &bin, &error))?;
     let mut programs: Vec<String> =
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    // `dotnet` keeps the files of its tools beside their programs.
+    programs.retain(|name| !name.starts_with('.'));
     programs.sort();
     let program = program::choose(&programs, name, wanted)?;
     Ok(Run { command: format!("{FOLDER}/bin/{program}"), args: Vec::new() })

@@ -4,17 +4,22 @@
 
 mod bundle;
 mod cargo;
+mod composer;
 pub mod entry;
 mod folder;
+mod gem;
+mod go;
 mod npm;
+mod nuget;
+mod oci;
 mod process;
 mod pypi;
 mod repository;
 
 use crate::clock::Timestamp;
-use crate::error::{Error, Result, codes};
+use crate::error::{Error, Result};
 use crate::packages::mcpb::{Answers, Manifest, Start};
-use crate::packages::{Installed, Manager, Package, Reference, Resolved};
+use crate::packages::{self, Installed, Manager, Package, Reference, Resolved};
 use crate::paths::Paths;
 use folder::{Draft, Place};
 pub use process::Runner;
@@ -78,7 +83,11 @@ impl<'a> Installer<'a> {
             Manager::Cargo => cargo::resolve(self, reference),
             Manager::Mcpb => bundle::resolve(self, reference),
             Manager::Github | Manager::Git => repository::resolve(self, reference, scripts),
-            _ => Err(unknown(reference)),
+            Manager::Go => go::resolve(self, reference),
+            Manager::Gem => gem::resolve(self, reference),
+            Manager::Composer => composer::resolve(self, reference),
+            Manager::Nuget => nuget::resolve(self, reference),
+            Manager::Oci => oci::resolve(self, reference),
         }
     }
 
@@ -87,10 +96,9 @@ impl<'a> Installer<'a> {
         match reference.manager {
             Manager::Npm => npm::newest(self, reference),
             Manager::Pypi => pypi::newest(self, reference, scripts),
-            Manager::Cargo => cargo::resolve(self, reference).map(|resolved| resolved.version),
-            Manager::Mcpb => bundle::resolve(self, reference).map(|resolved| resolved.version),
+            Manager::Gem => gem::newest(self, reference),
             Manager::Github | Manager::Git => repository::newest(self, reference),
-            _ => Err(unknown(reference)),
+            _ => self.resolve(reference, scripts).map(|resolved| resolved.version),
         }
     }
 
@@ -137,9 +145,15 @@ impl<'a> Installer<'a> {
             Manager::Cargo => cargo::run(folder, &reference.name, program)?,
             Manager::Mcpb => return bundle::start(self, folder, &wanted.answers),
             Manager::Github | Manager::Git => repository::run(folder, &wanted.pins, reference, program)?,
-            _ => return Err(unknown(reference)),
+            Manager::Go | Manager::Nuget | Manager::Gem => cargo::run(folder, &reference.name, program)?,
+            Manager::Composer => composer::run(reference, &wanted.pins, program)?,
+            Manager::Oci => {
+                let image = packages::oci::read(reference, &wanted.pins)?;
+                oci::run(folder, image, &wanted.answers)?
+            }
         };
-        Ok(Start { run, env: BTreeMap::new() })
+        let env = if reference.manager == Manager::Gem { gem::env() } else { BTreeMap::new() };
+        Ok(Start { run, env })
     }
 
     fn fill(&self, draft: &Draft, place: &Place, wanted: &Wanted) -> Result<()> {
@@ -151,27 +165,16 @@ impl<'a> Installer<'a> {
             Manager::Github | Manager::Git => {
                 repository::fill(self, draft, place, &wanted.reference, &wanted.pins, wanted.scripts)
             }
-            _ => Err(unknown(&wanted.reference)),
+            Manager::Go => go::fill(self, draft, &wanted.reference, &wanted.pins),
+            Manager::Gem => gem::fill(self, draft, &wanted.reference, &wanted.pins),
+            Manager::Composer => {
+                let what = (wanted.version.as_str(), wanted.pins.as_str());
+                composer::fill(self, draft, &wanted.reference, what, wanted.scripts)
+            }
+            Manager::Nuget => nuget::fill(self, draft, &wanted.reference, &wanted.pins),
+            Manager::Oci => oci::fill(self, draft, &wanted.reference, &wanted.pins),
         }
     }
-}
-
-/// Whose packages are known by name only: what to do instead.
-fn unknown(reference: &Reference) -> Error {
-    let (word, name) = (reference.manager.word(), &reference.name);
-    let version = reference.version.as_deref().unwrap_or("latest");
-    let command = match reference.manager {
-        Manager::Go => format!("go install {name}@{version}"),
-        Manager::Gem => format!("gem install {name}"),
-        Manager::Composer => format!("composer global require {name}"),
-        Manager::Nuget => format!("dotnet tool install --global {name}"),
-        Manager::Oci => format!("umcp server add NAME -- docker run -i --rm {name}"),
-        _ => format!("fetch {name}"),
-    };
-    let error =
-        Error::new(&codes::PACKAGE_MANAGER, format!("umcp does not install packages of `{word}` itself"));
-    let error = error.hint(command);
-    if reference.manager == Manager::Oci { error } else { error.hint("umcp server add NAME -- PROGRAM") }
 }
 
 /// Where a version lies.

@@ -3,7 +3,7 @@
 //! end a group, and to hear its last words, stand beside the tests that try them.
 
 use crate::error::{Error, Result, codes};
-use crate::packages::failure;
+use crate::packages::{failure, program};
 use crate::paths::{Paths, write_atomic};
 use crate::sandbox::{self, Base, Chosen, Limits, Net, Prepared, Subject};
 use crate::setup::programs;
@@ -59,6 +59,7 @@ const NAMES: &[&str] = &[
     "NO_PROXY",
     "CC",
     "CXX",
+    "GEMRC",
 ];
 const BEGINNINGS: &[&str] = &[
     "LC_",
@@ -77,6 +78,7 @@ const BEGINNINGS: &[&str] = &[
     "DOTNET_",
     "NUGET_",
     "DOCKER_",
+    "CONTAINERS_",
     "GIT_",
     "NVM_",
     "VOLTA_",
@@ -147,7 +149,7 @@ impl Runner<'_> {
         let path = (self.env)("PATH").unwrap_or_default();
         programs::find(program, &path).ok_or_else(|| {
             Error::new(&codes::PACKAGE_MANAGER, format!("`{program}` is not found on PATH"))
-                .hint(format!("install `{program}` and try again"))
+                .hint(program::advice(program))
         })
     }
 

@@ -1,8 +1,9 @@
 //! Repositories, by the user's own git: one commit is fetched and built by a recipe that its user has seen.
 
 use super::folder::{Draft, Place};
-use super::{Installer, cargo, process::Step, pypi};
+use super::{Installer, cargo, oci, process::Step, pypi};
 use crate::error::{Error, Result, codes};
+use crate::packages::mcpb::Answers;
 use crate::packages::model::FOLDER;
 use crate::packages::recipe::{self, Command, FILES, Recipe, Site};
 use crate::packages::{Manager, Reference, Resolved, Run};
@@ -77,7 +78,9 @@ pub fn resolve(installer: &Installer<'_>, reference: &Reference, scripts: bool) 
     fetch(installer, &draft, reference, &commit)?;
     let read = reader(&draft);
     let recipe = Recipe::detect(&read)?;
-    let site = Site { read: &read, has: &|program| installer.runner.has(program) };
+    let name = image_name(reference, &commit);
+    let has = |program: &str| installer.runner.has(program);
+    let site = Site { read: &read, has: &has, image: (engine(installer, recipe)?, &name) };
     let mut commands: Vec<String> = recipe.commands(&site, scripts).iter().map(Command::line).collect();
     if recipe == Recipe::Python && read("uv.lock").is_some() && !installer.runner.has("uv") {
         commands.push(
@@ -94,6 +97,16 @@ pub fn resolve(installer: &Installer<'_>, reference: &Reference, scripts: bool) 
         recipe: commands,
         published: published.map(|name| format!("npm:{name}")),
     })
+}
+
+/// What builds images, where that is the recipe.
+fn engine(installer: &Installer<'_>, recipe: Recipe) -> Result<&'static str> {
+    if recipe == Recipe::Image { oci::engine(installer) } else { Ok("") }
+}
+
+/// By which its user finds an image that was built.
+fn image_name(reference: &Reference, commit: &str) -> String {
+    format!("umcp-build/{}:{}", reference.folder().to_ascii_lowercase(), &commit[..12])
 }
 
 /// Whether npm has a package of that name which says it is made of this repository.
@@ -121,16 +134,19 @@ pub fn fill(
 ) -> Result<()> {
     let (commit, recipe) = recipe::read_pins(pins)?;
     fetch(installer, draft, reference, &commit)?;
-    let site = Site { read: &reader(draft), has: &|program| installer.runner.has(program) };
+    let (engine, name) = (engine(installer, recipe)?, image_name(reference, &commit));
+    let has = |program: &str| installer.runner.has(program);
+    let site = Site { read: &reader(draft), has: &has, image: (engine, &name) };
     for command in recipe.commands(&site, scripts) {
         let folder = if command.inside { draft.path().join(FILES) } else { draft.path().to_path_buf() };
         let step = Step { args: command.args, foreign: true, ..Step::new(command.program, &[]) };
         installer.runner.run(&folder, &step)?;
     }
-    if recipe == Recipe::Python {
-        pypi::settle(&draft.path().join("venv"), draft.path(), &place.path)?;
+    match recipe {
+        Recipe::Python => pypi::settle(&draft.path().join("venv"), draft.path(), &place.path),
+        Recipe::Image => oci::keep(draft, engine),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 pub fn run(folder: &Path, pins: &str, reference: &Reference, wanted: Option<&str>) -> Result<Run> {
@@ -152,6 +168,7 @@ pub fn run(folder: &Path, pins: &str, reference: &Reference, wanted: Option<&str
             let name = recipe::python_name(&read("report.json")?)?;
             pypi::run(&Reference::new(Manager::Pypi, &name)?, folder, wanted)
         }
+        Recipe::Image => oci::run(folder, &recipe::image_id(&read(recipe::IMAGE)?)?, &Answers::new()),
         Recipe::Rust | Recipe::Go => cargo::run(folder, reference.name.trim_end_matches(".git"), wanted),
     }
 }

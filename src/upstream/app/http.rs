@@ -3,13 +3,14 @@
 
 use crate::apps::answer::{self, Outcome, Received};
 use crate::apps::model::{Http, Tool};
+use crate::apps::pages;
 use crate::apps::request::Prepared;
 use crate::apps::trial::Recorded;
 use crate::error::{Error, Result, codes};
 use crate::upstream::builtin::web::{self, Web};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, RETRY_AFTER};
 use reqwest::{Method, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A server may ask for no longer pause than this.
@@ -58,30 +59,46 @@ fn header_map(prepared: &Prepared) -> Result<HeaderMap> {
     Ok(map)
 }
 
+/// An answer, and what is needed to go on with the list it may begin.
+pub struct Page {
+    pub outcome: Outcome,
+    /// `None`: it is no list, or not a whole one.
+    pub items: Option<Vec<Value>>,
+    /// Where it came from, and what it says of the next one.
+    pub url: String,
+    pub link: Option<String>,
+    pub text: String,
+}
+
 /// What a client gets of an answer.
-pub async fn answer(response: Response, tool: &Tool, http: &Http, record: bool) -> Result<Outcome> {
+pub async fn answer(response: Response, tool: &Tool, http: &Http, record: bool) -> Result<Page> {
     let status = response.status();
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(String::from);
     let content_type = header(CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
     let next = header(LINK).as_deref().and_then(next_page);
-    let url = web::bare(response.url()).to_string();
+    let (url, whole) = (web::bare(response.url()).to_string(), response.url().to_string());
+    let follows = http.pages.is_some() && !record && status.is_success();
     let limit = match answer::is_file(&content_type) {
         true => answer::MAX_FILE,
         false => usize::try_from(tool.limit).unwrap_or(usize::MAX),
     };
     let (body, cut) = web::read(response, limit).await?;
     let recorded = record.then(|| json!(Recorded::of(status.as_u16(), &content_type, &body)));
+    let text = web::decode(&body, &content_type);
+    let items = (follows && !cut).then(|| pages::items(&text, http.result.as_deref())).flatten();
+    let (link, list) = (next.clone(), if items.is_some() { text.clone() } else { String::new() });
     let received = Received {
         status: status.as_u16(),
         phrase: &status.to_string(),
         content_type: &content_type,
         url: &url,
-        text: web::decode(&body, &content_type),
+        text,
         body: &body,
         cut,
         next,
     };
-    Ok(Outcome { recorded, ..answer::of(received, tool, http) })
+    let outcome = Outcome { recorded, ..answer::of(received, tool, http) };
+    Ok(Page { outcome, items, url: whole, link, text: list })
 }
 
 /// The address of the next page in a `Link` header.

@@ -1,12 +1,13 @@
 //! Apps: tools that umcp runs itself, spoken to through the same raw link as a child process, so that nothing above
 //! knows the difference. The definitions come from the store; `server` speaks the protocol, `command` runs programs,
-//! `http` sends requests, `values` knows the settings, `sign` signs in the name of an account.
+//! `http` sends requests, `pages` goes on with lists, `values` knows the settings, `sign` signs in the name of an account.
 //!
 //! A server lives in one task, which ends with its link, and every call and child with it.
 
 mod command;
 pub mod document;
 mod http;
+mod pages;
 mod server;
 mod sign;
 mod values;

@@ -12,7 +12,7 @@ use crate::ids;
 use crate::integrations::model::{Kind, Standing};
 use crate::upstream::oauth::{Account, needs_sign_in};
 use hyper::header::HeaderMap;
-use reqwest::StatusCode;
+use reqwest::{Response, StatusCode};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +26,11 @@ pub fn is_wanted(error: &Error) -> bool {
 }
 
 /// A request that is ready, and who signed it with what.
-struct Signed {
-    prepared: Prepared,
-    by: Option<(Arc<Account>, String)>,
+pub(super) struct Signed {
+    pub prepared: Prepared,
+    pub by: Option<(Arc<Account>, String)>,
+    /// The account puts its own header there, anew for each address.
+    pub itself: bool,
 }
 
 impl Server {
@@ -42,21 +44,9 @@ impl Server {
     ) -> Result<Outcome> {
         let deadline = Duration::from_millis(tool.timeout_ms);
         let exchange = async {
-            let signed = self.signed(tool, http, arguments).await?;
-            let response = http::exchange(&self.web, http, &signed.prepared, deadline).await?;
-            let (true, Some((account, used))) = (response.status() == StatusCode::UNAUTHORIZED, &signed.by)
-            else {
-                return http::answer(response, tool, http, record).await;
-            };
-            if !account.rejected(used).await? {
-                return Err(refused(account));
-            }
-            let signed = self.signed(tool, http, arguments).await?;
-            let response = http::exchange(&self.web, http, &signed.prepared, deadline).await?;
-            match response.status() == StatusCode::UNAUTHORIZED {
-                true => Err(refused(account)),
-                false => http::answer(response, tool, http, record).await,
-            }
+            let (signed, response) = self.asked(tool, http, arguments, deadline).await?;
+            let first = http::answer(response, tool, http, record).await?;
+            self.follow(tool, http, &signed, first, deadline).await
         };
         match timeout(deadline, exchange).await {
             Ok(outcome) => outcome,
@@ -65,6 +55,30 @@ impl Server {
                 let message = format!("`{}` had no answer within {seconds} s", tool.name);
                 Err(Error::new(&codes::TIMED_OUT, message))
             }
+        }
+    }
+
+    async fn asked(
+        self: &Arc<Self>,
+        tool: &Tool,
+        http: &Http,
+        arguments: &Map<String, Value>,
+        deadline: Duration,
+    ) -> Result<(Signed, Response)> {
+        let signed = self.signed(tool, http, arguments).await?;
+        let response = http::exchange(&self.web, http, &signed.prepared, deadline).await?;
+        let (true, Some((account, used))) = (response.status() == StatusCode::UNAUTHORIZED, &signed.by)
+        else {
+            return Ok((signed, response));
+        };
+        if !account.rejected(used).await? {
+            return Err(refused(account));
+        }
+        let again = self.signed(tool, http, arguments).await?;
+        let response = http::exchange(&self.web, http, &again.prepared, deadline).await?;
+        match response.status() == StatusCode::UNAUTHORIZED {
+            true => Err(refused(account)),
+            false => Ok((again, response)),
         }
     }
 
@@ -85,21 +99,12 @@ impl Server {
         let built = self.beside(move |this| this.request(&name, &given, filled.as_deref(), by_account)).await;
         let mut prepared = built.map_err(|error| self.or_sign_in(error, account.is_some()))?;
         let (Some(account), Some(mut used)) = (account, token) else {
-            return Ok(Signed { prepared, by: None });
+            return Ok(Signed { prepared, by: None, itself: false });
         };
         if by_account {
-            let url = prepared.url.parse().map_err(|error| {
-                Error::new(&codes::ARGUMENTS_INVALID, "the request has no valid address").because(error)
-            })?;
-            let mut headers = HeaderMap::new();
-            used = account.authorize(&prepared.method, &url, &mut headers).await?;
-            for (name, value) in &headers {
-                let value = value.to_str().unwrap_or_default().to_string();
-                prepared.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name.as_str()));
-                prepared.headers.push((name.to_string(), value));
-            }
+            used = put_account(&account, &mut prepared).await?;
         }
-        Ok(Signed { prepared, by: Some((account, used)) })
+        Ok(Signed { prepared, by: Some((account, used)), itself: by_account })
     }
 
     /// The account that signs a tool's requests; `None` where the settings do, or nobody has signed in.
@@ -149,6 +154,21 @@ impl Server {
         }
         Ok(prepared)
     }
+}
+
+/// Puts an account's own header into a request; gives the token it used.
+pub(super) async fn put_account(account: &Arc<Account>, prepared: &mut Prepared) -> Result<String> {
+    let url = prepared.url.parse().map_err(|error| {
+        Error::new(&codes::ARGUMENTS_INVALID, "the request has no valid address").because(error)
+    })?;
+    let mut headers = HeaderMap::new();
+    let used = account.authorize(&prepared.method, &url, &mut headers).await?;
+    for (name, value) in &headers {
+        let value = value.to_str().unwrap_or_default().to_string();
+        prepared.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name.as_str()));
+        prepared.headers.push((name.to_string(), value));
+    }
+    Ok(used)
 }
 
 /// Whether an account brings its own header instead of standing where the app puts its key.

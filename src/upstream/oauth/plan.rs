@@ -9,6 +9,7 @@ use super::web::Net;
 use super::{Accounts, Challenge, MAX_STEPS};
 use crate::engine::accounts::SignIn;
 use crate::error::{Error, Result, codes};
+use crate::integrations::document;
 use crate::integrations::model::{
     ClientAuth, Connection, Endpoints, Grant, Integration, KeyPlace, Kind, Standing, Target,
 };
@@ -184,6 +185,8 @@ impl Accounts {
             ),
             Aim::Server { .. } => (None, None, None, None, None),
         };
+        let document = wish.client_metadata.clone().or(own_document);
+        document.as_deref().map_or(Ok(()), document::check)?;
         let port = wish.redirect_port.or(own_port);
         let browses = plan.row.grant == Grant::Code;
         let open = async |known: bool| match browses {
@@ -203,10 +206,7 @@ impl Accounts {
             plan.client = Client { id, auth: plan.row.client_auth, secret: held.client_secret };
             plan.own_client = true;
             plan.loopback = open(true).await?;
-        } else if let (Some(document), true) =
-            (wish.client_metadata.clone().or(own_document), plan.issuer.client_id_metadata_document_supported)
-        {
-            crate::integrations::model::check_address(&document)?;
+        } else if let (Some(document), true) = (document, plan.issuer.client_id_metadata_document_supported) {
             plan.client = Client { id: document, auth: ClientAuth::None, secret: None };
             plan.loopback = open(true).await?;
         } else {

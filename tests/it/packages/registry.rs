@@ -27,7 +27,7 @@ require("readline").createInterface({ input: process.stdin }).on("line", (line) 
 "#;
 
 /// The same in Python.
-const PYTHON: &str = r#"
+pub const PYTHON: &str = r#"
 import json, sys
 def main():
     for line in sys.stdin:
@@ -56,6 +56,9 @@ pub struct Registry {
     versions: Arc<Mutex<Vec<Value>>>,
     path: String,
 }
+
+/// The form of an image's manifest.
+const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Packs a folder, as Python does.
 pub fn zip(folder: &Path, to: &Path) {
@@ -90,6 +93,9 @@ impl Registry {
                     headers: vec![("Content-Type", "text/html".into())],
                     body: bytes.clone(),
                 },
+                Some(bytes) if path.contains("/manifests/") => {
+                    Answer { status: 200, headers: vec![("Content-Type", IMAGE.into())], body: bytes.clone() }
+                }
                 Some(bytes) => Answer { body: bytes.clone(), ..Answer::json("") },
                 None => Answer::status(404, "{}"),
             }
@@ -121,6 +127,11 @@ impl Registry {
             versions.iter().map(|it| (it["version"].as_str().unwrap().into(), it.clone())).collect();
         let document = json!({"name": "@acme/mcp-notes", "dist-tags": {"latest": version}, "versions": all});
         self.put("/@acme/mcp-notes", document.to_string().into_bytes());
+    }
+
+    /// Lets programs of this folder be found first.
+    pub fn offer(&mut self, folder: &Path) {
+        self.path = format!("{}:{}", folder.display(), self.path);
     }
 
     /// Publishes a version of `mcp-clock` as a wheel.
@@ -184,6 +195,14 @@ impl Registry {
         ];
         let root = std::env::var("PYENV_ROOT").unwrap_or_default();
         let cargo = sandbox.home().join("cargo");
+        let [go, gems, composer] = ["go", "gem-specs", "composer"].map(|name| sandbox.home().join(name));
+        let gemrc = self.sandbox.home().join("gemrc");
+        std::fs::create_dir_all(&composer).unwrap();
+        let local = json!({"type": "composer", "url": format!("{}/composer", self.stub.address)});
+        let config = json!({"config": {"secure-http": false},
+            "repositories": {"packagist.org": false, "local": local}});
+        std::fs::write(composer.join("config.json"), config.to_string()).unwrap();
+        std::fs::write(&gemrc, format!("---\n:sources:\n- {}/gem/\n", self.stub.address)).unwrap();
         // The one that runs this test: a link of rustup would look for its toolchain below another home.
         let rust =
             std::env::var("RUSTUP_HOME").or_else(|_| std::env::var("HOME").map(|home| home + "/.rustup"));
@@ -192,6 +211,14 @@ impl Registry {
             ("PYENV_ROOT", root.as_str()),
             ("CARGO_HOME", cargo.to_str().unwrap()),
             ("RUSTUP_HOME", rust.as_str()),
+            ("GOPROXY", self.stub.address.as_str()),
+            ("GOSUMDB", "off"),
+            ("GOFLAGS", "-modcacherw"),
+            ("GOPATH", go.to_str().unwrap()),
+            ("GEMRC", gemrc.to_str().unwrap()),
+            ("GEM_SPEC_CACHE", gems.to_str().unwrap()),
+            ("COMPOSER_HOME", composer.to_str().unwrap()),
+            ("COMPOSER_ALLOW_SUPERUSER", "1"),
         ];
         let all: Vec<(&str, &str)> =
             variables.into_iter().chain(more.into_iter().filter(|it| !it.1.is_empty())).collect();

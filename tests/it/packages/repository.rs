@@ -1,5 +1,6 @@
 //! Repositories: a local one in each language whose tools are here, at the commit that was asked for.
 
+use super::images::Engine;
 use super::registry::{Registry, SERVER, tool, versions};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -64,8 +65,30 @@ fn a_repository_without_a_recipe_says_what_to_do() {
     let folder = registry.sandbox.home().join("plain");
     std::fs::create_dir(&folder).unwrap();
     git(&folder, &["init", "--quiet"]);
-    commit(&folder, &[("Dockerfile", "FROM scratch\n")], "v1");
+    commit(&folder, &[("Makefile", "all:\n")], "v1");
     let output = registry.run(&["install", &format!("git:file://{}", folder.display()), "--yes"]);
-    assert!(output.code == 3 && output.stderr.contains("docker build"), "{output}");
+    assert!(output.code == 3 && output.stderr.contains("or Dockerfile at its root"), "{output}");
     assert_eq!(versions(&registry.packages()), Vec::<String>::new());
+}
+
+#[test]
+fn a_dockerfile_is_built_after_a_question() {
+    let Some(mut registry) = Registry::start(&["git", "python3"]) else { return };
+    let engine = Engine::offer(&mut registry);
+    let folder = registry.sandbox.home().join("boxed");
+    std::fs::create_dir(&folder).unwrap();
+    git(&folder, &["init", "--quiet"]);
+    commit(&folder, &[("Dockerfile", "FROM scratch\n")], "v1");
+    let reference = format!("git:file://{}@v1", folder.display());
+    let (plan, code) = registry.json(&["install", &reference, "--dry-run"]);
+    let line = plan["data"]["recipe"][0].as_str().unwrap();
+    assert!(code == 0 && line.starts_with("docker build --iidfile ../image --tag umcp-build/"), "{plan}");
+    let asked = registry.run(&["install", &reference]);
+    assert!(asked.code == 11 && asked.stderr.contains("docker build"), "{asked}");
+    assert_eq!(engine.asked("build"), Vec::<Vec<String>>::new());
+    let output = registry.run(&["install", &reference, "--yes", "--name", "notes"]);
+    assert_eq!(output.code, 0, "{output}");
+    assert!(registry.run(&["call", "notes.read"]).stdout.starts_with("read of built"));
+    assert_eq!(engine.asked("build").len(), 1);
+    assert_eq!(registry.run(&["lock", "verify"]).code, 0);
 }

@@ -4,6 +4,11 @@
 import { createServer } from 'node:http';
 import { pathToFileURL } from 'node:url';
 
+const DOCUMENT = {
+  client_id: 'https://umcp.example/client.json', client_name: 'umcp', application_type: 'native', token_endpoint_auth_method: 'none',
+  redirect_uris: ['http://127.0.0.1/callback'], grant_types: ['authorization_code', 'refresh_token'],
+};
+
 const json = (response, status, body, headers = {}) => {
   response.writeHead(status, { 'content-type': 'application/json', ...headers });
   response.end(JSON.stringify(body));
@@ -19,8 +24,8 @@ async function serve(room) {
   // Its advice is for those who run it for real.
   console.info = console.warn = () => {};
   const { default: Provider } = await import(pathToFileURL(`${room}/node_modules/oidc-provider/lib/index.js`));
-  const stats = { code: 0, refresh: 0, client_credentials: 0, device: 0, revoked: 0, registered: 0, refused: 0, calls: 0, denied: 0 };
-  const state = { needed: 'mcp:read', ttl: 3600, flat: false };
+  const stats = { code: 0, refresh: 0, client_credentials: 0, device: 0, revoked: 0, registered: 0, refused: 0, calls: 0, denied: 0, documents: 0 };
+  const state = { needed: 'mcp:read', ttl: 3600, flat: false, documents: true };
   let provider;
   const front = createServer((request, response) => provider.callback()(request, response));
   await new Promise((done) => front.listen(0, '127.0.0.1', done));
@@ -89,6 +94,12 @@ async function serve(room) {
       { client_id: 'tv', token_endpoint_auth_method: 'none', redirect_uris: [], response_types: [],
         grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'] },
     ],
+    // The document of a client is on a machine that is not there.
+    fetch: async (url, options) => {
+      if (String(url) !== DOCUMENT.client_id) return fetch(url, options);
+      stats.documents += 1;
+      return new Response(JSON.stringify(DOCUMENT), { headers: { 'content-type': 'application/json' } });
+    },
     clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     scopes: ['openid', 'offline_access', 'mcp:read', 'mcp:write'],
     pkce: { required: () => true },
@@ -101,6 +112,7 @@ async function serve(room) {
       revocation: { enabled: true },
       deviceFlow: { enabled: true },
       clientCredentials: { enabled: true },
+      clientIdMetadataDocument: { enabled: true, ack: 'draft-02' },
       resourceIndicators: {
         enabled: true,
         defaultResource: async () => resource,
@@ -111,6 +123,7 @@ async function serve(room) {
   });
   provider.use(async (ctx, next) => {
     await next();
+    if (ctx.path.startsWith('/.well-known/') && !state.documents) delete ctx.body?.client_id_metadata_document_supported;
     if (ctx.path === '/reg' && ctx.status === 201) stats.registered += 1;
     if (ctx.path === '/token/revocation' && ctx.status === 200) stats.revoked += 1;
     if (ctx.path !== '/token') return;
