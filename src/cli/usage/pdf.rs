@@ -243,7 +243,7 @@ mod tests {
             let at: usize = line[..10].parse().unwrap();
             assert!(text[at..].starts_with(&format!("{} 0 obj\n", number + 1)), "{line}");
         }
-        assert_eq!(text.matches("/Type /Page /").count(), 4);
+        assert_eq!(text.matches("/Type /Page /").count(), 3);
         assert_eq!(text.matches("(git.log ").count(), 120);
     }
 
