@@ -103,7 +103,7 @@ pub fn files(pins: &str) -> Result<(String, String)> {
             }
             ["sum", path, version, hash] => {
                 sums.push_str(&format!("{path} {version} {hash}\n"));
-                plain(path) && plain(version) && hash.strip_prefix("h1:").is_some_and(|hash| plain(hash))
+                plain(path) && plain(version) && hash.strip_prefix("h1:").is_some_and(plain)
             }
             ["module", path, version] => plain(path) && plain(version),
             _ => false,
