@@ -30,7 +30,7 @@ fn split(full: &str) -> Option<(String, String, String)> {
     let parts: Vec<&str> = full.split('-').collect();
     let begins = |part: &&str| part.starts_with(|c: char| c.is_ascii_digit());
     let dotted = parts.iter().skip(1).position(|part| begins(part) && part.contains('.'));
-    let at = 1 + dotted.or_else(|| parts.iter().skip(1).position(|part| begins(part)))?;
+    let at = 1 + dotted.or_else(|| parts.iter().skip(1).position(begins))?;
     let (name, version) = (parts[..at].join("-"), parts[at].to_string());
     let plain = |word: &str| {
         !word.is_empty()

@@ -48,8 +48,8 @@ fn sealed(
     }
     let mut late = late.into_iter().peekable();
     sealed::open(tx, head, |records| {
-        for step in 0..records.len() {
-            let row = if backwards { records.len() - 1 - step } else { step };
+        for step in 0..records.count() {
+            let row = if backwards { records.count() - 1 - step } else { step };
             let place = records.position(row);
             let earlier = |it: &(Position, Call)| if backwards { it.0 > place } else { it.0 < place };
             while let Some((position, call)) = late.next_if(earlier) {

@@ -208,7 +208,7 @@ fn counts(tx: &Reader, since: Timestamp) -> Result<Reply> {
     for head in sealed::heads(tx, since, Timestamp(u64::MAX))? {
         sealed::open(tx, &head, |records| {
             let mut block = std::collections::HashMap::<(&str, &str), (u64, u64)>::new();
-            for row in (0..records.len()).filter(|row| records.position(*row).at >= since) {
+            for row in (0..records.count()).filter(|row| records.position(*row).at >= since) {
                 let Some((server, tool, failed)) = records.called(row)? else { continue };
                 let count = block.entry((server, tool)).or_default();
                 *count = (count.0 + 1, count.1 + u64::from(failed));

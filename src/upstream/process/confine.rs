@@ -27,20 +27,25 @@ pub struct Confinement {
     own: Arc<[PathBuf]>,
 }
 
+/// umcp's own places in the folder `data`, as they were at a moment.
+struct Own {
+    seen: Instant,
+    data: PathBuf,
+    places: Arc<[PathBuf]>,
+}
+
 /// umcp's own places, which servers that start together ask for once.
 fn own(paths: &Paths) -> Arc<[PathBuf]> {
-    static LATEST: Mutex<Option<(Instant, PathBuf, Arc<[PathBuf]>)>> = Mutex::new(None);
+    static LATEST: Mutex<Option<Own>> = Mutex::new(None);
     let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((since, data, own)) = latest.as_ref()
-        && since.elapsed() < sandbox::MOMENT
-        && *data == paths.data
-    {
-        return own.clone();
+    let fresh = |own: &&Own| own.seen.elapsed() < sandbox::MOMENT && own.data == paths.data;
+    if let Some(own) = latest.as_ref().filter(fresh) {
+        return own.places.clone();
     }
     let key = std::env::var_os("UMCP_KEY_FILE").map(PathBuf::from);
-    let own: Arc<[PathBuf]> = paths.private().into_iter().chain(key).collect();
-    *latest = Some((Instant::now(), paths.data.clone(), own.clone()));
-    own
+    let places: Arc<[PathBuf]> = paths.private().into_iter().chain(key).collect();
+    *latest = Some(Own { seen: Instant::now(), data: paths.data.clone(), places: places.clone() });
+    places
 }
 
 /// What is watched while it runs.

@@ -253,7 +253,7 @@ impl<'a> Records<'a> {
         })
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.rows
     }
 

@@ -370,7 +370,7 @@ pub fn find_anew(tx: &mut Writer) -> Result<()> {
         for (mut head, [names, figures, rest]) in parts {
             let parts = Parts { names, figures, rest };
             let records = Records::read(&parts, head.rows as usize).ok_or_else(|| head.damaged())?;
-            head.last = records.position(records.len().saturating_sub(1));
+            head.last = records.position(records.count().saturating_sub(1));
             day.blocks.push(head);
         }
         tx.put(&DAYS, &key, &day)?;

@@ -42,7 +42,7 @@ fn usual(number: u64) -> (Timestamp, Call) {
     call.detail.user = Some(format!("user-{}", (dice >> 7) % 50));
     call.detail.model = Some("claude-sonnet-4-5".into());
     let (input, output) = (call.result_bytes / 4, call.request_bytes / 4);
-    if dice % 10 == 0 {
+    if dice.is_multiple_of(10) {
         call.detail.tokens = Some(Tokens { input, output });
     }
     let pico = Pico(i128::from(input) * 3_000_000 + i128::from(output) * 15_000_000);
