@@ -372,6 +372,11 @@ mod tests {
         let limit = Limit { calls: Some(3), ..Limit::default() };
         let put = run(Request::Put { quota: quota("q", limit), now }).unwrap();
         assert_eq!((put.len(), put[0].used.calls, put[0].used.tokens), (1, 1, 5));
+        // For everything and all time, which must not be walked day by day.
+        let total = Quota { of: Default::default(), per: Per::Total, ..quota("t", limit) };
+        let put = run(Request::Put { quota: total, now }).unwrap();
+        assert_eq!((put.len(), put[1].used.calls), (2, 2));
+        run(Request::Delete { names: vec!["t".into()], now }).unwrap();
         assert!(
             run(Request::Delete { names: vec!["x".into()], now }).unwrap_err().is(&codes::QUOTA_NOT_FOUND)
         );

@@ -19,6 +19,8 @@ const KEY: &str = "state";
 
 /// What is told apart within one minute, hour or day at most; the rest is summed together.
 const KINDS: u32 = 5_000;
+/// More units than this are found by walking those there are: most of a long stretch are empty.
+const MOST_ASKED: u64 = 2_000;
 const MINUTE: u64 = 60_000_000;
 const DAY: u64 = 1440 * MINUTE;
 
@@ -299,12 +301,19 @@ pub(super) fn visit(
     parts: bool,
     visit: &mut dyn FnMut(Timestamp, &Dims, &Sums),
 ) -> Result<()> {
-    if parts {
+    let units = until.0.saturating_sub(from.0) / grain.length();
+    if parts || units > MOST_ASKED {
         let mut start = from;
         return tx.between(&ROLLUPS, &grain.key(from), &grain.key(until), |key, row| {
             match &row.dims {
-                Some(dims) => visit(start, dims, &row.sums),
-                None => start = start_of(grain, key).unwrap_or(start),
+                Some(dims) if parts => visit(start, dims, &row.sums),
+                Some(_) => {}
+                None => {
+                    start = start_of(grain, key).unwrap_or(start);
+                    if !parts {
+                        visit(start, &Dims::default(), &row.sums);
+                    }
+                }
             }
             Ok(true)
         });
