@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use umcp::audit::shape;
+use umcp::glob;
 use umcp::policy::rules::compile::Policy;
 use umcp::policy::rules::{file, pattern, redact};
 
@@ -12,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
         let _ = Policy::compile(&document);
     }
     let (left, right) = text.split_once('\n').unwrap_or((text, ""));
-    let _ = pattern::glob(left, right);
+    let _ = glob::fits(left, right);
     if let Ok(pattern) = pattern::Pattern::parse(left) {
         let _ = pattern.fits(right);
     }

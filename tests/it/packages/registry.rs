@@ -200,7 +200,7 @@ impl Registry {
         std::fs::create_dir_all(&composer).unwrap();
         let local = json!({"type": "composer", "url": format!("{}/composer", self.stub.address)});
         let config = json!({"config": {"secure-http": false},
-            "repositories": {"packagist.org": false, "local": local}});
+            "repositories": {"packagist": false, "local": local}});
         std::fs::write(composer.join("config.json"), config.to_string()).unwrap();
         std::fs::write(&gemrc, format!("---\n:sources:\n- {}/gem/\n", self.stub.address)).unwrap();
         // The one that runs this test: a link of rustup would look for its toolchain below another home.
