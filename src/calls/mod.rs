@@ -235,7 +235,7 @@ impl Caller {
         let outcome = running.connection.request(outgoing).await;
         // A server may repeat the key it was given in its complaint about it.
         let outcome = outcome.map_err(|error| self.world.shared.known.hide_in(error));
-        upstream.went(outcome.as_ref().map(|_| ()));
+        upstream.went(&running, outcome.as_ref().map(|_| ()));
         let answer = outcome.map_err(|error| upstream.named(error))?;
         Ok(Reply { answer, era })
     }

@@ -302,6 +302,7 @@ impl Upstream {
             transport: opened.word,
             started: Instant::now(),
             child: Mutex::new(opened.child),
+            mourned: AtomicBool::new(false),
             last_used: AtomicU64::new(0),
             epoch: Instant::now(),
         });

@@ -1,7 +1,7 @@
 //! Who may call a server now: its breaker, its places, its queue; and what became of the calls.
 //! Not here: starting it, and the call itself.
 
-use super::{Stats, Upstream, locked};
+use super::{Running, Stats, Upstream, locked};
 use crate::error::{Error, Result, codes};
 use crate::upstream::breaker::Admit;
 use std::sync::Arc;
@@ -71,13 +71,17 @@ impl Upstream {
         self.bounds.concurrency - self.permits.available_permits()
     }
 
-    /// Tells how a call went. Errors of the tool itself are no failures of the server.
-    pub fn went(&self, outcome: Result<(), &Error>) {
+    /// Tells how a call went over a connection. Errors of the tool itself are no failures of the server, and all calls that
+    /// end with one process are one failure.
+    pub fn went(&self, running: &Running, outcome: Result<(), &Error>) {
         self.stats.calls.fetch_add(1, Relaxed);
         if outcome.is_err_and(counts) {
             self.stats.failures.fetch_add(1, Relaxed);
         }
-        self.judge(outcome);
+        let died = self.is_process() && outcome.is_err_and(|error| error.is(&codes::UPSTREAM_DIED));
+        if !(died && running.mourned.swap(true, Relaxed)) {
+            self.judge(outcome);
+        }
     }
 
     pub(super) fn judge(&self, outcome: Result<(), &Error>) {

@@ -19,6 +19,8 @@ pub struct Running {
     pub transport: Option<&'static str>,
     pub started: Instant,
     pub(super) child: Mutex<Option<Child>>,
+    /// That it died was counted, which all calls on it are told.
+    pub(super) mourned: AtomicBool,
     pub(super) last_used: AtomicU64,
     pub(super) epoch: Instant,
 }

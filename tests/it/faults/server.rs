@@ -41,12 +41,16 @@ fn row_02_a_death_in_the_middle_fails_every_call_of_that_server() {
     house.add(fixture("bad", &[]));
     house.call("bad.echo", r#"{"text":"x"}"#).unwrap();
     std::thread::scope(|scope| {
-        let other = scope.spawn(|| house.call("bad.sleep", r#"{"ms":20000}"#));
-        within(ms(1000), "the other call runs", || house.server("bad").in_flight == 1);
+        let others: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| house.call("bad.sleep", r#"{"ms":20000}"#))).collect();
+        within(ms(5000), "the other calls run", || house.server("bad").in_flight == 8);
         failed_with(house.misbehave("bad", "exit-mid-call"), &codes::UPSTREAM_DIED);
-        failed_with(other.join().unwrap(), &codes::UPSTREAM_DIED);
+        for other in others {
+            failed_with(other.join().unwrap(), &codes::UPSTREAM_DIED);
+        }
     });
     house.good_answers();
+    assert_eq!(house.server("bad").breaker, Breaker::Closed, "one death is one failure");
     house.recovers(2, "bad", RESTART);
     assert_eq!(house.server("bad").restarts, 1);
 }
